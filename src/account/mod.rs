@@ -1,0 +1,9 @@
+//! Who people are to us: users, their identities from providers, their credentials.
+
+pub mod api_key;
+pub mod email;
+pub mod one_time;
+pub mod password;
+mod user;
+
+pub use user::{Identity, Kind, PasswordCredential, User};

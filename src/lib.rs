@@ -1,0 +1,18 @@
+//! The entrance hall for web apps.
+
+pub mod account;
+pub mod body;
+pub mod clock;
+pub mod id;
+pub mod limit;
+pub mod listen;
+pub mod mail;
+pub mod portal;
+pub mod provider;
+pub mod rejection;
+pub mod route;
+pub mod secret;
+pub mod session;
+pub mod store;
+pub mod upstream;
+pub mod visit;

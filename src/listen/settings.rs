@@ -1,0 +1,43 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// `listen`, `[tls]` and `[shutdown]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// `host:port` or `address:port`, each; `localhost` means both loopback addresses. Default `localhost:8080`.
+    pub addresses: Vec<String>,
+    /// `[tls]`.
+    pub tls: Tls,
+    /// Worker threads, each with its own sockets and upstream connections; 0 means one per core.
+    pub workers: usize,
+    /// `shutdown.drain`: how long requests are still taken after SIGTERM, while balancers look elsewhere. Default 5 s.
+    pub drain: Duration,
+    /// `shutdown.timeout`: how long requests in progress may go on after that. Default 20 s.
+    pub timeout: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            addresses: vec!["localhost:8080".to_owned()],
+            tls: Tls::Off,
+            workers: 0,
+            drain: Duration::from_secs(5),
+            timeout: Duration::from_secs(20),
+        }
+    }
+}
+
+/// `[tls]`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Tls {
+    /// `mode = "off"`: plain HTTP/1.1 and HTTP/2 by prior knowledge.
+    Off,
+    /// `mode = "files"`: TLS 1.2 and 1.3; the files are read again when they change.
+    Files {
+        /// PEM, the server's own certificate first.
+        certificate: PathBuf,
+        /// PEM.
+        key: PathBuf,
+    },
+}

@@ -1,0 +1,37 @@
+use std::path::PathBuf;
+
+use crate::secret::Secret;
+
+/// `[mail]`.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Settings {
+    /// The sender's address; needed for SMTP.
+    pub from: Option<String>,
+    /// Where mails go. Without any they are written to the log's terminal.
+    pub outbox: Outbox,
+}
+
+/// Where mails go.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum Outbox {
+    /// Printed on standard error, for development.
+    #[default]
+    Terminal,
+    /// Written as `.eml` files into this folder.
+    Directory(PathBuf),
+    /// Sent to a mail server.
+    Smtp(Smtp),
+    /// Kept in memory, for the demo and for tests.
+    Memory,
+}
+
+/// `mail.smtp`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Smtp {
+    /// `smtps://host:465`, `smtp://host:587` (STARTTLS required), or `smtp://localhost:25`.
+    pub url: String,
+    /// The account there.
+    pub user: Option<String>,
+    /// Its password.
+    pub password: Option<Secret>,
+}

@@ -1,0 +1,5 @@
+//! Our own pages and forms under `/.auth`.
+
+mod settings;
+
+pub use settings::Settings;

@@ -1,0 +1,5 @@
+//! Ways to sign in.
+
+mod settings;
+
+pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Settings, SignUp};

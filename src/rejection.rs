@@ -1,0 +1,222 @@
+//! Every reason to refuse a request, and the one place that says with which status and words.
+
+use std::time::Duration;
+
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use crate::body::Body;
+
+/// Why a request goes no further.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reason {
+    /// The path is not in plain form, or a header that decides is malformed; the word says what.
+    Malformed(&'static str),
+    /// Only in lower case the path would fall under another rule.
+    CaseMismatch,
+    /// No such page of ours.
+    NotFound,
+    /// A page of ours that does not know this method.
+    MethodNotAllowed(&'static str),
+    /// TRACE or CONNECT.
+    MethodNotImplemented,
+    /// A body of another type than the endpoint reads.
+    UnsupportedMediaType,
+    /// A body that says nothing useful; the text names the field and the way out.
+    Unprocessable(String),
+    /// A host we do not serve.
+    UnknownHost,
+    /// Nobody is signed in, and the rule wants somebody.
+    SignInNeeded,
+    /// A credential was sent and is not good.
+    BadCredential,
+    /// The sign-in itself was refused: wrong, unknown, disabled or unconfirmed, and nobody learns which.
+    SignInRefused,
+    /// Somebody is signed in, but the rule wants somebody else.
+    Forbidden,
+    /// An unsafe method from another site.
+    CrossSite,
+    /// Something exists already, or is in a state that forbids this; the word names it.
+    Conflict(&'static str),
+    /// Too often; come back after so long.
+    RateLimited {
+        /// Which limit.
+        limit: &'static str,
+        /// When the next try counts.
+        retry_after: Duration,
+    },
+    /// A body beyond its limit.
+    BodyTooLarge,
+    /// A request target beyond its limit.
+    TargetTooLong,
+    /// A header block beyond its limit.
+    HeadersTooLarge,
+    /// The store, or what else the decision needs, does not answer.
+    Unavailable,
+    /// We do more than we can already.
+    Overloaded,
+    /// The upstream does not answer.
+    UpstreamDown,
+    /// The upstream does not answer in time.
+    UpstreamTimeout,
+    /// Our own fault.
+    Internal,
+}
+
+impl Reason {
+    /// The status it is answered with.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::CaseMismatch => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::MethodNotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::SignInNeeded | Self::BadCredential | Self::SignInRefused => StatusCode::UNAUTHORIZED,
+            Self::Forbidden | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Conflict(_) => StatusCode::CONFLICT,
+            Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamDown => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// Its stable name in `problem+json` and in the log.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Malformed(what) => what,
+            Self::CaseMismatch => "path.case",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed(_) => "method.not_allowed",
+            Self::MethodNotImplemented => "method.not_implemented",
+            Self::UnsupportedMediaType => "media_type",
+            Self::Unprocessable(_) => "invalid_input",
+            Self::UnknownHost => "host.unknown",
+            Self::SignInNeeded => "authn.needed",
+            Self::BadCredential => "authn.denied",
+            Self::SignInRefused => "authn.refused",
+            Self::Forbidden => "authz.denied",
+            Self::CrossSite => "csrf.rejected",
+            Self::Conflict(what) => what,
+            Self::RateLimited { .. } => "rate.limited",
+            Self::BodyTooLarge => "body.too_large",
+            Self::TargetTooLong => "target.too_long",
+            Self::HeadersTooLarge => "headers.too_large",
+            Self::Unavailable => "unavailable",
+            Self::Overloaded => "overloaded",
+            Self::UpstreamDown => "upstream.down",
+            Self::UpstreamTimeout => "upstream.timeout",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// What a person reads: a title, and what can be done about it.
+    pub fn words(&self) -> (&'static str, &str) {
+        match self {
+            Self::Malformed(_) => ("This address cannot be read", "Check the address for odd characters."),
+            Self::CaseMismatch => ("This address cannot be read", "Check upper and lower case in the address."),
+            Self::NotFound => ("There is no such page", "Check the address."),
+            Self::MethodNotAllowed(_) | Self::MethodNotImplemented => {
+                ("This cannot be done here", "The method is not known at this address.")
+            }
+            Self::UnsupportedMediaType => {
+                ("This form cannot be read", "Send application/json, or the form of the page.")
+            }
+            Self::Unprocessable(what) => ("Something is missing", what),
+            Self::UnknownHost => ("This site is not served here", "Check the address."),
+            Self::SignInNeeded => ("You are not signed in", "Sign in and try again."),
+            Self::BadCredential => ("This sign-in is not valid", "Sign in again, or use another key or token."),
+            Self::SignInRefused => ("Sign-in failed", "E-mail or password is not right."),
+            Self::Forbidden => ("You may not do this", "Your account lacks the right to it."),
+            Self::CrossSite => ("This came from another site", "Go to the page itself and try again."),
+            Self::Conflict(_) => ("This cannot be done now", "Something else is in the way."),
+            Self::RateLimited { .. } => ("Too many tries", "Wait a while and try again."),
+            Self::BodyTooLarge => ("This is too large", "Send less."),
+            Self::TargetTooLong => ("This address is too long", "Use a shorter one."),
+            Self::HeadersTooLarge => ("This request is too large", "Delete some cookies of this site and try again."),
+            Self::Unavailable | Self::Overloaded => ("Not available right now", "Try again in a moment."),
+            Self::UpstreamDown => ("The site behind this sign-in does not answer", "Try again in a moment."),
+            Self::UpstreamTimeout => ("The site behind this sign-in is too slow", "Try again in a moment."),
+            Self::Internal => {
+                ("Something went wrong here", "Try again; if it stays, tell the operator the number below.")
+            }
+        }
+    }
+
+    /// The answer for programs: `application/problem+json` (RFC 9457).
+    pub fn problem(&self, request_id: &str) -> Response<Body> {
+        let (title, detail) = self.words();
+        let body = json!({
+            "title": title,
+            "status": self.status().as_u16(),
+            "code": self.code(),
+            "detail": detail,
+            "request_id": request_id,
+        });
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = self.status();
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        self.dress(&mut response);
+        response
+    }
+
+    /// Sets what every answer to this refusal carries, page or problem.
+    pub fn dress(&self, response: &mut Response<Body>) {
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(VARY, HeaderValue::from_static("Cookie, Authorization"));
+        match self {
+            Self::SignInNeeded | Self::SignInRefused => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            // RFC 6750 §3.1
+            Self::BadCredential => {
+                headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
+            }
+            Self::MethodNotAllowed(allow) => {
+                headers.insert(ALLOW, HeaderValue::from_static(allow));
+            }
+            Self::RateLimited { retry_after, .. } => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+            }
+            Self::Unavailable | Self::Overloaded | Self::UpstreamDown | Self::UpstreamTimeout => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(5));
+            }
+            _ => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_never_answers_success() {
+        for reason in [Reason::SignInNeeded, Reason::Forbidden, Reason::Internal, Reason::Unavailable] {
+            assert!(reason.problem("r1").status().as_u16() >= 400);
+        }
+    }
+
+    #[test]
+    fn every_401_says_how_to_authenticate() {
+        for reason in [Reason::SignInNeeded, Reason::BadCredential, Reason::SignInRefused] {
+            assert!(reason.problem("r1").headers().contains_key(WWW_AUTHENTICATE), "{reason:?}");
+        }
+        assert!(!Reason::Forbidden.problem("r1").headers().contains_key(WWW_AUTHENTICATE));
+    }
+
+    #[test]
+    fn a_limit_says_when_to_come_back() {
+        let reason = Reason::RateLimited { limit: "sign_in", retry_after: Duration::from_millis(200) };
+        assert_eq!(reason.problem("r1").headers()[RETRY_AFTER], "1");
+    }
+}

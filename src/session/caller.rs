@@ -1,0 +1,34 @@
+use std::sync::{Arc, OnceLock};
+
+use http::{HeaderName, HeaderValue};
+
+use crate::account::{Kind, User};
+use crate::clock::Timestamp;
+use crate::id::SessionId;
+
+/// Whom a request speaks for, once its credential was found good.
+#[derive(Debug)]
+pub struct Caller {
+    /// The user as the store had it when the credential was checked.
+    pub user: User,
+    /// Name of the provider of this sign-in.
+    pub provider: String,
+    /// Which session; none for API keys.
+    pub session: Option<SessionId>,
+    /// When its owner last proved who he is: what may be done with it (change of address, linking) depends on it.
+    pub signed_in_at: Timestamp,
+    /// The identity headers, built at the first request and cloned for the others.
+    pub headers: OnceLock<Arc<[(HeaderName, HeaderValue)]>>,
+}
+
+impl Caller {
+    /// A caller whose headers are not built yet.
+    pub fn new(user: User, provider: String, session: Option<SessionId>, signed_in_at: Timestamp) -> Self {
+        Self { user, provider, session, signed_in_at, headers: OnceLock::new() }
+    }
+
+    /// What it counts as in rules.
+    pub fn kind(&self) -> Kind {
+        self.user.kind
+    }
+}

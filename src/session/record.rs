@@ -1,0 +1,49 @@
+use std::net::IpAddr;
+
+use crate::clock::Timestamp;
+use crate::id::{SessionId, UserId};
+use crate::secret::Digest;
+
+/// One sign-in on one device, as the store keeps it.
+///
+/// A browser's session is found by the digest of its cookie (`token`); an app's session by the digest of
+/// its refresh token (`token`), of which the one before is remembered for reuse detection.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Session {
+    /// Names it in lists, logs and access tokens.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user_id: UserId,
+    /// Name of the provider of this sign-in.
+    pub provider: String,
+    /// Of the cookie, or of the current refresh token.
+    pub token: Digest,
+    /// Of the refresh token before, and when it was replaced.
+    pub previous: Option<(Digest, Timestamp)>,
+    /// What it was opened from.
+    pub device: Device,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// When it was last used, to the minute.
+    pub last_seen_at: Timestamp,
+    /// When it ends unless it is used before.
+    pub idle_expires_at: Timestamp,
+    /// When it ends in any case.
+    pub expires_at: Timestamp,
+}
+
+impl Session {
+    /// Whether it still counts at this moment.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        now < self.idle_expires_at && now < self.expires_at
+    }
+}
+
+/// What a session was opened from, for its owner to recognise.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Device {
+    /// The `User-Agent`, at most 256 characters.
+    pub user_agent: String,
+    /// The client's address.
+    pub address: Option<IpAddr>,
+}

@@ -1,0 +1,195 @@
+//! Where users, sessions, keys and links live.
+//!
+//! The trait speaks in whole deeds ("save this user as I read it", "take this link once"), so that every
+//! store can make each of them atomic in its own way, and callers never see a transaction.
+
+use std::fmt::Debug;
+use std::pin::Pin;
+
+use crate::account::api_key::ApiKey;
+use crate::account::one_time::{OneTime, Purpose};
+use crate::account::{Kind, User};
+use crate::clock::Timestamp;
+use crate::id::{KeyId, SessionId, UserId};
+use crate::secret::{Digest, Secret};
+use crate::session::Session;
+
+/// What a store's deed answers with, some time later.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
+
+/// A store. Every deed is atomic and durable when it answers `Ok`.
+pub trait Store: Debug + Send + Sync + 'static {
+    /// The user with this id, identities and password included.
+    fn user(&self, id: UserId) -> Answer<'_, Option<User>>;
+
+    /// The user this external account belongs to.
+    fn user_by_identity<'a>(&'a self, provider: &'a str, issuer: &'a str, subject: &'a str)
+    -> Answer<'a, Option<User>>;
+
+    /// The user whose password belongs to this address (an [`Email::key`](crate::account::email::Email::key)).
+    fn user_by_email<'a>(&'a self, email_key: &'a str) -> Answer<'a, Option<User>>;
+
+    /// Users in the order of their ids, after `after`, at most `limit`.
+    fn users(&self, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<User>>;
+
+    /// Writes the user whole if its version is still the one read (0 makes it), and counts the version up.
+    fn save_user<'a>(&'a self, user: &'a User) -> Answer<'a, Saved>;
+
+    /// Removes the user with its identities, password, sessions, keys and links. `false`: there was none.
+    fn delete_user(&self, id: UserId) -> Answer<'_, bool>;
+
+    /// Removes guests that have not been seen since `before`, at most `limit`; answers with their number.
+    /// Seen is the latest of: made, signed in, any of its sessions used.
+    fn sweep_guests(&self, before: Timestamp, limit: usize) -> Answer<'_, usize>;
+
+    /// Adds a session; beyond `max_per_user` the user's sessions used longest ago end.
+    fn add_session<'a>(&'a self, session: &'a Session, max_per_user: usize) -> Answer<'a, ()>;
+
+    /// The session with this token (cookie or current refresh token) and its user, in one look.
+    fn session_by_token(&self, token: Digest) -> Answer<'_, Option<(Session, User)>>;
+
+    /// The session with this id and its user.
+    fn session(&self, id: SessionId) -> Answer<'_, Option<(Session, User)>>;
+
+    /// A user's sessions, the latest used first.
+    fn sessions_of(&self, user: UserId) -> Answer<'_, Vec<Session>>;
+
+    /// Sessions of everybody after `after`, in the order of their ids, at most `limit`.
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Answer<'_, Vec<Session>>;
+
+    /// Notes that a session was used; never moves a limit back.
+    fn touch_session(&self, id: SessionId, seen: Timestamp, idle_expires_at: Timestamp) -> Answer<'_, ()>;
+
+    /// Replaces a refresh token: `old` becomes the previous one.
+    fn rotate_token(&self, old: Digest, new: Digest, now: Timestamp, idle_expires_at: Timestamp)
+    -> Answer<'_, Rotated>;
+
+    /// Ends a session. `false`: there was none.
+    fn end_session(&self, id: SessionId) -> Answer<'_, bool>;
+
+    /// Ends all sessions of a user but `except`; answers with those that ended.
+    fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>>;
+
+    /// Removes sessions and links that are over, at most `limit` of each; answers with their number.
+    fn sweep(&self, now: Timestamp, limit: usize) -> Answer<'_, usize>;
+
+    /// Adds a key unless its user has `max_per_user` already: then `false`.
+    fn add_key<'a>(&'a self, key: &'a ApiKey, max_per_user: usize) -> Answer<'a, bool>;
+
+    /// The key with this id and its user, in one look.
+    fn key(&self, id: KeyId) -> Answer<'_, Option<(ApiKey, User)>>;
+
+    /// A user's keys, or everybody's; in the order of their ids.
+    fn keys(&self, user: Option<UserId>) -> Answer<'_, Vec<ApiKey>>;
+
+    /// Enables or disables a key. `false`: there was none.
+    fn set_key_disabled(&self, id: KeyId, disabled: bool) -> Answer<'_, bool>;
+
+    /// Notes that a key was used.
+    fn touch_key(&self, id: KeyId, used: Timestamp) -> Answer<'_, ()>;
+
+    /// Removes a key. `false`: there was none.
+    fn delete_key(&self, id: KeyId) -> Answer<'_, bool>;
+
+    /// Adds a link.
+    fn add_one_time<'a>(&'a self, one_time: &'a OneTime) -> Answer<'a, ()>;
+
+    /// Shows a link that has not ended, and leaves it.
+    fn one_time(&self, token: Digest, now: Timestamp) -> Answer<'_, Option<OneTime>>;
+
+    /// Takes a link that has not ended: of many callers at once exactly one gets it.
+    fn take_one_time(&self, token: Digest, now: Timestamp) -> Answer<'_, Option<OneTime>>;
+
+    /// Takes the link to this address whose short code has this digest, if the code has not ended and fewer
+    /// than `max_attempts` wrong codes were tried. A wrong code counts against every link of that purpose to
+    /// that address.
+    fn take_one_time_by_code<'a>(
+        &'a self,
+        purpose: Purpose,
+        email_key: &'a str,
+        code: Digest,
+        max_attempts: u32,
+        now: Timestamp,
+    ) -> Answer<'a, Option<OneTime>>;
+
+    /// The latest links of this purpose to this address that have not ended, newest first.
+    fn one_times<'a>(&'a self, purpose: Purpose, email_key: &'a str, now: Timestamp) -> Answer<'a, Vec<OneTime>>;
+
+    /// Voids every link to this address or of this user; answers with their number.
+    fn void_one_times<'a>(&'a self, email_key: Option<&'a str>, user: Option<UserId>) -> Answer<'a, usize>;
+
+    /// All signing keys, newest first.
+    fn signing_keys(&self) -> Answer<'_, Vec<SigningKey>>;
+
+    /// Adds a signing key if the newest there is still `newest` (`None`: there is none yet). `false`: another
+    /// instance was quicker; read again.
+    fn add_signing_key<'a>(&'a self, key: &'a SigningKey, newest: Option<&'a str>) -> Answer<'a, bool>;
+
+    /// Removes signing keys whose `retires_at` is past.
+    fn sweep_signing_keys(&self, now: Timestamp) -> Answer<'_, usize>;
+
+    /// How many users of this kind there are.
+    fn count_users(&self, kind: Kind) -> Answer<'_, u64>;
+
+    /// Whether the store answers, for readiness.
+    fn ping(&self) -> Answer<'_, ()>;
+}
+
+/// How a save ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Saved {
+    /// Written.
+    Done,
+    /// Somebody else wrote it since it was read, or it is gone: read again and decide again.
+    Stale,
+    /// One of its identities belongs to another user.
+    IdentityTaken,
+    /// Its address belongs to another user.
+    EmailTaken,
+}
+
+/// How a rotation ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Rotated {
+    /// The new token counts from now on.
+    Done(Box<Session>, Box<User>),
+    /// `old` was replaced before: this session's previous token.
+    Reused(Box<Session>),
+    /// No session has or had this token.
+    Unknown,
+}
+
+/// A key pair that signs access tokens and assertions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SigningKey {
+    /// Its name in token headers and in `jwks.json`.
+    pub kid: String,
+    /// The private key: PKCS#8 DER, base64.
+    pub private: Secret,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// When it starts to sign; it is published before, so that every verifier knows it in time.
+    pub signs_from: Timestamp,
+    /// When it no longer verifies.
+    pub retires_at: Timestamp,
+}
+
+/// Why a store could not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be reached or is locked; trying later may help.
+    #[error("the store does not answer: {0}")]
+    Unavailable(String),
+    /// What it holds cannot be read.
+    #[error("the store holds something that cannot be read: {0}")]
+    Corrupt(String),
+}
+
+/// Where the store is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Address {
+    /// An SQLite file.
+    Sqlite(std::path::PathBuf),
+    /// Nothing outlives the process.
+    Memory,
+}
