@@ -9,6 +9,7 @@ pub mod listen;
 pub mod mail;
 pub mod portal;
 pub mod provider;
+pub mod public_url;
 pub mod rejection;
 pub mod route;
 pub mod secret;
