@@ -2,6 +2,7 @@
 
 pub mod api_key;
 pub mod email;
+mod hash_pool;
 pub mod one_time;
 pub mod password;
 mod user;
