@@ -1,5 +1,6 @@
 //! The log: one record a line, as text, as JSON, or as the demo's short form.
 
+use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal as _, Write as _};
 
@@ -13,14 +14,14 @@ use tracing_subscriber::{EnvFilter, registry};
 use crate::clock::{Clock, Timestamp};
 
 /// The form of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
     /// For people.
     Text,
     /// For programs: one object a line.
     Json,
-    /// For the demo: status, method, path, who, which rule, our share of the time.
-    Demo,
+    /// For the demo: status, method, path, who (by these names), which rule, our share of the time.
+    Demo(HashMap<String, String>),
 }
 
 /// Starts the log on standard error. `RUST_LOG` overrides the level.
@@ -46,11 +47,11 @@ impl<S: Subscriber> Layer<S> for Records {
         let line = match self.form {
             Form::Json => json(now, *meta.level(), meta.target(), fields),
             Form::Text => text(now, *meta.level(), meta.target(), &fields),
-            Form::Demo if meta.target() == "vestibule::request" => demo(now, &fields),
-            Form::Demo => text(now, *meta.level(), meta.target(), &fields),
+            Form::Demo(ref names) if meta.target() == "vestibule::request" => demo(now, &fields, names),
+            Form::Demo(_) => text(now, *meta.level(), meta.target(), &fields),
         };
         let mut out = match self.form {
-            Form::Demo => Out::Standard(std::io::stdout().lock()),
+            Form::Demo(_) => Out::Standard(std::io::stdout().lock()),
             Form::Text | Form::Json => Out::Error(std::io::stderr().lock()),
         };
         // A log that cannot be written must not end the service.
@@ -170,18 +171,19 @@ fn text(now: Timestamp, level: Level, target: &str, fields: &Fields) -> String {
     line
 }
 
-fn demo(now: Timestamp, fields: &Fields) -> String {
+fn demo(now: Timestamp, fields: &Fields, names: &HashMap<String, String>) -> String {
     let status = fields.get("status").and_then(Value::as_u64).unwrap_or_default();
     let number = |name: &str| fields.get(name).and_then(Value::as_f64).unwrap_or_default();
-    let who = match (fields.text("who"), fields.text("provider")) {
-        ("", _) => "nobody".to_owned(),
-        (who, provider) => format!("{who} ({provider})"),
+    let who = match (fields.text("user"), fields.text("kind"), fields.text("provider")) {
+        ("", _, _) => "nobody".to_owned(),
+        (_, "guest", _) => "a guest".to_owned(),
+        (user, _, provider) => format!("{} ({provider})", names.get(user).map_or(user, String::as_str)),
     };
     let rule = match (fields.text("rule"), fields.text("reason")) {
         ("", "") => "our own page".to_owned(),
         (rule, "") => rule.to_owned(),
         ("", reason) => reason.to_owned(),
-        (rule, reason) => format!("{rule}: {reason}"),
+        (rule, _) => format!("needs {rule}"),
     };
     let paint = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let colour = match (paint, status) {

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use http::{Request, Response, Version};
+use http::{Request, Response};
 
 use crate::body::Body;
 use crate::layer::{Answer, Refusal};
@@ -36,7 +36,7 @@ pub async fn forward(
     match outcome {
         Ok(mut response) => {
             forward::response(&mut response, &[cookie.as_str()]);
-            Ok(answer(visit, response))
+            Ok(Answer { response, visit })
         }
         Err(error) => {
             let reason = reason(&error);
@@ -52,14 +52,7 @@ fn take(visit: &mut Visit) -> Request<Body> {
     *visit.request.method_mut() = request.method().clone();
     *visit.request.uri_mut() = request.uri().clone();
     *visit.request.version_mut() = request.version();
-    if request.version() == Version::HTTP_10 {
-        *request.version_mut() = Version::HTTP_11;
-    }
     request
-}
-
-fn answer(visit: Box<Visit>, response: Response<Body>) -> Answer {
-    Answer { response, visit }
 }
 
 fn reason(error: &Error) -> Reason {

@@ -2,6 +2,7 @@
 //! refused; writes the one log line of the request; adds the cookies the layers below have set. Sits above all
 //! other layers.
 
+use std::borrow::Cow;
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
@@ -16,11 +17,11 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::Body;
-use crate::layer::{Answer, Refusal};
+use crate::layer::{Answer, Refusal, locate};
 use crate::portal::Portal;
 use crate::rejection::Reason;
-use crate::route::Router;
-use crate::visit::{Asker, RequestId, Visit};
+use crate::route::{Route, Router};
+use crate::visit::{Asker, Place, RequestId, Visit};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -152,9 +153,9 @@ impl RespondLayer {
         if !tracing::enabled!(target: "vestibule::request", tracing::Level::INFO) {
             return;
         }
-        let who = visit.caller.as_ref().map(|caller| caller.user.id.to_string());
-        let provider = visit.caller.as_ref().map(|caller| caller.provider.as_str());
-        let route = visit.authorized.map(|authorized| self.router.route(authorized).key());
+        let user = visit.caller.as_ref().map(|caller| caller.user.id.to_string());
+        let caller = visit.caller.as_deref();
+        let route = self.route(visit);
         let total = visit.started.elapsed();
         tracing::info!(
             target: "vestibule::request",
@@ -163,13 +164,29 @@ impl RespondLayer {
             method = %visit.request.method(),
             path = visit.request.uri().path(),
             client = %visit.client.address,
-            user = who,
-            provider,
-            route,
+            user,
+            kind = caller.map(|caller| caller.kind().as_str()),
+            provider = caller.map(|caller| caller.provider.as_str()),
+            route = route.map(Route::key),
+            rule = route.and_then(|route| route.who(visit.request.method())),
             reason = reason.map(Reason::code),
             ms = total.as_secs_f64() * 1e3,
             own_ms = total.saturating_sub(visit.upstream_time).as_secs_f64() * 1e3,
         );
+    }
+}
+
+impl RespondLayer {
+    /// The route that decided, or would have.
+    fn route(&self, visit: &Visit) -> Option<&Route> {
+        match (visit.authorized, visit.place) {
+            (Some(authorized), _) => Some(self.router.route(authorized)),
+            (None, Place::Own) => None,
+            (None, Place::App) => {
+                let host = visit.host.as_deref().map(Cow::Borrowed).or_else(|| locate::host(&visit.request).ok());
+                self.router.find(&host.unwrap_or_default(), visit.request.uri().path())
+            }
+        }
     }
 }
 
