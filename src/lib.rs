@@ -3,7 +3,9 @@
 pub mod account;
 pub mod body;
 pub mod clock;
+pub mod config;
 pub mod id;
+pub mod layer;
 pub mod limit;
 pub mod listen;
 pub mod mail;
