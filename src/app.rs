@@ -58,7 +58,7 @@ impl App {
     pub async fn open(config: Config, listening: &str) -> Result<Self, Error> {
         let clock = Clock::system();
         let public_url = public_url(&config, listening)?;
-        let router = Router::new(&config.tables).map_err(Error::Routes)?;
+        let router = Router::new(&config.routes).map_err(Error::Routes)?;
         let upstreams = Upstreams::new(router.upstreams().to_vec(), config.limits.timeouts);
         let store = store::open(&config.store)?;
         let sessions = Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?;

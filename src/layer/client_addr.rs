@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use crate::layer::settings::{ForwardedHeader, TrustedProxies};
-use crate::layer::{Progress, Step};
+use crate::layer::{ForwardedHeader, Progress, Step, TrustedProxies};
 use crate::visit::{Client, Scheme, Visit};
 
 /// See the [module](self).

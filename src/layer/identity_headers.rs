@@ -9,8 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::account::User;
-use crate::layer::settings::{IdentityHeaders as Settings, Preset};
-use crate::layer::{Progress, Step};
+use crate::layer::{IdentityHeaders as Settings, Preset, Progress, Source, Step};
 use crate::route::Router;
 use crate::session::{Caller, Sessions, cookie};
 use crate::visit::Visit;
@@ -80,9 +79,7 @@ pub fn headers(settings: &Settings, user: &User, provider: &str) -> Vec<(HeaderN
     let id = Value::String(user.id.to_string());
     let text = |text: &str| encode(&Value::String(text.to_owned()));
     let (email, name) = (user.email().and_then(text), user.name().and_then(text));
-    let roles = (!user.roles.is_empty())
-        .then(|| user.roles.iter().map(String::as_str).collect::<Vec<_>>().join(","))
-        .and_then(|roles| text(&roles));
+    let roles = roles(user).and_then(|roles| text(&roles));
     match settings.preset {
         Preset::XAuth => {
             add(HeaderName::from_static("x-auth-user"), encode(&id));
@@ -118,27 +115,27 @@ pub fn headers(settings: &Settings, user: &User, provider: &str) -> Vec<(HeaderN
 }
 
 /// What a source of `identity_headers.set` stands for.
-fn field(source: &str, user: &User, provider: &str) -> Option<Value> {
+fn field(source: &Source, user: &User, provider: &str) -> Option<Value> {
     let text = |text: &str| Some(Value::String(text.to_owned()));
+    let within = |data: &Map<String, Value>, path: &str| {
+        let mut parts = path.split('.');
+        parts.next().and_then(|first| parts.try_fold(data.get(first)?, |value, part| value.get(part))).cloned()
+    };
     match source {
-        "id" => text(&user.id.to_string()),
-        "kind" => text(user.kind.as_str()),
-        "provider" => text(provider),
-        "email" => user.email().and_then(text),
-        "name" => user.name().and_then(text),
-        "roles" if user.roles.is_empty() => None,
-        "roles" => text(&user.roles.iter().map(String::as_str).collect::<Vec<_>>().join(",")),
-        _ => {
-            let (root, path) = source.split_once('.')?;
-            let data: &Map<String, Value> = match root {
-                "data" => &user.data,
-                "custom_data" => &user.custom_data,
-                _ => return None,
-            };
-            let mut parts = path.split('.');
-            parts.try_fold(data.get(parts.next()?)?, |value, part| value.get(part)).cloned()
-        }
+        Source::Id => text(&user.id.to_string()),
+        Source::Kind => text(user.kind.as_str()),
+        Source::Provider => text(provider),
+        Source::Email => user.email().and_then(text),
+        Source::Name => user.name().and_then(text),
+        Source::Roles => text(&roles(user)?),
+        Source::Data(path) => within(&user.data, path),
+        Source::CustomData(path) => within(&user.custom_data, path),
     }
+}
+
+fn roles(user: &User) -> Option<String> {
+    let roles: Vec<&str> = user.roles.iter().map(String::as_str).collect();
+    (!roles.is_empty()).then(|| roles.join(","))
 }
 
 /// `first_name` → `x-auth-meta-first-name`. `None` where no letter or digit is left of the field.
@@ -234,7 +231,7 @@ mod tests {
 
     #[test]
     fn presets_and_own_names_are_written() {
-        let set = vec![(HeaderName::from_static("x-tenant"), "custom_data.tenant.id".to_owned())];
+        let set = vec![(HeaderName::from_static("x-tenant"), Source::CustomData("tenant.id".to_owned()))];
         let mut user = ann();
         user.custom_data = json!({ "tenant": { "id": 7 } }).as_object().unwrap().clone();
         let names = |preset| {

@@ -11,7 +11,8 @@ pub mod locate;
 pub mod rate_limit;
 pub mod respond;
 pub mod sanitize;
-pub mod settings;
+mod settings;
 mod step;
 
+pub use settings::{ForwardedHeader, IdentityHeaders, Preset, Source, SourceError, TrustedProxies, UnderscoreHeaders};
 pub use step::{Answer, Progress, Refusal, Step, StepFuture, StepLayer, StepService, Waiting};

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use http::header::HeaderName;
 
-use crate::layer::settings::{IdentityHeaders, Underscores};
-use crate::layer::{Progress, Step};
+use crate::layer::{IdentityHeaders, Progress, Step, UnderscoreHeaders};
 use crate::rejection::Reason;
 use crate::upstream::forward::strip_request;
 use crate::visit::Visit;
@@ -17,12 +16,12 @@ use crate::visit::Visit;
 #[derive(Clone, Debug)]
 pub struct Sanitize {
     own: Arc<[Box<str>]>,
-    underscores: Underscores,
+    underscores: UnderscoreHeaders,
 }
 
 impl Sanitize {
     /// Protects the built-in families, and the names of `identity_headers.set`.
-    pub fn new(settings: &IdentityHeaders, underscores: Underscores) -> Self {
+    pub fn new(settings: &IdentityHeaders, underscores: UnderscoreHeaders) -> Self {
         let own = settings.set.iter().map(|(name, _)| fold(name.as_str()).into_boxed_str()).collect();
         Self { own, underscores }
     }
@@ -32,7 +31,7 @@ impl Sanitize {
         if is_plain(name) {
             return self.may_pass_folded(name, trusted);
         }
-        if name.contains('_') && self.underscores == Underscores::Drop {
+        if name.contains('_') && self.underscores == UnderscoreHeaders::Drop {
             return false;
         }
         self.may_pass_folded(&fold(name), trusted)
@@ -120,13 +119,13 @@ const FORWARDED: [&str; 4] = ["x-forwarded-for", "x-forwarded-proto", "x-forward
 mod tests {
     use super::*;
 
-    fn sanitize(underscores: Underscores) -> Sanitize {
-        let set = vec![(HeaderName::from_static("x-tenant"), "data.tenant".to_owned())];
+    fn sanitize(underscores: UnderscoreHeaders) -> Sanitize {
+        let set = vec![(HeaderName::from_static("x-tenant"), crate::layer::Source::Data("tenant".to_owned()))];
         Sanitize::new(&IdentityHeaders { set, ..IdentityHeaders::default() }, underscores)
     }
 
     fn passes(name: &str) -> bool {
-        sanitize(Underscores::Keep).may_pass(name, false)
+        sanitize(UnderscoreHeaders::Keep).may_pass(name, false)
     }
 
     #[test]
@@ -160,8 +159,8 @@ mod tests {
 
     #[test]
     fn names_with_underscores_are_dropped_by_default() {
-        assert!(!sanitize(Underscores::Drop).may_pass("my_header", false));
-        assert!(sanitize(Underscores::Drop).may_pass("my-header", false));
+        assert!(!sanitize(UnderscoreHeaders::Drop).may_pass("my_header", false));
+        assert!(sanitize(UnderscoreHeaders::Drop).may_pass("my-header", false));
     }
 
     #[test]
@@ -178,7 +177,7 @@ mod tests {
             "x-http-method",
         ] {
             assert!(!passes(name), "{name}");
-            assert!(!sanitize(Underscores::Keep).may_pass(name, true), "{name} of a trusted peer");
+            assert!(!sanitize(UnderscoreHeaders::Keep).may_pass(name, true), "{name} of a trusted peer");
         }
     }
 
@@ -186,7 +185,7 @@ mod tests {
     fn forwarding_headers_pass_from_trusted_peers_only() {
         for name in ["x-forwarded-for", "x-forwarded-proto", "forwarded"] {
             assert!(!passes(name), "{name}");
-            assert!(sanitize(Underscores::Drop).may_pass(name, true), "{name}");
+            assert!(sanitize(UnderscoreHeaders::Drop).may_pass(name, true), "{name}");
         }
     }
 }
