@@ -1,6 +1,7 @@
 //! The entrance hall for web apps.
 
 pub mod account;
+pub mod app;
 pub mod body;
 pub mod clock;
 pub mod config;
