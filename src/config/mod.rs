@@ -4,6 +4,7 @@
 //! names of environment variables cannot differ from what is read.
 
 mod code;
+mod crossing;
 mod environment;
 mod fault;
 mod headers;
@@ -21,10 +22,13 @@ mod policies;
 mod providers;
 mod proxies;
 mod reader;
+#[cfg(test)]
+mod reference_tests;
 mod report;
 mod root;
 mod route_key;
 mod routes;
+mod schema;
 mod secret;
 mod session;
 mod store;
@@ -43,6 +47,7 @@ use std::path::Path;
 pub use code::Code;
 pub use observe::{Log, LogFormat, LogLevel, Observe};
 pub use report::{Problem, Report};
+pub use schema::schema;
 
 use crate::layer::{IdentityHeaders, TrustedProxies, UnderscoreHeaders};
 use crate::public_url::PublicUrl;

@@ -5,7 +5,7 @@ use super::fault::Fault;
 use super::place::Place;
 use super::reader::Reader;
 use super::routes::Rules;
-use super::{Config, listen};
+use super::{Config, crossing, listen};
 use crate::provider::Confirm;
 use crate::route::{Action, Spec, Who};
 
@@ -17,6 +17,12 @@ pub(super) fn find(r: &Reader<'_>, config: &Config, rules: &Rules) {
     if config.public_url.is_none() && !config.listen.addresses.iter().all(|address| listen::is_loopback(address)) {
         let message = "others than this machine can come in, but `public_url` is not set: cookies and links are made for localhost";
         r.fault(Fault::new(Code::NoPublicUrl, message, r.place_of("listen")).help("add public_url = \"https://…\""));
+    }
+    for (one, other, path) in crossing::find(config.routes.specs.iter().map(|spec| spec.key.as_str())) {
+        let message = format!("\"{one}\" and \"{other}\" both cover {path}");
+        let place = rules.keys.get(other).cloned().unwrap_or(Place::Whole);
+        let help = "the key that is more exact further to the left decides; a route for that path alone would say it";
+        r.fault(Fault::new(Code::RoutesCross, message, place).help(help));
     }
     let covers_root = |spec: &&Spec| spec.key.split_once('/').is_some_and(|(_, path)| matches!(path, "" | "**"));
     if r.has("routes") && !config.routes.specs.iter().any(|spec| covers_root(&spec)) {
