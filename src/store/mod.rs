@@ -19,6 +19,8 @@ mod rows;
 mod schema;
 mod sql;
 mod sqlite;
+#[cfg(test)]
+mod sqlite_tests;
 mod writer;
 
 use std::fmt::Debug;

@@ -47,7 +47,7 @@ fn user(row: &Row<'_>) -> Result<User> {
         data: json(row, 2, "data")?,
         custom_data: json(row, 3, "custom_data")?,
         roles: json(row, 4, "roles")?,
-        disabled: row.get(5)?,
+        disabled: flag(row, 5)?,
         created_at: moment(row, 6)?,
         last_sign_in_at: optional_moment(row, 7)?,
         version: row.get::<_, i64>(8)?.try_into().map_err(|_| damaged(8, "version"))?,
@@ -63,7 +63,7 @@ fn password(row: &Row<'_>) -> Result<Option<PasswordCredential>> {
     Ok(Some(PasswordCredential {
         email: word(row, 9, "email", |text| Email::parse(text).ok())?,
         hash: Secret::new(row.get::<_, String>(10)?),
-        verified: row.get(11)?,
+        verified: flag(row, 11)?,
         changed_at: moment(row, 12)?,
     }))
 }
@@ -111,7 +111,7 @@ pub(super) fn key(row: &Row<'_>, at: usize) -> Result<ApiKey> {
         created_at: moment(row, at + 4)?,
         expires_at: optional_moment(row, at + 5)?,
         last_used_at: optional_moment(row, at + 6)?,
-        disabled: row.get(at + 7)?,
+        disabled: flag(row, at + 7)?,
     })
 }
 
@@ -137,6 +137,15 @@ pub(super) fn signing_key(row: &Row<'_>) -> Result<SigningKey> {
         signs_from: moment(row, 3)?,
         retires_at: moment(row, 4)?,
     })
+}
+
+/// Damage must not verify an address or enable a key.
+fn flag(row: &Row<'_>, at: usize) -> Result<bool> {
+    match row.get::<_, i64>(at)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(damaged(at, "flag")),
+    }
 }
 
 fn moment(row: &Row<'_>, at: usize) -> Result<Timestamp> {

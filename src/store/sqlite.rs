@@ -43,8 +43,13 @@ pub(super) struct Sqlite {
 impl Sqlite {
     /// Opens the file, which exists, and brings its tables to this program's version.
     pub(super) fn open(path: &Path) -> Result<Self, schema::Error> {
+        Self::open_waiting(path, BUSY)
+    }
+
+    /// Waits so long, now and later, for what another process has locked.
+    pub(super) fn open_waiting(path: &Path, busy: Duration) -> Result<Self, schema::Error> {
         let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | FLAGS)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(busy)?;
         // WAL: readers and the writer do not wait for each other, and a process that is killed loses nothing.
         let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
         if mode != "wal" {
@@ -57,8 +62,8 @@ impl Sqlite {
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         schema::migrate(&mut connection)?;
         let count = std::thread::available_parallelism().map_or(READERS, |cores| cores.get().clamp(2, READERS));
-        let points = (0..count).map(|_| reader(path)).collect::<Result<_, _>>()?;
-        let readers = Readers::new(points, reader(path)?);
+        let points = (0..count).map(|_| reader(path, busy)).collect::<Result<_, _>>()?;
+        let readers = Readers::new(points, reader(path, busy)?);
         let writer = Writer::start(connection).map_err(schema::Error::NoThread)?;
         Ok(Self { readers, writer })
     }
@@ -66,9 +71,9 @@ impl Sqlite {
 
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_EXRESCODE);
 
-fn reader(path: &Path) -> rusqlite::Result<Connection> {
+fn reader(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | FLAGS)?;
-    connection.busy_timeout(BUSY)?;
+    connection.busy_timeout(busy)?;
     connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(connection)

@@ -134,3 +134,100 @@ where
         let _ = self.answer.send(outcome);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc as std_mpsc;
+
+    use super::*;
+
+    fn writer() -> Writer {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY, filler BLOB)").unwrap();
+        connection.pragma_update(None, "max_page_count", 64).unwrap();
+        Writer::start(connection).unwrap()
+    }
+
+    fn insert(writer: &Writer, n: i64, bytes: i64) -> Answer<'_, usize> {
+        writer.run(move |c| c.execute("INSERT INTO t VALUES (?1, zeroblob(?2))", [n, bytes]))
+    }
+
+    async fn numbers(writer: &Writer) -> Vec<i64> {
+        let read = |c: &Connection| {
+            let mut statement = c.prepare("SELECT n FROM t ORDER BY n")?;
+            let rows = statement.query_map([], |row| row.get(0))?;
+            rows.collect()
+        };
+        writer.run(read).await.unwrap()
+    }
+
+    /// Keeps the thread busy until told, so that what comes meanwhile shares a transaction.
+    fn hold(writer: &Writer) -> (Answer<'_, ()>, std_mpsc::Sender<()>) {
+        let (go, wait) = std_mpsc::channel::<()>();
+        let told = move |_: &Connection| {
+            wait.recv().unwrap();
+            Ok(())
+        };
+        (writer.run(told), go)
+    }
+
+    #[tokio::test]
+    async fn a_deed_that_fails_takes_no_other_with_it() {
+        let writer = writer();
+        insert(&writer, 1, 0).await.unwrap();
+        let (held, go) = hold(&writer);
+        let before = insert(&writer, 2, 0);
+        let twice = writer.run(|c| {
+            c.execute("INSERT INTO t VALUES (7, NULL)", [])?;
+            c.execute("INSERT INTO t VALUES (1, NULL)", [])
+        });
+        let after = insert(&writer, 3, 0);
+        let (_, before, twice, after, ()) =
+            tokio::join!(biased; held, before, twice, after, async { go.send(()).unwrap() });
+        assert!(before.is_ok() && after.is_ok());
+        assert!(matches!(twice, Err(Error::Conflict(_))), "{twice:?}");
+        assert_eq!(numbers(&writer).await, [1, 2, 3]);
+    }
+
+    /// SEC-SESS-09
+    #[tokio::test]
+    async fn sec_sess_09_a_full_disk_fails_what_it_must_and_the_writer_goes_on() {
+        let writer = writer();
+        let (held, go) = hold(&writer);
+        let (_, small, big, ()) = tokio::join!(
+            biased;
+            held,
+            insert(&writer, 1, 10),
+            insert(&writer, 2, 1 << 20),
+            async { go.send(()).unwrap() }
+        );
+        assert!(matches!(big, Err(Error::Unavailable(_))), "{big:?}");
+        // Whether the transaction survived is SQLite's to say; the answers must say the same.
+        assert_eq!(numbers(&writer).await.contains(&1), small.is_ok());
+        insert(&writer, 3, 10).await.unwrap();
+        assert!(numbers(&writer).await.contains(&3));
+    }
+
+    #[tokio::test]
+    async fn what_was_handed_over_is_done_though_nobody_waits() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w.db");
+        let connection = Connection::open(&path).unwrap();
+        connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY, filler BLOB)").unwrap();
+        let writer = Writer::start(connection).unwrap();
+        let (held, go) = hold(&writer);
+        let mut insert = insert(&writer, 1, 0);
+        tokio::select! {
+            biased;
+            _ = held => panic!("the writer was not held"),
+            _ = &mut insert => panic!("the deed was answered before it was done"),
+            () = std::future::ready(()) => {}
+        }
+        drop(insert);
+        go.send(()).unwrap();
+        drop(writer);
+        let count: i64 =
+            Connection::open(&path).unwrap().query_row("SELECT count(*) FROM t", [], |r| r.get(0)).unwrap();
+        assert_eq!(count, 1);
+    }
+}
