@@ -1,0 +1,33 @@
+//! What the tests drive the binary with: the process itself, an upstream that records, clients that distrust.
+
+pub mod browser;
+pub mod client;
+pub mod log;
+pub mod mailbox;
+pub mod raw;
+pub mod reply;
+pub mod site;
+pub mod tools;
+pub mod upstream;
+pub mod vestibule;
+
+pub use browser::Browser;
+pub use client::Client;
+pub use raw::{RawClient, RawUpstream};
+pub use reply::Reply;
+pub use site::Site;
+pub use upstream::{Answer, Gate, RecordingUpstream};
+pub use vestibule::Vestibule;
+
+use std::time::Duration;
+
+/// After so long a test gives up: a watchdog, not a pace. Nothing that works comes near it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits for the future, and fails the test by these words when it never comes.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(PATIENCE, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what}: nothing for {} s", PATIENCE.as_secs()),
+    }
+}
