@@ -2,15 +2,21 @@
 
 use std::collections::BTreeMap;
 
+/// A key, cut into segments.
+struct Route<'a> {
+    key: &'a str,
+    segments: Vec<&'a str>,
+}
+
 /// Pairs of such keys, each with a path that both cover.
 pub(super) fn find<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<(&'a str, &'a str, String)> {
     // Routes that begin alike, by host and first segment: with thousands of routes these groups stay small.
-    let mut groups: BTreeMap<(&str, &str), Vec<(&str, Vec<&str>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<(&str, &str), Vec<Route<'_>>> = BTreeMap::new();
     for key in keys {
         let Some((host, path)) = key.split_once('/') else { continue };
         let segments: Vec<&str> = path.split('/').collect();
         if segments.iter().any(|segment| segment.starts_with('*')) {
-            groups.entry((host, segments[0])).or_default().push((key, segments));
+            groups.entry((host, segments[0])).or_default().push(Route { key, segments });
         }
     }
     let mut found = Vec::new();
@@ -18,7 +24,7 @@ pub(super) fn find<'a>(keys: impl Iterator<Item = &'a str>) -> Vec<(&'a str, &'a
         let starred = if *first == "*" { None } else { groups.get(&(*host, "*")) };
         for (index, one) in routes.iter().enumerate() {
             let others = routes[index + 1..].iter().chain(starred.into_iter().flatten());
-            found.extend(others.filter_map(|other| Some((one.0, other.0, cross(&one.1, &other.1)?))));
+            found.extend(others.filter_map(|other| Some((one.key, other.key, cross(&one.segments, &other.segments)?))));
         }
     }
     found

@@ -31,6 +31,8 @@ mod routes;
 mod schema;
 mod secret;
 mod session;
+#[cfg(test)]
+mod slip_tests;
 mod store;
 mod suggest;
 #[cfg(test)]

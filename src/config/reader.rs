@@ -134,6 +134,11 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether the table has keys that nobody has declared so far.
+    pub(super) fn has_undeclared(&self) -> bool {
+        self.table.entries.iter().any(|entry| !self.declared.contains(&entry.key))
+    }
+
     /// Whether a key is there with a list that holds nothing.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
         self.table.get(key).is_some_and(|entry| matches!(&entry.node.value, Value::List(items) if items.is_empty()))

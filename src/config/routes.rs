@@ -83,7 +83,9 @@ fn route(r: &mut Reader<'_>, item: &Item<'_>, named: &mut Named, declared: &Decl
     spec.body = r.size_or_off("body", "The longest body of a request here; without it `limits.body`.");
     spec.audience =
         r.text("audience", "https://blog.example.com", "aud of the assertion; without it the public URL's origin.");
-    if !found && item.node.is_some_and(|node| matches!(node.value, super::tree::Value::Table(_))) {
+    let is_table = item.node.is_some_and(|node| matches!(node.value, super::tree::Value::Table(_)));
+    // An unknown key is most likely the action, and says so itself.
+    if is_table && !found && !r.has_undeclared() {
         item.fault(
             Trouble::new(Code::NoAction, "nobody could use this route")
                 .help("write all = \"signed_in\", or read and write; all = \"nobody\" if that is meant"),
