@@ -1,7 +1,7 @@
 //! What is sent to our endpoints: a form or a JSON object, read strictly and within limits.
 
 use http::HeaderMap;
-use http::header::{AsHeaderName, CONTENT_ENCODING, CONTENT_TYPE, TRANSFER_ENCODING};
+use http::header::{AsHeaderName, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Map, Value};
 
 use super::{form, json};
@@ -45,7 +45,7 @@ impl Input {
         if headers.contains_key(CONTENT_ENCODING) {
             return Err(Reason::UnsupportedMediaType);
         }
-        let bare = !headers.contains_key(CONTENT_TYPE) && !headers.contains_key(TRANSFER_ENCODING);
+        let bare = !headers.contains_key(CONTENT_TYPE);
         let format = match format(headers) {
             None if bare && accepts == Accepts::Anything => Format::Json,
             Some(Format::Form) if accepts == Accepts::Json => return Err(Reason::UnsupportedMediaType),
@@ -75,7 +75,7 @@ impl Input {
     /// # Errors
     /// [`Reason::Unprocessable`] that names the field when it is missing or no text.
     pub(super) fn text(&self, name: &str) -> Result<&str, Reason> {
-        self.optional(name)?.ok_or_else(|| Reason::Unprocessable(format!("{name}: is missing")))
+        self.optional(name)?.ok_or_else(|| Reason::Unprocessable(format!("{name}: missing")))
     }
 
     /// The text of a field, if it was sent.
@@ -195,7 +195,7 @@ mod tests {
         let input = read("application/json", r#"{"email":7,"code":null}"#, Accepts::Both).await.unwrap();
         assert_eq!(input.text("email"), Err(Reason::Unprocessable("email: must be text".into())));
         assert_eq!(input.optional("code"), Ok(None));
-        assert_eq!(input.text("password"), Err(Reason::Unprocessable("password: is missing".into())));
+        assert_eq!(input.text("password"), Err(Reason::Unprocessable("password: missing".into())));
     }
 
     #[tokio::test]

@@ -160,9 +160,20 @@ impl Problem {
         Self { field: Some(field), text: text.into(), at: None }
     }
 
-    /// Why the whole was refused.
+    /// The same at another field.
+    pub(super) fn on(self, field: &'static str) -> Self {
+        Self { field: Some(field), ..self }
+    }
+
+    /// Why the whole was refused; a detail that begins with the name of a field leads to it.
     pub(super) fn of(reason: &Reason, now: Timestamp) -> Self {
         let (title, detail) = reason.words();
+        let named = FIELDS.iter().find_map(|(name, label)| {
+            Some(Self::at(name, format!("{label}: {}.", detail.strip_prefix(name)?.strip_prefix(": ")?)))
+        });
+        if let (Reason::Unprocessable(_), Some(named)) = (reason, named) {
+            return named;
+        }
         match reason {
             Reason::RateLimited { retry_after, .. } => {
                 Self { field: None, text: format!("{title}."), at: Some(Moment::after(now, *retry_after)) }
@@ -229,6 +240,19 @@ fn is_link(text: &str) -> bool {
     let known = ["https://", "http://", "mailto:"].iter().any(|start| text.starts_with(start));
     known && !text.chars().any(|c| c.is_control() || c.is_whitespace()) && url::Url::parse(text).is_ok()
 }
+
+/// Fields and what pages call them.
+const FIELDS: &[(&str, &str)] = &[
+    ("email", "E-mail"),
+    ("new_email", "New e-mail"),
+    ("password", "Password"),
+    ("current_password", "Current password"),
+    ("new_password", "New password"),
+    ("code", "Code"),
+    ("key", "API key"),
+    ("name", "Name"),
+    ("days", "Days"),
+];
 
 const LAST_RESORT: &str = "<!doctype html><html lang=\"en\"><title>Error</title><h1>Something went wrong here</h1>\
                            <p>Try again in a moment.</p></html>";
