@@ -11,15 +11,18 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
+use std::collections::BTreeSet;
+
 use crate::account::Kind;
+use crate::account::password::Hasher;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::limit::Limits;
 use crate::listen::{self, Bound, Connection, Handler, Outcome, Shutdown, Tls};
 use crate::mail::{self, Mailer};
-use crate::portal::{self, Portal, PortalParts};
-use crate::provider::{self, Providers, SignUp};
+use crate::portal::{self, Portal};
+use crate::provider::{self, Delivery, Invitee, Providers, SignUp};
 use crate::public_url::PublicUrl;
 use crate::route::{Fault, Router};
 use crate::session::{Sessions, cookie};
@@ -35,6 +38,7 @@ pub struct App {
     store: Arc<dyn Store>,
     mailer: Mailer,
     public_url: PublicUrl,
+    clock: Clock,
 }
 
 /// Why it cannot run.
@@ -50,8 +54,8 @@ pub enum Error {
     #[error("{}", faults(.0))]
     Routes(Vec<Fault>),
     /// The pages.
-    #[error(transparent)]
-    Pages(#[from] portal::Error),
+    #[error("{}", lines(.0))]
+    Pages(Vec<portal::Error>),
     /// The mail.
     #[error(transparent)]
     Mail(#[from] mail::Error),
@@ -76,26 +80,31 @@ impl App {
         let mailer = Mailer::new(&config.mail, &title, &public_url, clock.clone())?;
         let limits = Arc::new(Limits::new(&config.limits, &clock));
         let cookie = cookie::Name::new(public_url.is_secure());
-        let providers = Arc::new(Providers::new(
-            &config.providers,
-            store.clone(),
-            sessions.clone(),
-            mailer.clone(),
-            clock.clone(),
-            &title,
-        ));
-        let portal = Portal::new(PortalParts {
+        let hasher = Hasher::new(config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads));
+        let providers = Providers::new(&provider::Parts {
+            settings: config.providers.clone(),
+            store: store.clone(),
+            sessions: sessions.clone(),
+            hasher,
+            mailer: mailer.clone(),
+            clock: clock.clone(),
+            public_url: public_url.clone(),
+            prefix: config.prefix.clone(),
+            site: title,
+        });
+        let portal = Portal::new(portal::Parts {
             settings: config.pages.clone(),
             public_url: public_url.clone(),
             prefix: config.prefix.clone(),
             return_to: config.return_to.clone(),
             providers: providers.clone(),
             sessions: sessions.clone(),
+            session_lifetime: config.session.max_lifetime,
             limits: limits.clone(),
             store: store.clone(),
-            clock,
-            cookie,
-        })?;
+            clock: clock.clone(),
+        })
+        .map_err(Error::Pages)?;
         let house = House {
             audience: public_url.origin().to_owned(),
             router: Arc::new(router),
@@ -106,7 +115,7 @@ impl App {
             limits,
             cookie,
         };
-        Ok(Self { house: Arc::new(house), upstreams, store, mailer, public_url })
+        Ok(Self { house: Arc::new(house), upstreams, store, mailer, public_url, clock })
     }
 
     /// The store, for what a command does before the first request.
@@ -143,8 +152,9 @@ impl App {
         if local.settings().sign_up == SignUp::Open || self.store.count_users(Kind::User).await? > 0 {
             return Ok(None);
         }
-        match local.invite_anyone().await {
-            Ok(link) => Ok(Some(link)),
+        match local.invite(Invitee::Anybody, BTreeSet::new(), Delivery::Hand).await {
+            // Shown to the operator's terminal, whose link it is.
+            Ok(link) => Ok(Some(link.expose().to_owned())),
             Err(provider::Error::Store(error)) => Err(error),
             Err(error) => {
                 tracing::error!(%error, "no link for the first account can be made");
@@ -181,7 +191,7 @@ impl App {
                 tracing::error!(%error, "sessions and keys could not be looked after");
             }
             if let Some(guests) = self.house.providers.anon_user()
-                && let Err(error) = guests.sweep().await
+                && let Err(error) = guests.sweep(self.clock.now()).await
             {
                 tracing::error!(%error, "guests could not be looked after");
             }
@@ -233,6 +243,10 @@ fn public_url(config: &Config, listening: SocketAddr) -> Result<PublicUrl, Error
         Tls::Files { .. } => "https",
     };
     format!("{scheme}://{host}:{}", listening.port()).parse().map_err(|_| Error::NoPublicUrl(first.to_owned()))
+}
+
+fn lines(errors: &[portal::Error]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 fn faults(faults: &[Fault]) -> String {

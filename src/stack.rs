@@ -42,7 +42,7 @@ pub struct House {
     /// Sessions, tokens and keys.
     pub sessions: Sessions,
     /// Ways to sign in.
-    pub providers: Arc<Providers>,
+    pub providers: Providers,
     /// Rate limits.
     pub limits: Arc<Limits>,
     /// Our own pages.
@@ -57,18 +57,15 @@ pub struct House {
 pub fn stack(
     house: &House,
     pool: Pool,
-) -> impl Service<Box<Visit>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + 'static {
+) -> impl Service<Box<Visit>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<> {
     let config = &house.config;
-    let respond = RespondLayer {
-        portal: house.portal.clone(),
-        router: house.router.clone(),
-        prefix: config.prefix.as_str().into(),
-    };
+    let respond = RespondLayer { portal: house.portal.clone(), router: house.router.clone() };
     let guests = Guests {
         providers: house.providers.clone(),
         sessions: house.sessions.clone(),
         limits: house.limits.clone(),
         cookie: house.cookie,
+        cookie_lifetime: config.session.max_lifetime,
     };
     let identity_headers = IdentityHeaders::new(
         config.identity_headers.clone(),
@@ -111,7 +108,7 @@ pub fn stack(
 fn upstream(
     house: &House,
     pool: Pool,
-) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + 'static {
+) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + use<> {
     let (router, cookie) = (house.router.clone(), house.cookie);
     service_fn(move |visit: Box<Visit>| {
         let upstream = visit.authorized.map(|authorized| router.route(authorized).upstream());
@@ -121,7 +118,7 @@ fn upstream(
 
 fn own_pages(
     house: &House,
-) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + 'static {
+) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + use<> {
     let portal = house.portal.clone();
     service_fn(move |mut visit: Box<Visit>| {
         let portal = portal.clone();

@@ -3,16 +3,18 @@
 //! it makes a guest. Sits right above the layers that act for an app behind.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::header::{SET_COOKIE, USER_AGENT};
 
 use crate::layer::locate;
 use crate::layer::{Progress, Refusal, Step};
 use crate::limit::Limits;
-use crate::provider::Providers;
+use crate::provider::{ANON_USER, Providers};
 use crate::rejection::Reason;
 use crate::route::{Authorized, Denied, Path, Question, Refused, Router, Subject};
-use crate::session::{Caller, Device, Sessions, cookie};
+use crate::secret::Digest;
+use crate::session::{Device, Sessions, cookie};
 use crate::upstream::forward::Upgrade;
 use crate::visit::{Asker, Credential, Trouble, Visit};
 
@@ -26,13 +28,15 @@ pub struct Authorize {
 /// What it takes to make a guest.
 pub struct Guests {
     /// Makes the user, if guests are on.
-    pub providers: Arc<Providers>,
+    pub providers: Providers,
     /// Opens the session.
     pub sessions: Sessions,
     /// Counts guests per address.
     pub limits: Arc<Limits>,
     /// The session cookie.
     pub cookie: cookie::Name,
+    /// How long a browser keeps it: `session.max_lifetime`.
+    pub cookie_lifetime: Duration,
 }
 
 impl Authorize {
@@ -98,18 +102,15 @@ impl Guests {
             Reason::Unavailable
         })?;
         let device = device(visit);
-        let token = self.sessions.start(&user, "anon-user", device).await.map_err(|error| {
+        let token = self.sessions.start(&user, ANON_USER, device).await.map_err(|error| {
             tracing::error!(request = %visit.id, %error, "no session can be opened");
             Reason::Unavailable
         })?;
-        let digest = crate::secret::Digest::of(token.expose());
-        let caller = match self.sessions.by_cookie(&digest).await {
-            Ok(Some(caller)) => caller,
-            _ => Arc::new(Caller::new(user, "anon-user".to_owned(), None, provider.now())),
-        };
+        let digest = Digest::of(token.expose());
+        let caller = self.sessions.by_cookie(&digest).await.ok().flatten().ok_or(Reason::Unavailable)?;
         // A clearing cookie of an ended session must not undo the new one.
         visit.reply.retain(|(name, _)| *name != SET_COOKIE);
-        visit.reply.push((SET_COOKIE, self.cookie.set(&token, self.sessions.max_age())));
+        visit.reply.push((SET_COOKIE, self.cookie.set(&token, self.cookie_lifetime)));
         visit.caller = Some(caller);
         visit.credential = Credential::Cookie;
         Ok(())

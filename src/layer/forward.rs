@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use http::{Request, Response};
+use http::Request;
 
 use crate::body::Body;
 use crate::layer::{Answer, Refusal};
@@ -48,7 +48,7 @@ pub async fn forward(
 
 /// Moves headers and body out, and leaves method and target for the log.
 fn take(visit: &mut Visit) -> Request<Body> {
-    let mut request = std::mem::take(&mut visit.request);
+    let request = std::mem::take(&mut visit.request);
     *visit.request.method_mut() = request.method().clone();
     *visit.request.uri_mut() = request.uri().clone();
     *visit.request.version_mut() = request.version();

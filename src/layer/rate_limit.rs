@@ -18,7 +18,7 @@ pub struct ByUser(pub Arc<Limits>);
 
 impl Step for ByAddress {
     fn take(&self, visit: Box<Visit>) -> Progress {
-        match self.0.request_address.check_address(visit.client.address) {
+        match self.0.request_address.check(visit.client.address) {
             Ok(()) => Progress::Go(visit),
             Err(retry_after) => {
                 Progress::refuse(visit, Reason::RateLimited { limit: "requests.per_address", retry_after })
@@ -30,7 +30,7 @@ impl Step for ByAddress {
 impl Step for ByUser {
     fn take(&self, visit: Box<Visit>) -> Progress {
         let Some(caller) = &visit.caller else { return Progress::Go(visit) };
-        match self.0.request_user.check_user(caller.user.id) {
+        match self.0.request_user.check(caller.user.id) {
             Ok(()) => Progress::Go(visit),
             Err(retry_after) => Progress::refuse(visit, Reason::RateLimited { limit: "requests.per_user", retry_after }),
         }

@@ -9,16 +9,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::header::{CACHE_CONTROL, HeaderName, HeaderValue, LOCATION, VARY};
+use http::header::{HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::body::Body;
 use crate::layer::{Answer, Refusal, locate};
-use crate::portal::Portal;
+use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
 use crate::visit::{Asker, Place, RequestId, Visit};
@@ -30,8 +29,6 @@ pub struct RespondLayer {
     pub portal: Arc<Portal>,
     /// Names the rules in the log.
     pub router: Arc<Router>,
-    /// Where the sign-in page is.
-    pub prefix: Arc<str>,
 }
 
 impl<S> Layer<S> for RespondLayer {
@@ -118,14 +115,9 @@ impl RespondLayer {
 
     fn refuse(&self, refusal: Refusal) -> Response<Body> {
         let Refusal { reason, mut visit } = refusal;
-        let mut response = match (&reason, visit.asker) {
-            (Reason::SignInNeeded, Asker::Navigation) => self.to_sign_in(&visit),
-            (_, Asker::Navigation) => {
-                let mut page = self.portal.refusal_page(&reason, &visit);
-                reason.dress(&mut page);
-                page
-            }
-            (_, Asker::Program) => reason.problem(visit.id.as_str()),
+        let mut response = match visit.asker {
+            Asker::Program => reason.problem(visit.id.as_str()),
+            Asker::Navigation => self.to_person(&reason, &visit),
         };
         if *visit.request.method() == Method::HEAD {
             *response.body_mut() = Body::empty();
@@ -136,17 +128,16 @@ impl RespondLayer {
         response
     }
 
-    /// RFC 9110 §15.4.4: 303, so that a form that was refused is not posted to the sign-in page.
-    fn to_sign_in(&self, visit: &Visit) -> Response<Body> {
-        let target = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
-        let location = format!("{}/login?rd={}", self.prefix, utf8_percent_encode(target, IN_QUERY));
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::SEE_OTHER;
-        let headers = response.headers_mut();
-        headers.insert(LOCATION, HeaderValue::try_from(location).unwrap_or_else(|_| HeaderValue::from_static("/")));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(VARY, HeaderValue::from_static("Cookie, Authorization"));
-        response
+    fn to_person(&self, reason: &Reason, visit: &Visit) -> Response<Body> {
+        let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let target = self.portal.target(asked);
+        match reason {
+            Reason::SignInNeeded => self.portal.to_login(&target),
+            _ => self.portal.refusal_page(
+                reason,
+                Refused { request_id: &visit.id, caller: visit.caller.as_deref(), target: &target },
+            ),
+        }
     }
 
     fn log(&self, visit: &Visit, status: StatusCode, reason: Option<&Reason>) {
@@ -200,5 +191,4 @@ fn id(visit: &Visit) -> HeaderValue {
     HeaderValue::from_str(visit.id.as_str()).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
-const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

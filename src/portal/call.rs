@@ -31,7 +31,7 @@ pub(super) struct Call {
 impl Call {
     /// Parts a visit from its body.
     pub(super) fn new(visit: Visit) -> (Self, Body) {
-        let Visit { request, id, client, caller, credential, reply: _ } = visit;
+        let Visit { request, id, client, caller, credential, .. } = visit;
         let (parts, body) = request.into_parts();
         let call = Self {
             method: parts.method,
