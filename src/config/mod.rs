@@ -150,12 +150,12 @@ pub fn parse(
         return Err(Source { name, text, hidden: &hidden }.report(broken));
     }
     let known = known::all();
-    environment::overlay(&mut tree, &environment, &known);
+    environment::overlay(&mut tree, &environment, known);
     let reading = Reading::new(tree, Path::new(name), environment);
     let mut reader = Reader::root(&reading);
     let mut config = root::read(&mut reader);
     reader.close();
-    environment::unknown(&reading.environment, &known, |name| reading.has_asked(name))
+    environment::unknown(&reading.environment, known, |name| reading.has_asked(name))
         .into_iter()
         .for_each(|fault| reading.fault(fault));
     let (faults, hidden) = reading.into_findings();

@@ -10,7 +10,7 @@ use super::known::{self, Kind, Known};
 pub fn schema() -> Value {
     let known = known::all();
     let mut root = Branch::default();
-    for key in &known {
+    for key in known {
         root.insert(&key.path, key);
     }
     let mut schema = root.object();
