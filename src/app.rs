@@ -60,7 +60,9 @@ pub enum Error {
     #[error(transparent)]
     Mail(#[from] mail::Error),
     /// No address for links and cookies.
-    #[error("`public_url` is needed to listen on {0}: write the address visitors type, such as https://blog.example.com")]
+    #[error(
+        "`public_url` is needed to listen on {0}: write the address visitors type, such as https://blog.example.com"
+    )]
     NoPublicUrl(String),
 }
 

@@ -170,7 +170,10 @@ impl Asker {
 fn is_upgrade(headers: &HeaderMap) -> bool {
     headers.contains_key(UPGRADE)
         && headers.get_all(CONNECTION).iter().any(|value| {
-            value.as_bytes().split(|byte| *byte == b',').any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+            value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
         })
 }
 
@@ -211,8 +214,7 @@ mod tests {
     use super::*;
 
     fn asker(method: Method, headers: &[(&'static str, &'static str)]) -> Asker {
-        let headers =
-            headers.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
+        let headers = headers.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
         Asker::of(&method, &headers)
     }
 

@@ -97,8 +97,11 @@ impl Blog {
             (None, Some("guest")) => "<p>Hello guest. <a href=\"/.auth/login?rd=/\">Sign in</a></p>".to_owned(),
             (None, _) => "<p><a href=\"/.auth/login?rd=/\">Sign in</a></p>".to_owned(),
         };
-        let form = match text(headers, "x-auth-roles").is_some_and(|roles| roles.split(',').any(|r| r == "journalist")) {
-            true => "<form method=post action=/posts><label>Title <input name=title required></label> <button>Publish</button></form>",
+        let form = match text(headers, "x-auth-roles").is_some_and(|roles| roles.split(',').any(|r| r == "journalist"))
+        {
+            true => {
+                "<form method=post action=/posts><label>Title <input name=title required></label> <button>Publish</button></form>"
+            }
             false => "",
         };
         let posts = self.posts.lock().unwrap_or_else(PoisonError::into_inner).clone();

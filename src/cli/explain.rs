@@ -80,7 +80,9 @@ fn explain(args: &Args, config: &Config, router: &Router, user: Option<&User>) -
         Some(route) => {
             lines.push(format!("route   {}", route.key()));
             match route.action(&args.method) {
-                Some(action) => lines.push(format!("action  {action} = {}", route.who(&args.method).unwrap_or_default())),
+                Some(action) => {
+                    lines.push(format!("action  {action} = {}", route.who(&args.method).unwrap_or_default()))
+                }
                 None => lines.push(format!("action  none for {}: nobody may", args.method)),
             }
         }

@@ -162,7 +162,9 @@ fn text(now: Timestamp, level: Level, target: &str, fields: &Fields) -> String {
     for (name, value) in fields.0.iter().filter(|(name, _)| *name != "message") {
         let _ = match value {
             // Quoted where a blank would make two of it.
-            Value::String(text) if text.contains([' ', '"', '=']) || text.is_empty() => write!(line, " {name}={text:?}"),
+            Value::String(text) if text.contains([' ', '"', '=']) || text.is_empty() => {
+                write!(line, " {name}={text:?}")
+            }
             Value::String(text) => write!(line, " {name}={text}"),
             other => write!(line, " {name}={other}"),
         };

@@ -7,9 +7,16 @@
 
 pub mod check;
 pub mod completions;
+pub mod demo;
+mod demo_blog;
+mod demo_check;
+mod demo_outbox;
 mod exit;
+pub mod explain;
 pub mod init;
+mod log;
 mod output;
+pub mod run;
 pub mod schema;
 
 use std::path::PathBuf;
@@ -41,10 +48,16 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show a small blog behind the door, with accounts made up for the run
+    Demo(demo::Args),
+    /// Stand in front of the app
+    Run(run::Args),
     /// Write a first vestibule.toml
     Init(init::Args),
     /// Say everything that is wrong with the configuration
     Check(check::Args),
+    /// Say what the rules make of a request, and why
+    Explain(explain::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Args),
     /// Print completions for a shell
@@ -60,6 +73,9 @@ pub fn main() -> Exit {
     };
     let global = &cli.global;
     match &cli.command {
+        Command::Demo(args) => demo::run(args),
+        Command::Run(args) => run::run(args, global),
+        Command::Explain(args) => explain::run(args, global),
         Command::Init(args) => init::run(args, global),
         Command::Check(args) => check::run(args, global),
         Command::Schema(args) => schema::run(args, global),

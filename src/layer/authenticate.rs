@@ -81,7 +81,9 @@ impl Authenticate {
                 visit.trouble = Some(Trouble::Bad);
                 return;
             }
-            Presented::Bearer(text) => (self.sessions.by_bearer(text.expose()).await, AUTHORIZATION, Credential::Bearer),
+            Presented::Bearer(text) => {
+                (self.sessions.by_bearer(text.expose()).await, AUTHORIZATION, Credential::Bearer)
+            }
             Presented::Key(text, header) => (self.sessions.by_key(text.expose()).await, header, Credential::Key),
         };
         self.note(visit, found, header, credential);

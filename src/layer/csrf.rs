@@ -99,7 +99,11 @@ mod tests {
             assert!(!allowed(&Method::POST, &headers), "{headers:?}");
             assert!(allowed(&Method::GET, &headers), "{headers:?}");
         }
-        for headers in [[("origin", "https://app.test")], [("origin", "https://APP.test:443")], [("sec-fetch-site", "same-origin")]] {
+        for headers in [
+            [("origin", "https://app.test")],
+            [("origin", "https://APP.test:443")],
+            [("sec-fetch-site", "same-origin")],
+        ] {
             assert!(allowed(&Method::POST, &headers), "{headers:?}");
         }
         assert!(allowed(&Method::POST, &[]));

@@ -178,7 +178,8 @@ mod tests {
 
     fn ann() -> User {
         let mut user = User::new(UserId::from_bytes([10; 12]), Kind::User, Timestamp::default());
-        user.data = json!({ "email": "ann@example.com", "name": "Ann Ex", "first_name": "Ann" }).as_object().unwrap().clone();
+        user.data =
+            json!({ "email": "ann@example.com", "name": "Ann Ex", "first_name": "Ann" }).as_object().unwrap().clone();
         user.roles = ["editor".to_owned(), "journalist".to_owned()].into();
         user
     }
@@ -225,7 +226,8 @@ mod tests {
     fn two_fields_of_one_name_are_not_joined() {
         let mut user = ann();
         user.data = json!({ "a_b": "1", "a-b": "2", "___": "3" }).as_object().unwrap().clone();
-        let meta: Vec<_> = written(&Settings::default(), &user).into_iter().filter(|(n, _)| n.contains("meta")).collect();
+        let meta: Vec<_> =
+            written(&Settings::default(), &user).into_iter().filter(|(n, _)| n.contains("meta")).collect();
         assert_eq!(meta.len(), 1, "{meta:?}");
     }
 

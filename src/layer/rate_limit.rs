@@ -32,7 +32,9 @@ impl Step for ByUser {
         let Some(caller) = &visit.caller else { return Progress::Go(visit) };
         match self.0.request_user.check(caller.user.id) {
             Ok(()) => Progress::Go(visit),
-            Err(retry_after) => Progress::refuse(visit, Reason::RateLimited { limit: "requests.per_user", retry_after }),
+            Err(retry_after) => {
+                Progress::refuse(visit, Reason::RateLimited { limit: "requests.per_user", retry_after })
+            }
         }
     }
 }

@@ -38,7 +38,8 @@ impl Sanitize {
     }
 
     fn may_pass_folded(&self, name: &str, trusted: bool) -> bool {
-        let family = |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+        let family =
+            |prefix: &str| name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
         let refused = match name.as_bytes().first() {
             Some(b'x') => {
                 family("x-auth")
@@ -110,8 +111,7 @@ fn is_plain(name: &str) -> bool {
     before != b'-'
 }
 
-const OVERRIDES: [&str; 4] =
-    ["x-http-method-override", "x-http-method", "x-method-override", "x-forwarded-method"];
+const OVERRIDES: [&str; 4] = ["x-http-method-override", "x-http-method", "x-method-override", "x-forwarded-method"];
 const REMOTE: [&str; 5] = ["remote-user", "remote-email", "remote-name", "remote-groups", "remote-sub"];
 const FORWARDED: [&str; 4] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"];
 
@@ -152,7 +152,9 @@ mod tests {
 
     #[test]
     fn other_headers_pass() {
-        for name in ["accept", "x-author", "x-requested-with", "remote-control", "x-tenants", "sec-fetch-mode", "my_header"] {
+        for name in
+            ["accept", "x-author", "x-requested-with", "remote-control", "x-tenants", "sec-fetch-mode", "my_header"]
+        {
             assert!(passes(name), "{name}");
         }
     }

@@ -96,36 +96,33 @@ where
     }
 
     fn call(&mut self, visit: Box<Visit>) -> Self::Future {
-        match self.step.take(visit) {
-            Progress::Go(visit) => StepFuture::Inner { future: self.inner.call(visit) },
-            Progress::Refuse(refusal) => StepFuture::Refused { refusal: Some(refusal) },
+        let state = match self.step.take(visit) {
+            Progress::Go(visit) => State::Inner { future: self.inner.call(visit) },
+            Progress::Refuse(refusal) => State::Refused { refusal: Some(refusal) },
             Progress::Wait(waiting) => {
                 // The service that was made ready is the one to call; the clone takes its place.
                 let clone = self.inner.clone();
-                StepFuture::Waiting { waiting, inner: Some(std::mem::replace(&mut self.inner, clone)) }
+                State::Waiting { waiting, inner: Some(std::mem::replace(&mut self.inner, clone)) }
             }
-        }
+        };
+        StepFuture { state }
     }
 }
 
 pin_project! {
     /// What a [`StepService`] answers with.
+    pub struct StepFuture<S: Service<Box<Visit>>> {
+        #[pin]
+        state: State<S>,
+    }
+}
+
+pin_project! {
     #[project = Project]
-    pub enum StepFuture<S: Service<Box<Visit>>> {
-        /// The next layer is at work.
-        Inner {
-            #[pin]
-            future: S::Future,
-        },
-        /// Refused here.
-        Refused {
-            refusal: Option<Refusal>,
-        },
-        /// Asking first.
-        Waiting {
-            waiting: Waiting,
-            inner: Option<S>,
-        },
+    enum State<S: Service<Box<Visit>>> {
+        Inner { #[pin] future: S::Future },
+        Refused { refusal: Option<Refusal> },
+        Waiting { waiting: Waiting, inner: Option<S> },
     }
 }
 
@@ -135,9 +132,10 @@ where
 {
     type Output = Result<Answer, Refusal>;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
         loop {
-            let next = match self.as_mut().project() {
+            let next = match state.as_mut().project() {
                 Project::Inner { future } => return future.poll(cx),
                 Project::Refused { refusal } => match refusal.take() {
                     Some(refusal) => return Poll::Ready(Err(refusal)),
@@ -152,7 +150,7 @@ where
                     },
                 },
             };
-            self.set(Self::Inner { future: next });
+            state.set(State::Inner { future: next });
         }
     }
 }
