@@ -201,5 +201,6 @@ fn again(error: &store::Error) -> store::Error {
     match error {
         store::Error::Unavailable(why) => store::Error::Unavailable(why.clone()),
         store::Error::Corrupt(what) => store::Error::Corrupt(what.clone()),
+        store::Error::Conflict(what) => store::Error::Conflict(what.clone()),
     }
 }
