@@ -1,9 +1,20 @@
 //! Sessions: one sign-in on one device, kept in the store and read through a cache.
 
+mod assertion;
+mod cache;
 mod caller;
+pub mod cookie;
+mod credential;
+mod keyring;
+mod lookup;
 mod record;
+mod revocations;
+mod sessions;
 mod settings;
+mod tokens;
 
 pub use caller::Caller;
 pub use record::{Device, Session};
+pub use sessions::Sessions;
 pub use settings::Settings;
+pub use tokens::Tokens;
