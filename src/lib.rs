@@ -2,8 +2,11 @@
 
 pub mod account;
 pub mod body;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod id;
+pub mod layer;
 pub mod limit;
 pub mod listen;
 pub mod mail;
