@@ -9,8 +9,14 @@ pub mod check;
 pub mod completions;
 mod exit;
 pub mod init;
+pub mod keys;
+mod new_user;
+mod operator;
 mod output;
 pub mod schema;
+pub mod sessions;
+mod table;
+pub mod users;
 
 use std::path::PathBuf;
 
@@ -45,6 +51,12 @@ enum Command {
     Init(init::Args),
     /// Say everything that is wrong with the configuration
     Check(check::Args),
+    /// Accounts: list, add, disable, delete, roles, data
+    Users(users::Args),
+    /// API keys: create, list, disable, delete
+    Keys(keys::Args),
+    /// Who is signed in: list, revoke
+    Sessions(sessions::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Args),
     /// Print completions for a shell
@@ -62,6 +74,9 @@ pub fn main() -> Exit {
     match &cli.command {
         Command::Init(args) => init::run(args, global),
         Command::Check(args) => check::run(args, global),
+        Command::Users(args) => users::run(args, global),
+        Command::Keys(args) => keys::run(args, global),
+        Command::Sessions(args) => sessions::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
     }
