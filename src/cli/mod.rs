@@ -14,10 +14,16 @@ mod demo_outbox;
 mod exit;
 pub mod explain;
 pub mod init;
+pub mod keys;
 mod log;
+mod new_user;
+mod operator;
 mod output;
 pub mod run;
 pub mod schema;
+pub mod sessions;
+mod table;
+pub mod users;
 
 use std::path::PathBuf;
 
@@ -58,6 +64,12 @@ enum Command {
     Check(check::Args),
     /// Say what the rules make of a request, and why
     Explain(explain::Args),
+    /// Accounts: list, add, disable, delete, roles, data
+    Users(users::Args),
+    /// API keys: create, list, disable, delete
+    Keys(keys::Args),
+    /// Who is signed in: list, revoke
+    Sessions(sessions::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Args),
     /// Print completions for a shell
@@ -78,6 +90,9 @@ pub fn main() -> Exit {
         Command::Explain(args) => explain::run(args, global),
         Command::Init(args) => init::run(args, global),
         Command::Check(args) => check::run(args, global),
+        Command::Users(args) => users::run(args, global),
+        Command::Keys(args) => keys::run(args, global),
+        Command::Sessions(args) => sessions::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
     }

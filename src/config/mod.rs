@@ -45,6 +45,7 @@ mod who;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::time::Duration;
 
 pub use code::Code;
 pub use observe::{Log, LogFormat, LogLevel, Observe};
@@ -165,6 +166,14 @@ pub fn parse(
     }
     config.notes = source.report(faults).problems;
     Ok(config)
+}
+
+/// A duration as the file writes them: `30s`, `15m`, `12h`, `90d`.
+///
+/// # Errors
+/// How one is written, when this is none.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    unit::parse_span(text).ok_or_else(|| "a duration has a unit, such as 30s, 15m, 12h or 90d".to_owned())
 }
 
 fn unread(name: &str, error: &std::io::Error) -> Report {

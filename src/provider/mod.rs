@@ -13,6 +13,7 @@ use crate::store::{self, Store};
 pub mod anon_user;
 pub mod api_key;
 mod change_email;
+mod enrolment;
 mod invitation;
 mod links;
 pub mod local_userpass;
