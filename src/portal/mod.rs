@@ -292,3 +292,8 @@ fn bare(response: Response<Body>) -> Response<Body> {
     }
     Response::from_parts(parts, Body::empty())
 }
+
+#[cfg(test)]
+mod html_tests;
+#[cfg(test)]
+mod tests;
