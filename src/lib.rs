@@ -4,6 +4,7 @@ pub mod account;
 pub mod app;
 pub mod body;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod id;

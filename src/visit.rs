@@ -1,7 +1,6 @@
 //! A request on its way through the house, with what the layers have found out about it.
 
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,6 +8,7 @@ use http::header::{ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use crate::body::Body;
+pub use crate::client::{Client, Scheme};
 use crate::route::{Authorized, Irregular};
 use crate::session::Caller;
 use crate::upstream::forward::Upgrade;
@@ -91,28 +91,6 @@ pub enum Trouble {
     Unavailable,
 }
 
-/// Where a request came from, after forwarding headers of trusted proxies were read.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Client {
-    /// The other end of the connection.
-    pub peer: IpAddr,
-    /// The client: the peer, or whom trusted proxies name.
-    pub address: IpAddr,
-    /// How the client spoke to us or to the first trusted proxy.
-    pub scheme: Scheme,
-    /// Whether the peer is a trusted proxy.
-    pub trusted: bool,
-}
-
-/// How a client speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// In the clear.
-    Http,
-    /// Over TLS.
-    Https,
-}
-
 /// What proved a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Credential {
@@ -139,16 +117,6 @@ pub enum Asker {
 /// A request's name: 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestId([u8; 16]);
-
-impl Scheme {
-    /// `http` or `https`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-}
 
 impl Asker {
     /// Reads it from a request's head: `Sec-Fetch-Mode: navigate` where the browser says so (Fetch Metadata

@@ -27,7 +27,7 @@ pub(super) async fn check(address: SocketAddr, cast: &Cast) -> Exit {
     };
     let form = (CONTENT_TYPE, "application/x-www-form-urlencoded".to_owned());
     let post = |headers: &[(HeaderName, String)], path: &'static str, body: String| {
-        let headers = [&[form.clone()], headers].concat();
+        let headers = [std::slice::from_ref(&form), headers].concat();
         async move { ask(address, Method::POST, path, &headers, body).await }
     };
 

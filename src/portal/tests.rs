@@ -135,7 +135,7 @@ impl House {
         let address = "192.0.2.7".parse().unwrap();
         let client = Client { peer: address, address, scheme: Scheme::Https, trusted: false };
         let id = RequestId::from_number(7);
-        let response = self.portal.serve(Visit { request, id, client, caller, credential, reply: Vec::new() }).await;
+        let response = self.portal.serve(Visit { caller, credential, ..*Visit::new(request, id, client) }).await;
         let (parts, body) = response.into_parts();
         let text = String::from_utf8(body.read(1 << 20).await.unwrap().to_vec()).unwrap();
         Reply { status: parts.status, headers: parts.headers, text }

@@ -11,7 +11,7 @@ use http::{Request, Response, StatusCode, Version};
 
 use super::forwarded;
 use crate::body::Body;
-use crate::visit::Client;
+use crate::client::Client;
 
 /// What a client wants its connection to become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -187,7 +187,7 @@ mod tests {
     use std::net::IpAddr;
 
     use super::*;
-    use crate::visit::Scheme;
+    use crate::client::Scheme;
 
     fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

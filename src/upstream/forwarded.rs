@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use bytes::{BufMut as _, BytesMut};
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 
-use crate::visit::{Client, Scheme};
+use crate::client::{Client, Scheme};
 
 /// Writes `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `Forwarded` (RFC 7239) as we know them: what a trusted
 /// proxy said stays and gets its own address added, what anybody else said is replaced.
