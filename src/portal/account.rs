@@ -99,7 +99,7 @@ fn user_values(user: &User) -> Value {
         email => user.email(),
         verified => user.email().is_some() && user.verified_email().is_some(),
         name => user.name(),
-        roles => user.roles.iter().map(String::as_str).collect::<Vec<_>>(),
+        roles => user.roles.iter().cloned().collect::<Vec<_>>(),
     }
 }
 

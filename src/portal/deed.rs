@@ -175,8 +175,11 @@ impl Portal {
     }
 
     fn leave(&self, input: &Input, place: &str) -> Response<Body> {
-        let mut response =
-            if input.is_form() { see_other(&format!("{}/{place}", self.prefix)) } else { empty(StatusCode::NO_CONTENT) };
+        let mut response = if input.is_form() {
+            see_other(&format!("{}/{place}", self.prefix))
+        } else {
+            empty(StatusCode::NO_CONTENT)
+        };
         self.set_cookie(&mut response, self.cookie.clear());
         response
     }
@@ -190,7 +193,9 @@ impl Portal {
         };
         match reason {
             Reason::SignInRefused => Problem::at(password, "This is not your password."),
-            Reason::Conflict("keys.too_many") => Problem::at(text, "You have as many keys as you may have. Delete one."),
+            Reason::Conflict("keys.too_many") => {
+                Problem::at(text, "You have as many keys as you may have. Delete one.")
+            }
             Reason::Unprocessable(_) => Problem::of(reason, self.clock.now()).on(text),
             _ => Problem::of(reason, self.clock.now()),
         }

@@ -2,9 +2,8 @@
 
 /// `Firefox on Linux`; what is not known is left out, and what programs call themselves is kept short.
 pub(super) fn words(user_agent: &str) -> String {
-    let known = |list: &[(&str, &'static str)]| {
-        list.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name)
-    };
+    let known =
+        |list: &[(&str, &'static str)]| list.iter().find(|(sign, _)| user_agent.contains(sign)).map(|(_, name)| *name);
     match (known(BROWSERS), known(SYSTEMS)) {
         (Some(browser), Some(system)) => format!("{browser} on {system}"),
         (Some(browser), None) => browser.to_owned(),
@@ -47,10 +46,12 @@ mod tests {
 
     #[test]
     fn browsers_are_told_apart() {
-        let chrome = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
+        let chrome =
+            "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36";
         assert_eq!(words(chrome), "Chrome on Linux");
         assert_eq!(words(&format!("{chrome} Edg/140.0")), "Edge on Linux");
-        let phone = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1";
+        let phone =
+            "Mozilla/5.0 (iPhone; CPU iPhone OS 18_0 like Mac OS X) AppleWebKit/605.1.15 Version/18.0 Safari/604.1";
         assert_eq!(words(phone), "Safari on iPhone");
         assert_eq!(words("curl/8.5.0"), "curl");
         assert_eq!(words(""), "An unknown device");

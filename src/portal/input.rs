@@ -164,7 +164,9 @@ mod tests {
         }
         let form = read("application/x-www-form-urlencoded", body, Accepts::Json).await.err();
         assert_eq!(form, Some(Reason::UnsupportedMediaType));
-        for content_type in ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""] {
+        for content_type in
+            ["application/json", "Application/JSON; charset=UTF-8", "application/json;charset=\"utf-8\""]
+        {
             let input = read(content_type, body, Accepts::Json).await.unwrap();
             assert_eq!(input.text("email"), Ok("ann@example.com"));
         }

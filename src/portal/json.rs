@@ -86,7 +86,18 @@ mod tests {
 
     #[test]
     fn anything_else_is_malformed() {
-        for text in ["", "[]", "null", "\"x\"", "{", "{}x", "{\"a\":1}{}", "{\"a\":1,\"a\":2}", "{\"a\":1,\"\\u0061\":2}", "{'a':1}"] {
+        for text in [
+            "",
+            "[]",
+            "null",
+            "\"x\"",
+            "{",
+            "{}x",
+            "{\"a\":1}{}",
+            "{\"a\":1,\"a\":2}",
+            "{\"a\":1,\"\\u0061\":2}",
+            "{'a':1}",
+        ] {
             assert_eq!(object(text.as_bytes()).err(), Some(Reason::Malformed("json.syntax")), "{text}");
         }
         assert_eq!(object(b"{\"a\":\"\xff\"}").err(), Some(Reason::Malformed("json.syntax")));
@@ -97,7 +108,8 @@ mod tests {
         let deep = |levels: usize| format!("{{\"a\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1));
         assert!(object(deep(32).as_bytes()).is_ok());
         assert_eq!(object(deep(33).as_bytes()).err(), Some(Reason::Malformed("json.too_complex")));
-        let wide = |names: usize| format!("{{{}}}", (0..names).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(","));
+        let wide =
+            |names: usize| format!("{{{}}}", (0..names).map(|n| format!("\"{n}\":0")).collect::<Vec<_>>().join(","));
         assert!(object(wide(1000).as_bytes()).is_ok());
         assert_eq!(object(wide(1001).as_bytes()).err(), Some(Reason::Malformed("json.too_complex")));
     }

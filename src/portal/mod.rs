@@ -42,7 +42,8 @@ pub use settings::Settings;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::limit::Limits;
-use crate::provider::{self, LocalUserpass, Providers};
+use crate::provider::local_userpass::LocalUserpass;
+use crate::provider::{self, Providers};
 use crate::public_url::PublicUrl;
 use crate::rejection::Reason;
 use crate::session::Sessions;
@@ -194,11 +195,9 @@ impl Portal {
             Endpoint::Me => self.me(call),
             Endpoint::Keys => Ok(self.keys()),
             Endpoint::ChangePassword => Ok(see_other(&format!("{}/account#password", self.prefix))),
-            Endpoint::SignIn(_)
-            | Endpoint::ResetSend
-            | Endpoint::Deed(_)
-            | Endpoint::Refresh
-            | Endpoint::Revoke => Err(Reason::MethodNotAllowed(endpoint.allow())),
+            Endpoint::SignIn(_) | Endpoint::ResetSend | Endpoint::Deed(_) | Endpoint::Refresh | Endpoint::Revoke => {
+                Err(Reason::MethodNotAllowed(endpoint.allow()))
+            }
         }
     }
 
@@ -280,6 +279,8 @@ fn unavailable(error: store::Error) -> Reason {
     match error {
         store::Error::Unavailable(_) => Reason::Unavailable,
         store::Error::Corrupt(_) => Reason::Internal,
+        // Between reading and writing somebody else was quicker: an account was deleted, for instance.
+        store::Error::Conflict(_) => Reason::Conflict("account.changed"),
     }
 }
 
@@ -291,3 +292,8 @@ fn bare(response: Response<Body>) -> Response<Body> {
     }
     Response::from_parts(parts, Body::empty())
 }
+
+#[cfg(test)]
+mod html_tests;
+#[cfg(test)]
+mod tests;

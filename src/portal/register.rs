@@ -11,7 +11,8 @@ use super::return_to::ReturnTo;
 use super::{Answer, Portal, reason_of, retells};
 use crate::account::email::Email;
 use crate::body::Body;
-use crate::provider::{Confirm, LocalUserpass, SignUp};
+use crate::provider::local_userpass::LocalUserpass;
+use crate::provider::{Confirm, SignUp};
 use crate::rejection::Reason;
 
 impl Portal {
@@ -35,9 +36,7 @@ impl Portal {
             Ok(email) if input.is_form() && settings.confirm == Confirm::Mail => {
                 Ok(self.pages.show(self.mail_sent("confirm", email.as_str(), &rd)))
             }
-            Ok(_) if input.is_form() => {
-                Ok(see_other(&format!("{}/login?note=registered&{}", self.prefix, rd.query())))
-            }
+            Ok(_) if input.is_form() => Ok(see_other(&format!("{}/login?note=registered&{}", self.prefix, rd.query()))),
             Ok(_) => Ok(empty(StatusCode::ACCEPTED)),
             Err(reason) if input.is_form() && retells(&reason) => {
                 let problem = Problem::of(&reason, self.clock.now());

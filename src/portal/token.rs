@@ -49,9 +49,7 @@ impl Portal {
 
 fn describe(caller: &Caller) -> serde_json::Value {
     let user = &caller.user;
-    let identity = |identity: &crate::account::Identity| {
-        json!({ "provider": identity.provider, "issuer": identity.issuer, "subject": identity.subject })
-    };
+    let identity = |identity: &crate::account::Identity| json!({ "provider": identity.provider, "issuer": identity.issuer, "subject": identity.subject });
     json!({
         "user_id": user.id.to_string(),
         "kind": user.kind.as_str(),
