@@ -300,22 +300,3 @@ async fn what_was_typed_is_kept_but_never_the_password() {
     assert_eq!(kept, 3, "{}", reply.text);
     assert!(!reply.text.contains("wrong-and-secret"));
 }
-
-/// For a look at the pages with a browser.
-#[tokio::test]
-#[ignore]
-async fn scratch_write() {
-    let dir = std::path::Path::new("/tmp/pages");
-    std::fs::create_dir_all(dir).unwrap();
-    let css = std::fs::read_to_string("src/portal/assets/style.css").unwrap();
-    for (page, html) in tour().await {
-        let a = html.find("<link rel=\"stylesheet\"").unwrap();
-        let b = a + html[a..].find('>').unwrap() + 1;
-        let html = format!("{}<style>{css}</style>{}", &html[..a], &html[b..]);
-        let a = html.find("<script").unwrap();
-        let b = a + html[a..].find("</script>").unwrap() + 9;
-        let js = std::fs::read_to_string("src/portal/assets/script.js").unwrap();
-        let html = format!("{}<script type=module>{js}</script>{}", &html[..a], &html[b..]);
-        std::fs::write(dir.join(format!("{}.html", page.replace(' ', "_"))), html).unwrap();
-    }
-}
