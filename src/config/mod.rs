@@ -178,7 +178,8 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
 
 fn unread(name: &str, error: &std::io::Error) -> Report {
     if error.kind() == std::io::ErrorKind::NotFound && name == DEFAULT_FILE {
-        let help = "`vestibule demo` shows a working one, `vestibule init` writes one, `vestibule run --to ADDRESS` needs none";
+        let help = "`vestibule demo` shows a working one, `vestibule init` writes one, `vestibule run --to ADDRESS` \
+                    needs none";
         return Report::unread(name, format!("no {DEFAULT_FILE} here"), vec![help.to_owned()]);
     }
     Report::unread(name, format!("cannot read {name}: {error}"), Vec::new())
