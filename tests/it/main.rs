@@ -4,5 +4,28 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounts;
+mod asking;
+mod assertion;
+mod browser;
+mod config;
+mod cookies;
+mod csrf;
+mod explain;
+mod framing;
+mod guests;
 mod harness;
+mod headers;
 mod house;
+mod keys;
+mod logs;
+mod methods;
+mod paths;
+mod rates;
+mod rules;
+mod sessions;
+mod shutdown;
+mod sizes;
+mod tls;
+mod upstreams;
+mod websocket;
