@@ -18,6 +18,8 @@ pub enum Who {
     Provider(String),
     /// Whoever has proved to hold such an address.
     Email(EmailPattern),
+    /// Whoever has proved to hold the address of the account.
+    VerifiedEmail,
     /// Whoever has this value in this metadata field.
     Data {
         /// The field of `data`.
@@ -59,8 +61,19 @@ pub enum WhoError {
 
 impl Who {
     /// Every word that stands alone, and every prefix with its colon: for messages and completions.
-    pub const WORDS: [&str; 10] =
-        ["anyone", "guest", "signed_in", "service", "role:", "provider:", "email:", "data:", "policy:", "nobody"];
+    pub const WORDS: [&str; 11] = [
+        "anyone",
+        "guest",
+        "signed_in",
+        "verified_email",
+        "service",
+        "role:",
+        "provider:",
+        "email:",
+        "data:",
+        "policy:",
+        "nobody",
+    ];
 }
 
 impl FromStr for Who {
@@ -72,6 +85,7 @@ impl FromStr for Who {
             "guest" => return Ok(Self::Guest),
             "signed_in" => return Ok(Self::SignedIn),
             "service" => return Ok(Self::Service),
+            "verified_email" => return Ok(Self::VerifiedEmail),
             "nobody" => return Ok(Self::Nobody),
             _ => {}
         }
@@ -104,6 +118,7 @@ impl fmt::Display for Who {
             Self::Guest => f.write_str("guest"),
             Self::SignedIn => f.write_str("signed_in"),
             Self::Service => f.write_str("service"),
+            Self::VerifiedEmail => f.write_str("verified_email"),
             Self::Nobody => f.write_str("nobody"),
             Self::Role(name) => write!(f, "role:{name}"),
             Self::Provider(name) => write!(f, "provider:{name}"),
@@ -148,6 +163,7 @@ mod tests {
             "signed_in",
             "service",
             "nobody",
+            "verified_email",
             "role:editor",
             "provider:corp",
             "policy:staff",
