@@ -44,6 +44,12 @@ impl Timestamp {
         self.date().format(&Rfc3339).unwrap_or_default()
     }
 
+    /// `2026-11-22T16:00:00.123Z`, as logs carry it.
+    pub fn rfc3339_millis(self) -> String {
+        let text = self.rfc3339();
+        format!("{}.{:03}Z", text.trim_end_matches('Z'), self.0.rem_euclid(1000))
+    }
+
     /// `Sun, 22 Nov 2026 16:00:00 +0000`, as mails carry it.
     pub fn rfc2822(self) -> String {
         self.date().format(&Rfc2822).unwrap_or_default()

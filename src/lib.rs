@@ -1,9 +1,13 @@
 //! The entrance hall for web apps.
 
 pub mod account;
+pub mod app;
 pub mod body;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod id;
+pub mod layer;
 pub mod limit;
 pub mod listen;
 pub mod mail;
@@ -14,6 +18,7 @@ pub mod rejection;
 pub mod route;
 pub mod secret;
 pub mod session;
+pub mod stack;
 pub mod store;
 pub mod upstream;
 pub mod visit;

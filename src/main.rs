@@ -1,2 +1,7 @@
-//! x
-fn main() {}
+//! The `vestibule` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    vestibule::cli::main().into()
+}

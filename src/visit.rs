@@ -3,27 +3,92 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use http::{HeaderName, HeaderValue, Request};
+use http::header::{ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, UPGRADE};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
 
 use crate::body::Body;
+use crate::route::{Authorized, Irregular};
 use crate::session::Caller;
+use crate::upstream::forward::Upgrade;
 
-/// The request and what is known of it so far.
+/// The request and what is known of it so far. Boxed once, so that passing it on costs a pointer.
 #[derive(Debug)]
 pub struct Visit {
-    /// The request itself.
+    /// The request itself; its path is canonical once it is [`Place`]d.
     pub request: Request<Body>,
     /// Its name in logs, in answers and towards the upstream.
     pub id: RequestId,
+    /// When it came in.
+    pub started: Instant,
     /// Where it came from.
     pub client: Client,
+    /// How it wants to be refused.
+    pub asker: Asker,
+    /// What its connection is to become.
+    pub upgrade: Upgrade,
+    /// Whether it is for us or for an app behind.
+    pub place: Place,
+    /// What in its path is not plain.
+    pub irregular: Irregular,
+    /// The canonical host, if the request spells it otherwise.
+    pub host: Option<Box<str>>,
     /// Whom it speaks for, once authenticated.
     pub caller: Option<Arc<Caller>>,
     /// By which kind of credential.
     pub credential: Credential,
+    /// Why a credential that was sent did not count; whether that matters is the rule's business.
+    pub trouble: Option<Trouble>,
+    /// The proof that a rule let it in.
+    pub authorized: Option<Authorized>,
     /// Header fields that whatever answer will carry (cookies set and cleared).
     pub reply: Vec<(HeaderName, HeaderValue)>,
+    /// How long the upstream took until its answer began.
+    pub upstream_time: Duration,
+}
+
+impl Visit {
+    /// A request that has just come in.
+    pub fn new(request: Request<Body>, id: RequestId, client: Client) -> Box<Self> {
+        let asker = Asker::of(request.method(), request.headers());
+        Box::new(Self {
+            request,
+            id,
+            started: Instant::now(),
+            client,
+            asker,
+            upgrade: Upgrade::No,
+            place: Place::default(),
+            irregular: Irregular::default(),
+            host: None,
+            caller: None,
+            credential: Credential::default(),
+            trouble: None,
+            authorized: None,
+            reply: Vec::new(),
+            upstream_time: Duration::ZERO,
+        })
+    }
+}
+
+/// Whom a path belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Place {
+    /// An app behind, under the rules.
+    #[default]
+    App,
+    /// Our own pages.
+    Own,
+}
+
+/// Why a credential that was sent did not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is not good.
+    Bad,
+    /// What is needed to check it does not answer.
+    Unavailable,
 }
 
 /// Where a request came from, after forwarding headers of trusted proxies were read.
@@ -62,6 +127,15 @@ pub enum Credential {
     Key,
 }
 
+/// Who is asking, as far as the form of a refusal depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asker {
+    /// A person who opens a page: a redirect to the sign-in page, or a page in words.
+    Navigation,
+    /// A program, a script, a preflight, an upgrade, an event stream: a status and `problem+json`.
+    Program,
+}
+
 /// A request's name: 16 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestId([u8; 16]);
@@ -74,6 +148,37 @@ impl Scheme {
             Self::Https => "https",
         }
     }
+}
+
+impl Asker {
+    /// Reads it from a request's head: `Sec-Fetch-Mode: navigate` where the browser says so (Fetch Metadata
+    /// Request Headers), else an `Accept` that wants HTML.
+    pub fn of(method: &Method, headers: &HeaderMap) -> Self {
+        let is = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+        if is_upgrade(headers) || (method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)) {
+            return Self::Program;
+        }
+        let navigates = match headers.get("sec-fetch-mode") {
+            Some(mode) => mode == "navigate" && !is("sec-fetch-dest", "empty"),
+            None => headers.get(ACCEPT).is_some_and(|accept| contains(accept.as_bytes(), b"text/html")),
+        };
+        if navigates { Self::Navigation } else { Self::Program }
+    }
+}
+
+/// Whether the connection is asked to become something else (RFC 9110 §7.8).
+fn is_upgrade(headers: &HeaderMap) -> bool {
+    headers.contains_key(UPGRADE)
+        && headers.get_all(CONNECTION).iter().any(|value| {
+            value
+                .as_bytes()
+                .split(|byte| *byte == b',')
+                .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+        })
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
 }
 
 impl RequestId {
@@ -107,6 +212,24 @@ impl fmt::Debug for RequestId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn asker(method: Method, headers: &[(&'static str, &'static str)]) -> Asker {
+        let headers = headers.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
+        Asker::of(&method, &headers)
+    }
+
+    #[test]
+    fn a_person_who_opens_a_page_is_told_from_a_script() {
+        let html = ("accept", "text/html,*/*;q=0.8");
+        assert_eq!(asker(Method::GET, &[html]), Asker::Navigation);
+        assert_eq!(asker(Method::GET, &[("sec-fetch-mode", "navigate")]), Asker::Navigation);
+        assert_eq!(asker(Method::GET, &[html, ("sec-fetch-mode", "cors")]), Asker::Program);
+        assert_eq!(asker(Method::GET, &[("accept", "*/*")]), Asker::Program);
+        assert_eq!(asker(Method::GET, &[("accept", "text/event-stream")]), Asker::Program);
+        assert_eq!(asker(Method::GET, &[html, ("connection", "Upgrade"), ("upgrade", "websocket")]), Asker::Program);
+        let preflight = ("access-control-request-method", "POST");
+        assert_eq!(asker(Method::OPTIONS, &[html, preflight]), Asker::Program);
+    }
 
     #[test]
     fn a_request_id_is_its_number_in_hexadecimal() {

@@ -2,6 +2,8 @@
 
 pub mod api_key;
 pub mod email;
+mod hash_pool;
+pub mod new_password;
 pub mod one_time;
 pub mod password;
 mod user;

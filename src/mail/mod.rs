@@ -1,5 +1,171 @@
 //! Mails: what they say, and the ways they leave.
 
-mod settings;
+use std::collections::VecDeque;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::account::email::Email;
+use crate::clock::{Clock, Timestamp};
+use crate::public_url::PublicUrl;
+
+mod directory;
+mod kind;
+mod letter;
+mod message;
+mod post;
+mod settings;
+mod smtp;
+
+pub use kind::{Kind, Link};
 pub use settings::{Outbox, Settings, Smtp};
+
+use letter::Words;
+use message::Desk;
+use post::Post;
+
+/// Takes mails and sends them in its own time.
+///
+/// Clones share one queue in memory: a mail that is not sent when the process ends is lost, and asked for again.
+#[derive(Clone, Debug)]
+pub struct Mailer {
+    words: Arc<Words>,
+    clock: Clock,
+    way: Way,
+}
+
+/// A mail that [`Outbox::Memory`] kept.
+#[derive(Clone)]
+pub struct Sent {
+    /// When it was queued.
+    pub at: Timestamp,
+    /// Its one recipient.
+    pub to: String,
+    /// The name of its kind, for instance `reset`.
+    pub kind: &'static str,
+    /// Its subject.
+    pub subject: String,
+    /// Its plain text.
+    pub text: String,
+    /// The same as HTML.
+    pub html: String,
+}
+
+/// Why no mailer can be made.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The sender's address is missing or none.
+    #[error("mail.from: not a sender's address such as \"Blog <blog@example.com>\"")]
+    From,
+    /// The mail server's address is none.
+    #[error("mail.smtp.url: not an address such as smtps://mail.example.com:465 or smtp://mail.example.com:587")]
+    SmtpUrl,
+    /// The connection to the mail server cannot be secured.
+    #[error("mail.smtp: TLS cannot be set up: {0}")]
+    Tls(String),
+    /// The folder for mails cannot be made.
+    #[error("mail.directory: {}: {source}", path.display())]
+    Directory {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// No thread for mails could be started.
+    #[error("no thread for mails could be started: {0}")]
+    Thread(std::io::Error),
+    /// A mail's words cannot be read.
+    #[error("a mail's template cannot be read: {0}")]
+    Template(#[from] minijinja::Error),
+}
+
+#[derive(Clone, Debug)]
+enum Way {
+    Terminal,
+    Memory(Arc<Mutex<VecDeque<Sent>>>),
+    Post(Arc<Post>),
+}
+
+impl Mailer {
+    /// Makes one; `site` is what mails call the site. Nothing is sent and no server is reached yet.
+    ///
+    /// # Errors
+    /// [`Error`] when the settings lead nowhere.
+    pub fn new(settings: &Settings, site: &str, public_url: &PublicUrl, clock: Clock) -> Result<Self, Error> {
+        let words = Arc::new(Words::new(site, public_url.origin())?);
+        let desk = || Desk::new(Arc::clone(&words), settings.from.as_deref(), site, public_url.host());
+        let way = match &settings.outbox {
+            Outbox::Terminal => Way::Terminal,
+            Outbox::Memory => Way::Memory(Arc::default()),
+            Outbox::Directory(path) => Way::Post(Arc::new(Post::to_directory(desk()?, path)?)),
+            Outbox::Smtp(smtp) => {
+                // A server refuses made-up senders, so there is no default.
+                settings.from.as_ref().ok_or(Error::From)?;
+                Way::Post(Arc::new(Post::to_server(desk()?, smtp)?))
+            }
+        };
+        Ok(Self { words, clock, way })
+    }
+
+    /// Takes a mail to one recipient. Never waits and never fails: whoever asked for the mail must not learn from
+    /// the answer or its time whether there was one. What goes wrong is in the log.
+    pub fn queue(&self, to: &Email, kind: Kind) {
+        let at = self.clock.now();
+        match &self.way {
+            Way::Post(post) => post.take(to.clone(), kind, at),
+            Way::Terminal => match self.words.write(&kind) {
+                Ok(letter) => eprintln!("\nTo: {to}\nSubject: {}\n\n{}", letter.subject, letter.text),
+                Err(error) => unwritten(&kind, &error),
+            },
+            Way::Memory(sent) => match self.words.write(&kind) {
+                Ok(letter) => {
+                    let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+                    if sent.len() == KEPT {
+                        sent.pop_front();
+                    }
+                    sent.push_back(Sent {
+                        at,
+                        to: to.to_string(),
+                        kind: kind.as_str(),
+                        subject: letter.subject,
+                        text: letter.text,
+                        html: letter.html,
+                    });
+                }
+                Err(error) => unwritten(&kind, &error),
+            },
+        }
+    }
+
+    /// What [`Outbox::Memory`] kept, oldest first; the other ways keep nothing.
+    pub fn sent(&self) -> Vec<Sent> {
+        match &self.way {
+            Way::Memory(sent) => sent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
+            Way::Terminal | Way::Post(_) => Vec::new(),
+        }
+    }
+
+    /// Waits until every mail that was queued has left or failed.
+    pub async fn drain(&self) {
+        if let Way::Post(post) = &self.way {
+            post.drain().await;
+        }
+    }
+}
+
+impl fmt::Debug for Sent {
+    // Texts hold links and codes.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sent").field("kind", &self.kind).field("to", &self.to).finish_non_exhaustive()
+    }
+}
+
+fn unwritten(kind: &Kind, error: &minijinja::Error) {
+    tracing::error!(event = "mail.failed", kind = kind.as_str(), %error, "a mail could not be written");
+}
+
+/// Mails kept in memory; the oldest give way.
+const KEPT: usize = 500;
+
+#[cfg(test)]
+mod tests;

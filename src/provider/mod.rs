@@ -1,5 +1,151 @@
 //! Ways to sign in.
 
+use std::sync::Arc;
+
+use crate::account::new_password::Weak;
+use crate::account::password::{Busy, Hasher};
+use crate::clock::Clock;
+use crate::mail::Mailer;
+use crate::public_url::PublicUrl;
+use crate::session::Sessions;
+use crate::store::{self, Store};
+
+pub mod anon_user;
+pub mod api_key;
+mod change_email;
+mod enrolment;
+mod invitation;
+mod links;
+pub mod local_userpass;
+mod recovery;
+mod registration;
 mod settings;
 
+pub use invitation::{Delivery, Invitee};
+pub use links::OpenLink;
+pub use registration::Registered;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Settings, SignUp};
+
+/// Name of the provider of guests.
+pub const ANON_USER: &str = "anon-user";
+/// Name of the provider of e-mail and password.
+pub const LOCAL_USERPASS: &str = "local-userpass";
+/// Name of the provider of API keys.
+pub const API_KEY: &str = "api-key";
+
+/// The providers that are on.
+#[derive(Clone, Debug)]
+pub struct Providers {
+    anon_user: Option<anon_user::AnonUser>,
+    local_userpass: Option<local_userpass::LocalUserpass>,
+    api_key: Option<api_key::ApiKeys>,
+}
+
+/// What providers are built from.
+#[derive(Clone, Debug)]
+pub struct Parts {
+    /// Which are on, and how.
+    pub settings: Settings,
+    /// Where users live.
+    pub store: Arc<dyn Store>,
+    /// Where sessions end.
+    pub sessions: Sessions,
+    /// Who hashes passwords.
+    pub hasher: Hasher,
+    /// Who sends mails.
+    pub mailer: Mailer,
+    /// The time.
+    pub clock: Clock,
+    /// What links in mails begin with.
+    pub public_url: PublicUrl,
+    /// Where our pages are, for instance `/.auth`.
+    pub prefix: String,
+    /// What the site is called; it makes no password.
+    pub site: String,
+}
+
+impl Providers {
+    /// Builds those that the settings name.
+    pub fn new(parts: &Parts) -> Self {
+        let Settings { anon_user, local_userpass, api_key } = &parts.settings;
+        Self {
+            anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
+            local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
+            api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
+        }
+    }
+
+    /// Guests, if on.
+    pub fn anon_user(&self) -> Option<&anon_user::AnonUser> {
+        self.anon_user.as_ref()
+    }
+
+    /// E-mail and password, if on.
+    pub fn local_userpass(&self) -> Option<&local_userpass::LocalUserpass> {
+        self.local_userpass.as_ref()
+    }
+
+    /// API keys, if on.
+    pub fn api_key(&self) -> Option<&api_key::ApiKeys> {
+        self.api_key.as_ref()
+    }
+}
+
+/// Why a provider did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Wrong, unknown, disabled or unconfirmed: one and the same, so that nobody learns which.
+    #[error("refused")]
+    Refused,
+    /// A password that is not taken, and why: lower case, no full stop.
+    #[error("{0}")]
+    WeakPassword(String),
+    /// Not an e-mail address.
+    #[error("not an e-mail address such as ann@example.com")]
+    BadEmail,
+    /// Not a name of 1 to 64 characters.
+    #[error("use a name of 1 to 64 characters")]
+    BadName,
+    /// An end that is past or further away than `max_lifetime`.
+    #[error("the end is past, or further away than keys may live here")]
+    BadExpiry,
+    /// A link or code that was used, has ended, or never was.
+    #[error("the link has ended, was used, or never was")]
+    LinkOver,
+    /// Sign-up is not open.
+    #[error("sign-up is not open here")]
+    Closed,
+    /// The user has as many keys as one may have.
+    #[error("there are as many keys as one may have")]
+    TooManyKeys,
+    /// Something else is in the way; the word names it.
+    #[error("{0}")]
+    Conflict(&'static str),
+    /// Too many passwords wait to be hashed, or somebody else writes the same user all the time: try again later.
+    #[error("too much to do; try again later")]
+    Busy,
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl From<Busy> for Error {
+    fn from(_: Busy) -> Self {
+        Self::Busy
+    }
+}
+
+impl From<Weak> for Error {
+    fn from(weak: Weak) -> Self {
+        Self::WeakPassword(weak.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod recovery_tests;
+
+#[cfg(test)]
+mod invitation_tests;

@@ -43,6 +43,11 @@ impl<'a> Path<'a> {
         Ok(Self { text, irregular })
     }
 
+    /// A path that was parsed before, put together again without another look.
+    pub(crate) fn known(text: &'a str, irregular: Irregular) -> Self {
+        Self { text: Cow::Borrowed(text), irregular }
+    }
+
     /// The canonical text.
     pub fn as_str(&self) -> &str {
         &self.text

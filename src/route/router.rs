@@ -179,6 +179,11 @@ impl Route {
         self.rules.action(method)
     }
 
+    /// Whom the rule for a method lets in, as the file says it: `role:editor or service`.
+    pub fn who(&self, method: &http::Method) -> Option<&str> {
+        self.rules.text(method)
+    }
+
     /// Whether any of its actions needs no account.
     pub fn is_public(&self) -> bool {
         self.rules.is_public()

@@ -67,9 +67,18 @@ pub(super) struct Rules {
     from: Vec<IpNet>,
 }
 
-/// Who may: any of these.
+/// Who may: any of these; and how the file says it.
 #[derive(Clone, Debug)]
-struct Rule(Vec<Test>);
+struct Rule {
+    tests: Vec<Test>,
+    text: String,
+}
+
+impl Rule {
+    fn admits(&self, whom: Whom<'_>) -> bool {
+        self.tests.iter().any(|test| test.admits(whom))
+    }
+}
 
 #[derive(Clone, Debug)]
 enum Test {
@@ -134,7 +143,7 @@ impl Rules {
         } else {
             [self.rule(question.method); 2]
         };
-        let may = |rule: Option<&Rule>, kind: Whom<'_>| rule.is_some_and(|rule| rule.0.iter().any(|t| t.admits(kind)));
+        let may = |rule: Option<&Rule>, kind: Whom<'_>| rule.is_some_and(|rule| rule.admits(kind));
         let whom = question.subject.map_or(Whom::Nobody, Whom::Subject);
         if rules.iter().all(|rule| may(*rule, whom)) {
             return Ok(Authorized { route: self.index });
@@ -176,10 +185,15 @@ impl Rules {
         }
     }
 
+    /// Whom the rule for a method lets in, as the file says it.
+    pub(super) fn text(&self, method: &Method) -> Option<&str> {
+        self.rule(method).map(|rule| rule.text.as_str())
+    }
+
     /// Whether any action lets strangers in.
     pub(super) fn is_public(&self) -> bool {
         let rules = [&self.read, &self.write, &self.all].into_iter().flatten();
-        rules.chain(self.exact.iter().map(|(_, rule)| rule)).any(|rule| rule.0.iter().any(|t| t.admits(Whom::Nobody)))
+        rules.chain(self.exact.iter().map(|(_, rule)| rule)).any(|rule| rule.admits(Whom::Nobody))
     }
 }
 
@@ -231,7 +245,8 @@ fn compile_rule(action: &Action, whos: &[Who], policies: &BTreeMap<String, Polic
     if whos.len() > 1 && whos.contains(&Who::Anyone) {
         return Err(RuleError::AnyoneAmongOthers(action.clone()));
     }
-    compile_tests(whos, policies, &mut Vec::new()).map(Rule)
+    let text = whos.iter().map(Who::to_string).collect::<Vec<_>>().join(" or ");
+    Ok(Rule { tests: compile_tests(whos, policies, &mut Vec::new())?, text })
 }
 
 fn compile_tests(

@@ -1,9 +1,31 @@
 //! Sessions: one sign-in on one device, kept in the store and read through a cache.
 
+mod assertion;
+mod cache;
 mod caller;
+pub mod cookie;
+mod credential;
+mod keyring;
+mod lookup;
 mod record;
+mod revocations;
+mod sessions;
 mod settings;
+mod tokens;
+
+#[cfg(test)]
+mod tests_keys;
+#[cfg(test)]
+mod tests_limits;
+#[cfg(test)]
+mod tests_lookup;
+#[cfg(test)]
+mod tests_tokens;
+#[cfg(test)]
+mod watched;
 
 pub use caller::Caller;
 pub use record::{Device, Session};
+pub use sessions::Sessions;
 pub use settings::Settings;
+pub use tokens::Tokens;

@@ -3,6 +3,26 @@
 //! The trait speaks in whole deeds ("save this user as I read it", "take this link once"), so that every
 //! store can make each of them atomic in its own way, and callers never see a transaction.
 
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod conformance_sessions;
+#[cfg(test)]
+mod conformance_users;
+mod deeds;
+mod lock_holder;
+mod memory;
+mod memory_state;
+mod open;
+mod readers;
+mod rows;
+mod schema;
+mod sql;
+mod sqlite;
+#[cfg(test)]
+mod sqlite_tests;
+mod writer;
+
 use std::fmt::Debug;
 use std::pin::Pin;
 
@@ -13,6 +33,10 @@ use crate::clock::Timestamp;
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
 use crate::session::Session;
+
+pub use open::{OpenError, open};
+
+use sqlite::fault;
 
 /// What a store's deed answers with, some time later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -183,6 +207,9 @@ pub enum Error {
     /// What it holds cannot be read.
     #[error("the store holds something that cannot be read: {0}")]
     Corrupt(String),
+    /// What was to be added contradicts what is there: its user is gone, or its name is taken.
+    #[error("the store refuses: {0}")]
+    Conflict(String),
 }
 
 /// Where the store is.

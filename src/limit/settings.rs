@@ -1,5 +1,3 @@
-//! Rate limits: how often somebody may do something, counted per key in bounded memory.
-
 use std::num::NonZeroU32;
 use std::time::Duration;
 

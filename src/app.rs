@@ -1,0 +1,259 @@
+//! The running whole: store, sessions, pages and workers, from configuration to the last request.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use std::collections::BTreeSet;
+
+use crate::account::Kind;
+use crate::account::password::Hasher;
+use crate::body::Body;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::limit::Limits;
+use crate::listen::{self, Bound, Connection, Handler, Outcome, Shutdown, Tls};
+use crate::mail::{self, Mailer};
+use crate::portal::{self, Portal};
+use crate::provider::{self, Delivery, Invitee, Providers, SignUp};
+use crate::public_url::PublicUrl;
+use crate::route::{Fault, Router};
+use crate::session::{Sessions, cookie};
+use crate::stack::{Entrance, House, stack};
+use crate::store::{self, Store};
+use crate::upstream::Upstreams;
+use crate::visit::{Client, Visit};
+
+/// Everything that runs, before it runs.
+pub struct App {
+    house: Arc<House>,
+    upstreams: Arc<Upstreams>,
+    store: Arc<dyn Store>,
+    mailer: Mailer,
+    public_url: PublicUrl,
+    clock: Clock,
+}
+
+/// Why it cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store.
+    #[error(transparent)]
+    Open(#[from] store::OpenError),
+    /// The store, once open.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+    /// The routes.
+    #[error("{}", faults(.0))]
+    Routes(Vec<Fault>),
+    /// The pages.
+    #[error("{}", lines(.0))]
+    Pages(Vec<portal::Error>),
+    /// The mail.
+    #[error(transparent)]
+    Mail(#[from] mail::Error),
+    /// No address for links and cookies.
+    #[error(
+        "`public_url` is needed to listen on {0}: write the address visitors type, such as https://blog.example.com"
+    )]
+    NoPublicUrl(String),
+}
+
+impl App {
+    /// Opens the store and puts the house together. `listening` is the first address it will listen on.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing is left behind.
+    pub async fn open(config: Config, listening: SocketAddr) -> Result<Self, Error> {
+        let clock = Clock::system();
+        let public_url = public_url(&config, listening)?;
+        let router = Router::new(&config.routes).map_err(Error::Routes)?;
+        let upstreams = Upstreams::new(router.upstreams().to_vec(), config.limits.timeouts);
+        let store = store::open(&config.store)?;
+        let sessions = Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?;
+        let title = config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned());
+        let mailer = Mailer::new(&config.mail, &title, &public_url, clock.clone())?;
+        let limits = Arc::new(Limits::new(&config.limits, &clock));
+        let cookie = cookie::Name::new(public_url.is_secure());
+        let hasher = Hasher::new(config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads));
+        let providers = Providers::new(&provider::Parts {
+            settings: config.providers.clone(),
+            store: store.clone(),
+            sessions: sessions.clone(),
+            hasher,
+            mailer: mailer.clone(),
+            clock: clock.clone(),
+            public_url: public_url.clone(),
+            prefix: config.prefix.clone(),
+            site: title,
+        });
+        let portal = Portal::new(portal::Parts {
+            settings: config.pages.clone(),
+            public_url: public_url.clone(),
+            prefix: config.prefix.clone(),
+            return_to: config.return_to.clone(),
+            providers: providers.clone(),
+            sessions: sessions.clone(),
+            session_lifetime: config.session.max_lifetime,
+            limits: limits.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+        })
+        .map_err(Error::Pages)?;
+        let house = House {
+            audience: public_url.origin().to_owned(),
+            router: Arc::new(router),
+            portal: Arc::new(portal),
+            config,
+            sessions,
+            providers,
+            limits,
+            cookie,
+        };
+        Ok(Self { house: Arc::new(house), upstreams, store, mailer, public_url, clock })
+    }
+
+    /// The store, for what a command does before the first request.
+    pub fn store(&self) -> &Arc<dyn Store> {
+        &self.store
+    }
+
+    /// Ways to sign in, likewise.
+    pub fn providers(&self) -> &Providers {
+        &self.house.providers
+    }
+
+    /// The mails that were sent, where they are kept in memory.
+    pub fn mailer(&self) -> &Mailer {
+        &self.mailer
+    }
+
+    /// The address visitors type.
+    pub fn public_url(&self) -> &PublicUrl {
+        &self.public_url
+    }
+
+    /// What every request enters; one for each worker.
+    pub fn entrance(&self) -> impl Handler + use<> {
+        Entrance::new(stack(&self.house, self.upstreams.pool()))
+    }
+
+    /// Where an account can be made while there is none: a link that works once.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn first_account_link(&self) -> Result<Option<String>, store::Error> {
+        let Some(local) = self.house.providers.local_userpass() else { return Ok(None) };
+        if local.settings().sign_up == SignUp::Open || self.store.count_users(Kind::User).await? > 0 {
+            return Ok(None);
+        }
+        match local.invite(Invitee::Anybody, BTreeSet::new(), Delivery::Hand).await {
+            // Shown to the operator's terminal, whose link it is.
+            Ok(link) => Ok(Some(link.expose().to_owned())),
+            Err(provider::Error::Store(error)) => Err(error),
+            Err(error) => {
+                tracing::error!(%error, "no link for the first account can be made");
+                Ok(None)
+            }
+        }
+    }
+
+    /// Answers requests until `shutdown` is through; looks after sessions, keys and guests meanwhile.
+    pub async fn serve<H: Handler>(
+        self: Arc<Self>,
+        bound: Bound,
+        make_handler: impl Fn(&Self) -> H + Send + Sync + 'static,
+        shutdown: Shutdown,
+    ) -> Outcome {
+        let keeper = tokio::spawn(self.clone().keep_house());
+        let config = &self.house.config;
+        let app = self.clone();
+        let outcome = listen::serve(bound, &config.listen, &config.limits, move |_| make_handler(&app), shutdown).await;
+        keeper.abort();
+        // Mails that are on their way leave before we do.
+        if tokio::time::timeout(LAST_MAILS, self.mailer.drain()).await.is_err() {
+            tracing::warn!("some mails could not be sent any more");
+        }
+        outcome
+    }
+
+    /// Rotation, and what nobody else removes. A failure is told and tried again.
+    async fn keep_house(self: Arc<Self>) {
+        let mut rounds = tokio::time::interval(HOUSE_KEEPING);
+        loop {
+            rounds.tick().await;
+            if let Err(error) = self.house.sessions.maintain().await {
+                tracing::error!(%error, "sessions and keys could not be looked after");
+            }
+            if let Some(guests) = self.house.providers.anon_user()
+                && let Err(error) = guests.sweep(self.clock.now()).await
+            {
+                tracing::error!(%error, "guests could not be looked after");
+            }
+        }
+    }
+}
+
+impl<S> Handler for Entrance<S>
+where
+    S: Service<Box<Visit>, Response = Response<Body>, Error = Infallible> + Clone + 'static,
+{
+    type Future = Certain<S::Future>;
+
+    fn call(&self, request: Request<Body>, connection: Connection) -> Self::Future {
+        let peer = connection.peer.ip();
+        let client = Client { peer, address: peer, scheme: connection.scheme, trusted: false };
+        Certain { future: self.enter(request, client) }
+    }
+}
+
+pin_project! {
+    /// A future that cannot fail, as a plain response.
+    pub struct Certain<F> {
+        #[pin]
+        future: F,
+    }
+}
+
+impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Certain<F> {
+    type Output = Response<Body>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        self.project().future.poll(cx).map(|answer| match answer {
+            Ok(response) => response,
+            Err(never) => match never {},
+        })
+    }
+}
+
+/// What visitors type: as configured, else the first address listened on, if it is one of this machine alone.
+fn public_url(config: &Config, listening: SocketAddr) -> Result<PublicUrl, Error> {
+    if let Some(public_url) = &config.public_url {
+        return Ok(public_url.clone());
+    }
+    let first = config.listen.addresses.first().map(String::as_str).unwrap_or_default();
+    let host = first.rsplit_once(':').map_or(first, |(host, _)| host);
+    let scheme = match config.listen.tls {
+        Tls::Off => "http",
+        Tls::Files { .. } => "https",
+    };
+    format!("{scheme}://{host}:{}", listening.port()).parse().map_err(|_| Error::NoPublicUrl(first.to_owned()))
+}
+
+fn lines(errors: &[portal::Error]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+fn faults(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("routes.\"{}\": {}", fault.key, fault.kind)).collect::<Vec<_>>().join("\n")
+}
+
+const HOUSE_KEEPING: Duration = Duration::from_secs(30);
+const LAST_MAILS: Duration = Duration::from_secs(5);

@@ -1,0 +1,120 @@
+//! `vestibule run`: the service.
+
+use std::sync::Arc;
+
+use crate::app::{App, Error};
+use crate::cli::log::{self, Form};
+use crate::cli::{Exit, Global, print, print_error};
+use crate::config::{Config, LogFormat};
+use crate::listen::{self, Bound, Outcome, Shutdown};
+use crate::upstream::Address;
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The app behind, such as http://127.0.0.1:3000: needs no configuration file
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
+    to: Option<Address>,
+    /// Listen here in place of what the configuration says
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Vec<String>,
+}
+
+/// Runs until it is told to end.
+pub fn run(args: &Args, global: &Global) -> Exit {
+    let mut config = match (&args.to, global) {
+        (Some(upstream), _) => Config::for_upstream(upstream.clone()),
+        (None, global) => match global.config() {
+            Ok(config) => config,
+            Err(exit) => return exit,
+        },
+    };
+    if !args.listen.is_empty() {
+        config.listen.addresses.clone_from(&args.listen);
+    }
+    let form = match config.observe.log.format {
+        LogFormat::Text => Form::Text,
+        LogFormat::Json => Form::Json,
+    };
+    log::start(form, config.observe.log.level.as_str());
+    for note in &config.notes {
+        tracing::warn!("{}", note.message);
+    }
+    let bound = match bind(&config) {
+        Ok(bound) => bound,
+        Err(exit) => return exit,
+    };
+    match runtime() {
+        Ok(runtime) => runtime.block_on(serve(config, bound)),
+        Err(exit) => exit,
+    }
+}
+
+/// Opens the listeners of a configuration, or says why not.
+pub(super) fn bind(config: &Config) -> Result<Bound, Exit> {
+    listen::bind(&config.listen).map_err(|error| {
+        print_error(&format!("error: {error}"));
+        if let Some(help) = error.help() {
+            print_error(&format!("help: {help}"));
+        }
+        Exit::Listen
+    })
+}
+
+/// The runtime of everything but the workers.
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        print_error(&format!("error: no runtime: {error}"));
+        Exit::Refused
+    })
+}
+
+/// Says why an app cannot run, and with which code to end.
+pub(super) fn cannot_run(error: &Error) -> Exit {
+    print_error(&format!("error: {error}"));
+    match error {
+        Error::Open(open) => {
+            let help = open.help();
+            if !help.is_empty() {
+                print_error(&format!("help: {help}"));
+            }
+            Exit::Store
+        }
+        Error::Store(_) => Exit::Store,
+        Error::Routes(_) | Error::Pages(_) | Error::Mail(_) | Error::NoPublicUrl(_) => Exit::Config,
+    }
+}
+
+async fn serve(config: Config, bound: Bound) -> Exit {
+    let addresses: Vec<_> = bound.addresses().to_vec();
+    let scheme = bound.scheme().as_str();
+    let Some(first) = addresses.first() else {
+        print_error("error: `listen` names no address");
+        return Exit::Config;
+    };
+    let app = match App::open(config, *first).await {
+        Ok(app) => Arc::new(app),
+        Err(error) => return cannot_run(&error),
+    };
+    let shutdown = Shutdown::new();
+    let signals = tokio::spawn(listen::watch_signals(shutdown.clone()));
+    match app.first_account_link().await {
+        Ok(None) => {}
+        Ok(Some(link)) => {
+            print(&format!("no account yet; make the first one here (works once): {link}"));
+        }
+        Err(error) => {
+            print_error(&format!("error: {error}"));
+            return Exit::Store;
+        }
+    }
+    for address in &addresses {
+        print(&format!("listening on {scheme}://{address}"));
+    }
+    let outcome = app.serve(bound, App::entrance, shutdown).await;
+    signals.abort();
+    match outcome {
+        Outcome::Finished => Exit::Fine,
+        Outcome::Forced => Exit::Forced,
+    }
+}

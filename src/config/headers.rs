@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+use std::str::FromStr as _;
+
+use http::HeaderName;
+
+use super::code::Code;
+use super::fault::Trouble;
+use super::known::Kind;
+use super::reader::{Item, Reader};
+use super::suggest::nearest;
+use super::value::as_text;
+use crate::layer::{IdentityHeaders, Preset, Source, UnderscoreHeaders};
+
+/// Names that mean something to proxies, servers or browsers; an identity under them would break or fool these.
+const RESERVED: [&str; 16] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "proxy-authorization",
+    "proxy-connection",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// `[identity_headers]`.
+pub(super) fn read(r: &mut Reader<'_>) -> IdentityHeaders {
+    let presets = [
+        ("x-auth", Preset::XAuth),
+        ("x-auth-request", Preset::XAuthRequest),
+        ("remote", Preset::Remote),
+        ("none", Preset::None),
+    ];
+    let preset = r.word(
+        "preset",
+        &presets,
+        Preset::default(),
+        "Under which names the app learns who asks: X-Auth-User and its kin, oauth2-proxy's X-Auth-Request-User, \
+         Authelia's Remote-User, or only those of `set`.",
+    );
+    let about = "What the header of this name carries: id, kind, provider, email, name, roles, data.FIELD or custom_data.FIELD.";
+    let mut folded = BTreeMap::new();
+    let set = r.named("set", "Further headers of your own.", (Kind::Text("data.tenant"), about), |item| {
+        let name = name(&item, &mut folded);
+        let source = item.node.and_then(|node| item.accept(node, as_text(item.name, node).and_then(source)));
+        Some((name?, source?))
+    });
+    let mut set = set.unwrap_or_default();
+    set.sort_by(|one, other| one.0.as_str().cmp(other.0.as_str()));
+    IdentityHeaders { preset, set }
+}
+
+/// `underscore_headers`.
+pub(super) fn underscores(r: &mut Reader<'_>) -> UnderscoreHeaders {
+    let words = [("drop", UnderscoreHeaders::Drop), ("keep", UnderscoreHeaders::Keep)];
+    let doc = "What becomes of header fields with _ in their name; many apps cannot tell X_User from X-User. \
+               \"keep\" keeps those that no identity header folds to.";
+    r.word("underscore_headers", &words, UnderscoreHeaders::default(), doc)
+}
+
+fn name(item: &Item<'_>, folded: &mut BTreeMap<String, String>) -> Option<HeaderName> {
+    item.node?;
+    let lower = item.name.to_ascii_lowercase();
+    let Ok(name) = HeaderName::from_str(&lower) else {
+        item.fault(Trouble::new(Code::Form, format!("`{}` is not the name of a header", item.name)));
+        return None;
+    };
+    if RESERVED.contains(&lower.as_str()) || lower.starts_with("x-forwarded-") || lower.starts_with("sec-") {
+        let message = format!("`{}` means something else to proxies or browsers", item.name);
+        item.fault(Trouble::new(Code::Form, message).help("take a name of your own, such as \"X-Tenant\""));
+        return None;
+    }
+    // An app that folds names must not find two values where we wrote one each.
+    let fold: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
+    if fold.starts_with("xauth") || fold.starts_with("remoteuser") {
+        item.fault(Trouble::new(Code::Conflict, format!("`{}` reads like a header of ours", item.name)));
+        return None;
+    }
+    if let Some(other) = folded.insert(fold, item.name.to_owned()) {
+        let message = format!("`{}` and `{other}` are the same name to many apps", item.name);
+        item.fault(Trouble::new(Code::Conflict, message));
+        return None;
+    }
+    Some(name)
+}
+
+fn source(text: &str) -> Result<Source, Trouble> {
+    text.parse().map_err(|error| {
+        let trouble = Trouble::new(Code::Word, format!("\"{text}\": {error}"));
+        let (word, rest) =
+            text.split_once('.').map_or((text.to_owned(), ""), |(word, rest)| (format!("{word}."), rest));
+        match nearest(&word, Source::WORDS) {
+            Some(near) => trouble.help(format!("did you mean \"{near}{rest}\"?")),
+            None => trouble,
+        }
+    })
+}

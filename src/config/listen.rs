@@ -1,0 +1,77 @@
+use std::time::Duration;
+
+use super::code::Code;
+use super::fault::{Fault, Trouble};
+use super::known::Kind;
+use super::reader::Reader;
+use crate::listen::{Settings, Tls};
+
+/// `listen`, `workers`, `[tls]` and `[shutdown]`.
+pub(super) fn read(r: &mut Reader<'_>) -> Settings {
+    let d = Settings::default();
+    let kind = Kind::OneOrMany(Box::new(Kind::Text("127.0.0.1:8080")));
+    let doc =
+        "Where to listen: one host:port or a list of them; localhost means both loopback addresses, port 0 a free one.";
+    let addresses = r.list("listen", (kind, Some(format!("{:?}", d.addresses))), doc, address);
+    let addresses: Option<Vec<String>> = addresses.map(|all| all.into_iter().map(|(address, _)| address).collect());
+    if addresses.as_ref().is_some_and(Vec::is_empty) && r.is_empty_list("listen") {
+        r.fault(Fault::new(Code::Missing, "`listen` is empty, so nobody could come in", r.place_of("listen")));
+    }
+    let doc = "Worker threads, each with its own sockets and upstream connections; 0 means one per core.";
+    let workers = r.count("workers", d.workers, 0..=1024, doc);
+    let tls = r.table("tls", "TLS on every listener.", tls);
+    let (drain, timeout) = r.table("shutdown", "What happens on SIGTERM.", |r| {
+        let bounds = || Duration::ZERO..=Duration::from_hours(1);
+        let drain = "How long requests are still taken after SIGTERM, while balancers look elsewhere.";
+        let timeout = "How long requests in progress may go on after that.";
+        (r.span("drain", d.drain, bounds(), drain), r.span("timeout", d.timeout, bounds(), timeout))
+    });
+    Settings { addresses: addresses.unwrap_or(d.addresses), tls, workers, drain, timeout }
+}
+
+/// Whether only this machine can reach the address.
+pub(super) fn is_loopback(address: &str) -> bool {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.eq_ignore_ascii_case("localhost")
+        || host.trim_matches(['[', ']']).parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+}
+
+fn address(text: &str) -> Result<String, Trouble> {
+    let form = |help: String| Trouble::new(Code::Form, "`listen` needs a host and a port").help(help);
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    if port.is_empty() || port.parse::<u16>().is_err() || port.starts_with('+') {
+        let host = if host.is_empty() || host.contains(['/', ':']) { "127.0.0.1" } else { host };
+        return Err(form(format!("write \"{host}:8080\"")));
+    }
+    let named = !host.is_empty() && host.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'));
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let numbered = bracketed.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+    if named || numbered {
+        return Ok(text.to_owned());
+    }
+    Err(form(format!("every address: \"0.0.0.0:{port}\" or \"[::]:{port}\"; this machine only: \"localhost:{port}\"")))
+}
+
+fn tls(r: &mut Reader<'_>) -> Tls {
+    let modes = [("off", false), ("files", true)];
+    let on = r.word(
+        "mode",
+        &modes,
+        false,
+        "Plain HTTP, or TLS 1.2 and 1.3 with certificate files, read again when they change.",
+    );
+    let certificate = r.path("certificate", "cert.pem", "PEM, the server's own certificate first.");
+    let key = r.secret_file("key", "The private key, PEM: { file = … } or { credential = … }.");
+    for name in ["certificate", "key"] {
+        if on && !r.has(name) {
+            r.fault(Fault::new(Code::Conflict, format!("mode = \"files\" needs `{name}`"), r.place_of("mode")));
+        } else if !r.has("mode") && r.has(name) {
+            let message = format!("`{name}` is there, but TLS is off");
+            r.fault(Fault::new(Code::Conflict, message, r.place_of(name)).help("add mode = \"files\" to [tls]"));
+        }
+    }
+    match (on, certificate, key) {
+        (true, Some(certificate), Some(key)) => Tls::Files { certificate, key },
+        _ => Tls::Off,
+    }
+}

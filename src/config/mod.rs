@@ -1,0 +1,189 @@
+//! The configuration: one TOML file, every mistake in it reported at once with its place and the way out.
+//!
+//! Reading a key declares it (`reader`), so the table of known keys, the suggestions, the JSON Schema and the
+//! names of environment variables cannot differ from what is read.
+
+mod code;
+mod crossing;
+mod environment;
+mod fault;
+mod headers;
+mod known;
+mod limits;
+mod listen;
+mod mail;
+mod mask;
+mod notes;
+mod observe;
+mod origins;
+mod pages;
+mod place;
+mod policies;
+mod providers;
+mod proxies;
+mod reader;
+#[cfg(test)]
+mod reference_tests;
+mod report;
+mod root;
+mod route_key;
+mod routes;
+mod schema;
+mod secret;
+mod session;
+#[cfg(test)]
+mod slip_tests;
+mod store;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod unit;
+mod unknown;
+mod value;
+mod who;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+pub use code::Code;
+pub use observe::{Log, LogFormat, LogLevel, Observe};
+pub use report::{Problem, Report};
+pub use schema::schema;
+
+use crate::layer::{IdentityHeaders, TrustedProxies, UnderscoreHeaders};
+use crate::public_url::PublicUrl;
+use crate::upstream;
+use reader::{Reader, Reading};
+use report::Source;
+use tree::Table;
+
+/// Where the file is, unless somebody says otherwise.
+pub const DEFAULT_FILE: &str = "vestibule.toml";
+
+/// A configuration without faults.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// `public_url`; absent: `http://localhost` and the first port listened on.
+    pub public_url: Option<PublicUrl>,
+    /// `listen`, `workers`, `[tls]` and `[shutdown]`.
+    pub listen: crate::listen::Settings,
+    /// `upstream`, for routes that name none.
+    pub upstream: Option<upstream::Address>,
+    /// `prefix`: begins with a slash and ends without one. Default `/.auth`.
+    pub prefix: String,
+    /// `roles`.
+    pub roles: BTreeSet<String>,
+    /// `return_to`: origins; `https://*.example.com` covers every name one label below.
+    pub return_to: Vec<String>,
+    /// `hosts`, in the form in which hosts are compared; empty means any.
+    pub hosts: Vec<String>,
+    /// `underscore_headers`.
+    pub underscore_headers: UnderscoreHeaders,
+    /// `[trusted_proxies]`.
+    pub trusted_proxies: TrustedProxies,
+    /// `[store]`.
+    pub store: crate::store::Address,
+    /// `[session]`.
+    pub session: crate::session::Settings,
+    /// `[limits]`.
+    pub limits: crate::limit::Settings,
+    /// `[identity_headers]`.
+    pub identity_headers: IdentityHeaders,
+    /// `[mail]`.
+    pub mail: crate::mail::Settings,
+    /// `[pages]`.
+    pub pages: crate::portal::Settings,
+    /// `[observe]`.
+    pub observe: Observe,
+    /// `[providers]`.
+    pub providers: crate::provider::Settings,
+    /// `[routes]`, `[policies]` and `case`.
+    pub routes: crate::route::Tables,
+    /// What is no mistake but worth a line at every start.
+    pub notes: Vec<Problem>,
+}
+
+impl Config {
+    /// Everything at its default, before this app: what `run --to ADDRESS` needs.
+    pub fn for_upstream(upstream: upstream::Address) -> Self {
+        let reading = Reading::default();
+        let mut config = root::read(&mut Reader::root(&reading));
+        config.routes.upstream = Some(upstream.clone());
+        config.upstream = Some(upstream);
+        config
+    }
+}
+
+/// Reads the file at `path`, else at `VESTIBULE_CONFIG`, else `vestibule.toml` in the current folder.
+///
+/// # Errors
+/// A [`Report`] of everything that is wrong with it.
+pub fn load(path: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Config, Report> {
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    let named = environment.get("VESTIBULE_CONFIG").filter(|path| !path.is_empty()).map(Path::new);
+    let path = path.or(named).unwrap_or(Path::new(DEFAULT_FILE));
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| unread(&name, &error))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let message = format!("{name} is not UTF-8: byte {} is odd", error.utf8_error().valid_up_to() + 1);
+        Report::unread(&name, message, Vec::new())
+    })?;
+    parse(&text, &name, environment)
+}
+
+/// Reads this text as the file of that name; relative paths begin at the file's folder.
+///
+/// # Errors
+/// A [`Report`] of everything that is wrong with it.
+pub fn parse(
+    text: &str,
+    name: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, Report> {
+    // Some editors begin a file with this mark; TOML does not know it.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    let (mut tree, broken) = Table::parse(text);
+    if !broken.is_empty() {
+        let hidden = mask::in_broken(text);
+        return Err(Source { name, text, hidden: &hidden }.report(broken));
+    }
+    let known = known::all();
+    environment::overlay(&mut tree, &environment, known);
+    let reading = Reading::new(tree, Path::new(name), environment);
+    let mut reader = Reader::root(&reading);
+    let mut config = root::read(&mut reader);
+    reader.close();
+    environment::unknown(&reading.environment, known, |name| reading.has_asked(name))
+        .into_iter()
+        .for_each(|fault| reading.fault(fault));
+    let (faults, hidden) = reading.into_findings();
+    let source = Source { name, text, hidden: &hidden };
+    if faults.iter().any(|fault| !fault.code.is_note()) {
+        return Err(source.report(faults));
+    }
+    config.notes = source.report(faults).problems;
+    Ok(config)
+}
+
+/// A duration as the file writes them: `30s`, `15m`, `12h`, `90d`.
+///
+/// # Errors
+/// How one is written, when this is none.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    unit::parse_span(text).ok_or_else(|| "a duration has a unit, such as 30s, 15m, 12h or 90d".to_owned())
+}
+
+fn unread(name: &str, error: &std::io::Error) -> Report {
+    if error.kind() == std::io::ErrorKind::NotFound && name == DEFAULT_FILE {
+        let help = "`vestibule demo` shows a working one, `vestibule init` writes one, `vestibule run --to ADDRESS` needs none";
+        return Report::unread(name, format!("no {DEFAULT_FILE} here"), vec![help.to_owned()]);
+    }
+    Report::unread(name, format!("cannot read {name}: {error}"), Vec::new())
+}
+
+fn default_providers() -> crate::provider::Settings {
+    crate::provider::Settings { local_userpass: Some(Default::default()), ..Default::default() }
+}

@@ -1,0 +1,83 @@
+//! Things that are no mistake but worth a look at every start.
+
+use super::code::Code;
+use super::fault::Fault;
+use super::place::Place;
+use super::reader::Reader;
+use super::routes::Rules;
+use super::{Config, crossing, listen};
+use crate::provider::Confirm;
+use crate::route::{Action, Spec, Who};
+
+/// Reports them as notes.
+pub(super) fn find(r: &Reader<'_>, config: &Config, rules: &Rules) {
+    open_to_all(r, config, rules);
+    upstreams(r, config, rules);
+    never_fulfilled(r, config, rules);
+    if config.public_url.is_none() && !config.listen.addresses.iter().all(|address| listen::is_loopback(address)) {
+        let message = "others than this machine can come in, but `public_url` is not set: cookies and links are made for localhost";
+        r.fault(Fault::new(Code::NoPublicUrl, message, r.place_of("listen")).help("add public_url = \"https://…\""));
+    }
+    for (one, other, path) in crossing::find(config.routes.specs.iter().map(|spec| spec.key.as_str())) {
+        let message = format!("\"{one}\" and \"{other}\" both cover {path}");
+        let place = rules.keys.get(other).cloned().unwrap_or(Place::Whole);
+        let help = "the key that is more exact further to the left decides; a route for that path alone would say it";
+        r.fault(Fault::new(Code::RoutesCross, message, place).help(help));
+    }
+    let covers_root = |spec: &&Spec| spec.key.split_once('/').is_some_and(|(_, path)| matches!(path, "" | "**"));
+    if r.has("routes") && !config.routes.specs.iter().any(|spec| covers_root(&spec)) {
+        let message = "no route for \"/\", so the front page is refused";
+        r.fault(
+            Fault::new(Code::NoRootRoute, message, r.place_of("routes")).help("add \"/**\" = { all = \"signed_in\" }"),
+        );
+    }
+}
+
+fn open_to_all(r: &Reader<'_>, config: &Config, rules: &Rules) {
+    let open = |spec: &Spec| {
+        let anyone =
+            |action: Action| spec.actions.iter().any(|(named, whos)| *named == action && whos.contains(&Who::Anyone));
+        spec.from.is_empty() && (anyone(Action::All) || anyone(Action::Read) && anyone(Action::Write))
+    };
+    let [first, ..] = config.routes.specs.as_slice() else { return };
+    if config.routes.specs.iter().all(open) {
+        let place = rules.keys.get(&first.key).cloned().unwrap_or(Place::Whole);
+        r.fault(Fault::new(Code::OpenToAll, "everything is open to anyone: no route asks for an account", place));
+    }
+}
+
+fn upstreams(r: &Reader<'_>, config: &Config, rules: &Rules) {
+    if config.upstream.is_some() {
+        return;
+    }
+    let without = config.routes.specs.iter().find(|spec| spec.upstream.is_none());
+    let place = match without {
+        Some(spec) => rules.keys.get(&spec.key).cloned().unwrap_or(Place::Whole),
+        None if config.routes.specs.is_empty() => Place::Whole,
+        None => return,
+    };
+    let message = "no `upstream`: requests are decided for other proxies, none can be forwarded here";
+    r.fault(Fault::new(Code::NoUpstream, message, place).help("add upstream = \"http://127.0.0.1:3000\" at the top"));
+}
+
+fn never_fulfilled(r: &Reader<'_>, config: &Config, rules: &Rules) {
+    let note = |message: &str, help: &str, of: fn(&Who) -> bool| {
+        if let Some(place) = rules.named.places(of).next() {
+            r.fault(Fault::new(Code::NeverFulfilled, message, place.clone()).help(help));
+        }
+    };
+    if config.providers.anon_user.is_none() {
+        note(
+            "there are no guests, so \"guest\" lets in full accounts only",
+            "add [providers.anon-user], or write \"signed_in\"",
+            |who| *who == Who::Guest,
+        );
+    }
+    if config.providers.local_userpass.as_ref().is_none_or(|local| local.confirm == Confirm::Automatic) {
+        note(
+            "no provider here verifies addresses, so this is never fulfilled",
+            "confirm = \"mail\" in [providers.local-userpass] does",
+            |who| matches!(who, Who::Email(_)),
+        );
+    }
+}

@@ -1,0 +1,45 @@
+use super::code::Code;
+use super::fault::Trouble;
+use super::known::Kind;
+use super::providers::page_url;
+use super::reader::Reader;
+use crate::portal::Settings;
+
+/// `[pages]`.
+pub(super) fn read(r: &mut Reader<'_>) -> Settings {
+    Settings {
+        title: r.text("title", "The Blog", "The site's name in titles and mails; the public host if absent."),
+        logo: r.path("logo", "logo.svg", "A picture file (SVG or PNG) beside the name."),
+        accent: r.parsed(
+            "accent",
+            (Kind::Text("#0a5bb5"), None),
+            "A colour for buttons and links, #rrggbb; with less contrast to white than 4.5 it is refused (WCAG 2.2, 1.4.3).",
+            accent,
+        ),
+        templates: r.path("templates", "templates", "A folder whose files replace ours of the same name."),
+        terms_url: page_url(r, "terms_url", "Linked at the foot of every page."),
+        support_url: page_url(r, "support_url", "Linked where somebody is refused."),
+    }
+}
+
+fn accent(text: &str) -> Result<String, Trouble> {
+    let digits =
+        text.strip_prefix('#').filter(|digits| digits.len() == 6 && digits.bytes().all(|b| b.is_ascii_hexdigit()));
+    let number = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    let number = number.ok_or_else(|| Trouble::new(Code::Form, "`accent` is not a colour such as \"#0a5bb5\""))?;
+    let contrast = 1.05 / (luminance(number) + 0.05);
+    if contrast >= 4.5 {
+        return Ok(text.to_owned());
+    }
+    let message = format!("`accent` has a contrast of {contrast:.1} to white; text needs 4.5");
+    Err(Trouble::new(Code::Range, message).help("take a darker colour"))
+}
+
+/// Relative luminance (WCAG 2.2, glossary).
+fn luminance(colour: u32) -> f64 {
+    let channel = |shift: u32| {
+        let value = f64::from(colour >> shift & 0xff) / 255.0;
+        if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * channel(16) + 0.7152 * channel(8) + 0.0722 * channel(0)
+}

@@ -1,0 +1,283 @@
+//! Reads a table of the file key by key. Reading a key declares it: there is no second list of keys.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use super::code::Code;
+use super::fault::{Fault, Trouble};
+use super::known::{Kind, Known};
+use super::place::Place;
+use super::tree::{Entry, Node, Table, Value};
+use super::{mask, unknown};
+
+/// One reading of one file: what it goes by, and what it finds.
+#[derive(Debug, Default)]
+pub(crate) struct Reading {
+    tree: Table,
+    empty: Table,
+    /// The environment, for overrides and for secrets.
+    pub(super) environment: BTreeMap<String, String>,
+    /// The folder of the file, where relative paths begin.
+    folder: PathBuf,
+    describing: bool,
+    known: RefCell<Vec<Known>>,
+    faults: RefCell<Vec<Fault>>,
+    hidden: RefCell<Vec<(usize, usize)>>,
+    asked: RefCell<BTreeSet<String>>,
+}
+
+/// A table that is being read. Every table that was opened is closed: then unknown keys come to light.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    pub(super) reading: &'a Reading,
+    table: &'a Table,
+    /// Where the table begins.
+    pub(super) place: Place,
+    path: Vec<String>,
+    declared: Vec<String>,
+}
+
+/// An entry of a table with free names.
+#[derive(Debug)]
+pub(super) struct Item<'a> {
+    pub(super) name: &'a str,
+    pub(super) place: Place,
+    /// Absent when an empty file is read for the sake of its keys.
+    pub(super) node: Option<&'a Node>,
+    pub(super) reading: &'a Reading,
+    path: Vec<String>,
+}
+
+impl Reading {
+    /// Of this tree, beside this file.
+    pub(super) fn new(tree: Table, file: &Path, environment: BTreeMap<String, String>) -> Self {
+        let folder = file.parent().map(Path::to_owned).unwrap_or_default();
+        let hidden = RefCell::new(mask::with_users(&tree));
+        Self { tree, folder, environment, hidden, ..Self::default() }
+    }
+
+    /// Of nothing, to learn the keys.
+    pub(super) fn describing() -> Self {
+        Self { describing: true, ..Self::default() }
+    }
+
+    pub(super) fn fault(&self, fault: Fault) {
+        self.faults.borrow_mut().push(fault);
+    }
+
+    /// Keeps a value out of everything that is shown.
+    pub(super) fn hide(&self, place: &Place) {
+        if let Place::Span(start, end) = place {
+            self.hidden.borrow_mut().push((*start, *end));
+        }
+    }
+
+    /// What a variable that the file refers to holds.
+    pub(super) fn variable(&self, name: &str) -> Option<&str> {
+        self.asked.borrow_mut().insert(name.to_owned());
+        self.environment.get(name).map(String::as_str)
+    }
+
+    /// Whether the file refers to this variable.
+    pub(super) fn has_asked(&self, name: &str) -> bool {
+        self.asked.borrow().contains(name)
+    }
+
+    /// A path of the file, from the file's own folder.
+    pub(super) fn resolve(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+
+    pub(super) fn into_known(self) -> Vec<Known> {
+        self.known.into_inner()
+    }
+
+    /// What was found: the faults, and what must not be shown of the file.
+    pub(super) fn into_findings(self) -> (Vec<Fault>, Vec<(usize, usize)>) {
+        (self.faults.into_inner(), self.hidden.into_inner())
+    }
+}
+
+impl<'a> Reader<'a> {
+    /// The top level.
+    pub(super) fn root(reading: &'a Reading) -> Self {
+        Self { reading, table: &reading.tree, place: Place::Whole, path: Vec::new(), declared: Vec::new() }
+    }
+
+    /// Declares a key and gives what the file has there.
+    pub(super) fn take(
+        &mut self,
+        key: &str,
+        kind: Kind,
+        default: Option<String>,
+        doc: &'static str,
+    ) -> Option<&'a Entry> {
+        self.declared.push(key.to_owned());
+        if self.reading.describing {
+            let path = self.below(key);
+            self.reading.known.borrow_mut().push(Known { path, kind, default, doc });
+        }
+        self.table.get(key)
+    }
+
+    /// Whether the file has this key; declares nothing.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.table.get(key).is_some()
+    }
+
+    /// The keys of a table in this one; declares nothing.
+    pub(super) fn keys_of(&self, key: &str) -> Vec<String> {
+        match self.table.get(key).map(|entry| &entry.node.value) {
+            Some(Value::Table(table)) => table.entries.iter().map(|entry| entry.key.clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Whether the table has keys that nobody has declared so far.
+    pub(super) fn has_undeclared(&self) -> bool {
+        self.table.entries.iter().any(|entry| !self.declared.contains(&entry.key))
+    }
+
+    /// Whether a key is there with a list that holds nothing.
+    pub(super) fn is_empty_list(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|entry| matches!(&entry.node.value, Value::List(items) if items.is_empty()))
+    }
+
+    /// The place of a key of this table, or of the table itself.
+    pub(super) fn place_of(&self, key: &str) -> Place {
+        self.table.get(key).map_or_else(|| self.place.clone(), |entry| entry.node.place.clone())
+    }
+
+    /// Reads a table that may be absent, by the same function: then every key is at its default.
+    pub(super) fn table<T>(&mut self, key: &str, doc: &'static str, read: impl FnOnce(&mut Reader<'a>) -> T) -> T {
+        let entry = self.take(key, Kind::Table, None, doc);
+        let path = self.below(key);
+        let (table, place) = match entry {
+            Some(entry) => as_table(self.reading, &entry.key, &entry.place, &entry.node),
+            None => (&self.reading.empty, self.place.clone()),
+        };
+        Reader { reading: self.reading, table, place, path, declared: Vec::new() }.run(read)
+    }
+
+    /// Reads a table that means something by being there.
+    pub(super) fn optional<T>(
+        &mut self,
+        key: &str,
+        doc: &'static str,
+        read: impl FnOnce(&mut Reader<'a>) -> T,
+    ) -> Option<T> {
+        (self.has(key) || self.reading.describing).then(|| self.table(key, doc, read)).or_else(|| {
+            self.declared.push(key.to_owned());
+            None
+        })
+    }
+
+    /// Reads a table whose keys are free names. `None`: it is absent.
+    pub(super) fn named<T>(
+        &mut self,
+        key: &str,
+        doc: &'static str,
+        (kind, about): (Kind, &'static str),
+        mut each: impl FnMut(Item<'a>) -> Option<T>,
+    ) -> Option<Vec<T>> {
+        let entry = self.take(key, Kind::Table, None, doc);
+        let (reading, path) = (self.reading, self.below(key));
+        let item = |name: &'a str, place, node| {
+            let mut path = path.clone();
+            path.push(name.to_owned());
+            Item { name, place, node, reading, path }
+        };
+        if reading.describing {
+            let star = item("*", Place::Whole, None);
+            reading.known.borrow_mut().push(Known { path: star.path.clone(), kind, default: None, doc: about });
+            return Some(each(star).into_iter().collect());
+        }
+        let (table, _) = entry.map(|entry| as_table(reading, &entry.key, &entry.place, &entry.node))?;
+        let items = table.entries.iter().map(|entry| item(&entry.key, entry.place.clone(), Some(&entry.node)));
+        Some(items.filter_map(each).collect())
+    }
+
+    /// Takes the keys that follow a pattern.
+    pub(super) fn matching(
+        &mut self,
+        pattern: &str,
+        (kind, doc): (Kind, &'static str),
+        matches: impl Fn(&str) -> bool,
+    ) -> Vec<&'a Entry> {
+        if self.reading.describing {
+            self.take(pattern, kind, None, doc);
+        }
+        let found: Vec<&Entry> = self.table.entries.iter().filter(|entry| matches(&entry.key)).collect();
+        self.declared.extend(found.iter().map(|entry| entry.key.clone()));
+        found
+    }
+
+    /// Reports a fault of this table.
+    pub(super) fn fault(&self, fault: Fault) {
+        self.reading.fault(fault);
+    }
+
+    /// Reports what is wrong with a value, or gives it.
+    pub(super) fn accept<T>(&self, place: &Place, result: Result<T, Trouble>) -> Option<T> {
+        result.map_err(|trouble| self.fault(trouble.at(place.clone()))).ok()
+    }
+
+    /// Reports the keys that nobody declared.
+    pub(super) fn close(self) {
+        for entry in &self.table.entries {
+            if !self.declared.contains(&entry.key) {
+                for place in mask::secrets(&entry.key, &entry.node) {
+                    self.reading.hide(&place);
+                }
+                self.fault(unknown::fault(entry, &self.path, &self.declared));
+            }
+        }
+    }
+
+    /// The path of a key of this table.
+    pub(super) fn below(&self, key: &str) -> Vec<String> {
+        self.path.iter().cloned().chain([key.to_owned()]).collect()
+    }
+
+    fn run<T>(mut self, read: impl FnOnce(&mut Self) -> T) -> T {
+        let value = read(&mut self);
+        self.close();
+        value
+    }
+}
+
+impl<'a> Item<'a> {
+    /// Reads it as a table.
+    pub(super) fn table<T>(&self, read: impl FnOnce(&mut Reader<'a>) -> T) -> T {
+        let (table, _) = match self.node {
+            Some(node) => as_table(self.reading, self.name, &self.place, node),
+            None => (&self.reading.empty, Place::Whole),
+        };
+        let (path, place) = (self.path.clone(), self.place.clone());
+        Reader { reading: self.reading, table, place, path, declared: Vec::new() }.run(read)
+    }
+
+    /// Reports what is wrong with its value, or gives it.
+    pub(super) fn accept<T>(&self, node: &Node, result: Result<T, Trouble>) -> Option<T> {
+        result.map_err(|trouble| self.reading.fault(trouble.at(node.place.clone()))).ok()
+    }
+
+    /// Reports a fault of its name.
+    pub(super) fn fault(&self, trouble: Trouble) {
+        self.reading.fault(trouble.at(self.place.clone()));
+    }
+}
+
+/// A node as a table; a fault and an empty table if it is none.
+fn as_table<'a>(reading: &'a Reading, key: &str, place: &Place, node: &'a Node) -> (&'a Table, Place) {
+    let Value::Table(table) = &node.value else {
+        mask::secrets(key, node).iter().for_each(|place| reading.hide(place));
+        let message = format!("`{key}` is a table, and this is {}", node.value.name());
+        let bare = key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'));
+        let help = if bare { format!("write {key} = {{ … }}") } else { format!("write \"{key}\" = {{ … }}") };
+        reading.fault(Fault::new(Code::WrongKind, message, node.place.clone()).help(help));
+        return (&reading.empty, place.clone());
+    };
+    (table, place.clone())
+}

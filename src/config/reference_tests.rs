@@ -1,0 +1,95 @@
+//! Holds `config/full.toml` to the code.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::known::{self, Kind, Known};
+use super::{Code, Config, parse};
+use crate::provider::Settings as Providers;
+use crate::route::{Action, Spec, Who};
+
+const FULL: &str = include_str!("../../config/full.toml");
+
+/// The file with every example switched on.
+fn with_examples() -> String {
+    FULL.lines().map(|line| if is_example(line) { &line[2..] } else { line }).collect::<Vec<_>>().join("\n")
+}
+
+fn is_example(line: &str) -> bool {
+    let Some((key, _)) = line.strip_prefix("# ").and_then(|line| line.split_once(" =")) else { return false };
+    key.starts_with('"') && key.ends_with('"') || key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+}
+
+/// Every value below a path; `*` is any name, `METHOD` any in capitals.
+fn values<'a>(table: &'a Table, path: &[String]) -> Vec<&'a Value> {
+    let [name, rest @ ..] = path else { return Vec::new() };
+    let matches = |key: &str| match name.as_str() {
+        "*" => true,
+        "METHOD" => key.bytes().all(|b| b.is_ascii_uppercase()),
+        name => key == name,
+    };
+    let found = table.iter().filter(|(key, _)| matches(key)).map(|(_, value)| value);
+    if rest.is_empty() {
+        return found.collect();
+    }
+    found.filter_map(Value::as_table).flat_map(|table| values(table, rest)).collect()
+}
+
+#[test]
+fn every_key_is_there_at_its_default_or_as_an_example() {
+    let full: Table = FULL.parse().unwrap();
+    let all: Table = with_examples().parse().unwrap();
+    for Known { path, default, kind, .. } in known::all() {
+        let name = path.join(".");
+        assert!(!values(&all, path).is_empty(), "{name} is missing");
+        let Some(default) = default else { continue };
+        if path.iter().any(|name| name == "*") {
+            continue;
+        }
+        let default: Table = format!("v = {default}").parse().unwrap();
+        assert_eq!(values(&full, path), [&default["v"]], "{name}");
+        assert_ne!(*kind, Kind::Table, "{name}");
+    }
+}
+
+#[test]
+fn every_key_has_its_comment() {
+    for line in FULL.lines().filter(|line| is_example(line) || !line.starts_with(['#', '[']) && !line.is_empty()) {
+        let value = line.trim_start_matches("# ");
+        assert!(value.contains("  # ") || value.contains(" # "), "{line}");
+    }
+}
+
+#[test]
+fn it_means_the_same_as_an_empty_file() {
+    let config = parse(FULL, "full.toml", []).unwrap_or_else(|report| panic!("{report}"));
+    let mut expected = Config::for_upstream("http://127.0.0.1:3000".parse().unwrap());
+    expected.providers = Providers {
+        anon_user: Some(Default::default()),
+        local_userpass: Some(Default::default()),
+        api_key: Some(Default::default()),
+    };
+    let actions = vec![(Action::All, vec![Who::SignedIn])];
+    expected.routes.specs = vec![Spec { key: "/**".to_owned(), actions, ..Spec::default() }];
+    assert_eq!(config, expected);
+}
+
+#[test]
+fn its_examples_are_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["cert.pem", "key.pem", "logo.svg", "templates"] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, "x").unwrap();
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
+    let environment = BTreeMap::from([("SMTP_PASSWORD".to_owned(), "correct horse".to_owned())]);
+    let text = with_examples()
+        .replace("directory = ", "# directory = ")
+        .replace("roles      = []", "roles = [\"journalist\", \"editor\"]");
+    let name = folder.path().join("full.toml").display().to_string();
+    let config = parse(&text, &name, environment).unwrap_or_else(|report| panic!("{report}"));
+    let codes: Vec<Code> = config.notes.iter().map(|note| note.code).collect();
+    assert_eq!(codes, []);
+}

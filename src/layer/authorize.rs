@@ -1,0 +1,144 @@
+//! Decides by the route table. Reads host, canonical path, method, caller and address; sets the proof that the
+//! upstream demands; refuses with 401 or 403. On the first visit of a navigation to a route that admits guests
+//! it makes a guest. Sits right above the layers that act for an app behind.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{SET_COOKIE, USER_AGENT};
+
+use crate::layer::locate;
+use crate::layer::{Progress, Refusal, Step};
+use crate::limit::Limits;
+use crate::provider::{ANON_USER, Providers};
+use crate::rejection::Reason;
+use crate::route::{Authorized, Denied, Path, Question, Refused, Router, Subject};
+use crate::secret::Digest;
+use crate::session::{Device, Sessions, cookie};
+use crate::upstream::forward::Upgrade;
+use crate::visit::{Asker, Credential, Trouble, Visit};
+
+/// See the [module](self).
+#[derive(Clone)]
+pub struct Authorize {
+    router: Arc<Router>,
+    guests: Arc<Guests>,
+}
+
+/// What it takes to make a guest.
+pub struct Guests {
+    /// Makes the user, if guests are on.
+    pub providers: Providers,
+    /// Opens the session.
+    pub sessions: Sessions,
+    /// Counts guests per address.
+    pub limits: Arc<Limits>,
+    /// The session cookie.
+    pub cookie: cookie::Name,
+    /// How long a browser keeps it: `session.max_lifetime`.
+    pub cookie_lifetime: Duration,
+}
+
+impl Authorize {
+    /// Decides by this table.
+    pub fn new(router: Arc<Router>, guests: Arc<Guests>) -> Self {
+        Self { router, guests }
+    }
+}
+
+impl Step for Authorize {
+    fn take(&self, mut visit: Box<Visit>) -> Progress {
+        let denied = match decide(&self.router, &visit) {
+            Ok(authorized) => {
+                visit.authorized = Some(authorized);
+                return Progress::Go(visit);
+            }
+            Err(Refused::Irregular) => return Progress::refuse(visit, Reason::Malformed("path.not_plain")),
+            Err(Refused::Case) => return Progress::refuse(visit, Reason::CaseMismatch),
+            Err(Refused::NoRoute(denied) | Refused::Denied(denied)) => denied,
+        };
+        match (denied, visit.trouble) {
+            (Denied::Forbidden, _) => Progress::refuse(visit, Reason::Forbidden),
+            (_, Some(Trouble::Unavailable)) => Progress::refuse(visit, Reason::Unavailable),
+            (_, Some(Trouble::Bad)) => Progress::refuse(visit, Reason::BadCredential),
+            (Denied::SignIn { guest_would_do: true }, None) if self.guests.may_be_made_for(&visit) => {
+                let this = self.clone();
+                Progress::Wait(Box::pin(async move { this.with_guest(visit).await }))
+            }
+            (Denied::SignIn { .. }, None) => Progress::refuse(visit, Reason::SignInNeeded),
+        }
+    }
+}
+
+impl Authorize {
+    async fn with_guest(&self, mut visit: Box<Visit>) -> Result<Box<Visit>, Refusal> {
+        if let Err(reason) = self.guests.make(&mut visit).await {
+            return Err(Refusal::new(visit, reason));
+        }
+        match decide(&self.router, &visit) {
+            Ok(authorized) => {
+                visit.authorized = Some(authorized);
+                Ok(visit)
+            }
+            Err(_) => Err(Refusal::new(visit, Reason::SignInNeeded)),
+        }
+    }
+}
+
+impl Guests {
+    /// Only for a person who opens a page: a script without a cookie would make one with every request.
+    fn may_be_made_for(&self, visit: &Visit) -> bool {
+        visit.caller.is_none() && visit.asker == Asker::Navigation && self.providers.anon_user().is_some()
+    }
+
+    async fn make(&self, visit: &mut Visit) -> Result<(), Reason> {
+        let provider = self.providers.anon_user().ok_or(Reason::SignInNeeded)?;
+        self.limits
+            .guest
+            .check(visit.client.address, None)
+            .map_err(|retry_after| Reason::RateLimited { limit: "guest", retry_after })?;
+        let user = provider.make().await.map_err(|error| {
+            tracing::error!(request = %visit.id, %error, "no guest can be made");
+            Reason::Unavailable
+        })?;
+        let device = device(visit);
+        let token = self.sessions.start(&user, ANON_USER, device).await.map_err(|error| {
+            tracing::error!(request = %visit.id, %error, "no session can be opened");
+            Reason::Unavailable
+        })?;
+        let digest = Digest::of(token.expose());
+        let caller = self.sessions.by_cookie(&digest).await.ok().flatten().ok_or(Reason::Unavailable)?;
+        // A clearing cookie of an ended session must not undo the new one.
+        visit.reply.retain(|(name, _)| *name != SET_COOKIE);
+        visit.reply.push((SET_COOKIE, self.cookie.set(&token, self.cookie_lifetime)));
+        visit.caller = Some(caller);
+        visit.credential = Credential::Cookie;
+        Ok(())
+    }
+}
+
+/// What a session is opened from.
+pub fn device(visit: &Visit) -> Device {
+    let agent = visit.request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    Device { user_agent: agent.chars().take(256).collect(), address: Some(visit.client.address) }
+}
+
+fn decide(router: &Router, visit: &Visit) -> Result<Authorized, Refused> {
+    let request = &visit.request;
+    let spelled;
+    let host = match &visit.host {
+        Some(host) => &**host,
+        None => {
+            spelled = locate::host(request).unwrap_or_default();
+            &*spelled
+        }
+    };
+    let subject = visit.caller.as_ref().map(|caller| Subject { user: &caller.user, provider: &caller.provider });
+    let question = Question {
+        method: request.method(),
+        upgrade: visit.upgrade == Upgrade::WebSocket,
+        address: visit.client.address,
+        subject,
+    };
+    router.decide(host, &Path::known(request.uri().path(), visit.irregular), &question)
+}

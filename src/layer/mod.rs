@@ -1,0 +1,18 @@
+//! What happens to a request on its way in, one thing per file. [`stack`](crate::stack) gives the order.
+
+pub mod authenticate;
+pub mod authorize;
+pub mod body_limit;
+pub mod client_addr;
+pub mod csrf;
+pub mod forward;
+pub mod identity_headers;
+pub mod locate;
+pub mod rate_limit;
+pub mod respond;
+pub mod sanitize;
+mod settings;
+mod step;
+
+pub use settings::{ForwardedHeader, IdentityHeaders, Preset, Source, SourceError, TrustedProxies, UnderscoreHeaders};
+pub use step::{Answer, Progress, Refusal, Step, StepFuture, StepLayer, StepService, Waiting};

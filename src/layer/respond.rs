@@ -1,0 +1,194 @@
+//! Turns every outcome into a response: answers, refusals, and panics. Reads how the asker wants to be
+//! refused; writes the one log line of the request; adds the cookies the layers below have set. Sits above all
+//! other layers.
+
+use std::borrow::Cow;
+use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, Response, StatusCode};
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::body::Body;
+use crate::layer::{Answer, Refusal, locate};
+use crate::portal::{Portal, Refused};
+use crate::rejection::Reason;
+use crate::route::{Route, Router};
+use crate::visit::{Asker, Place, RequestId, Visit};
+
+/// See the [module](self).
+#[derive(Clone)]
+pub struct RespondLayer {
+    /// Draws refusals for people.
+    pub portal: Arc<Portal>,
+    /// Names the rules in the log.
+    pub router: Arc<Router>,
+}
+
+impl<S> Layer<S> for RespondLayer {
+    type Service = Respond<S>;
+
+    fn layer(&self, inner: S) -> Respond<S> {
+        Respond { inner, parts: Arc::new(self.clone()) }
+    }
+}
+
+/// See the [module](self).
+#[derive(Clone)]
+pub struct Respond<S> {
+    inner: S,
+    parts: Arc<RespondLayer>,
+}
+
+impl<S> Service<Box<Visit>> for Respond<S>
+where
+    S: Service<Box<Visit>, Response = Answer, Error = Refusal>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = RespondFuture<S::Future>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Nothing below ever says it is not ready: limits refuse, they do not queue.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, visit: Box<Visit>) -> Self::Future {
+        let id = visit.id;
+        let inner = std::panic::catch_unwind(AssertUnwindSafe(|| self.inner.call(visit))).ok();
+        RespondFuture { inner, id, parts: self.parts.clone() }
+    }
+}
+
+pin_project! {
+    /// What [`Respond`] answers with.
+    pub struct RespondFuture<F> {
+        #[pin]
+        inner: Option<F>,
+        id: RequestId,
+        parts: Arc<RespondLayer>,
+    }
+}
+
+impl<F> Future for RespondFuture<F>
+where
+    F: Future<Output = Result<Answer, Refusal>>,
+{
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let outcome = match this.inner.as_pin_mut() {
+            None => Err(None),
+            Some(future) => match std::panic::catch_unwind(AssertUnwindSafe(|| future.poll(cx))) {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(Ok(answer))) => Ok(answer),
+                Ok(Poll::Ready(Err(refusal))) => Err(Some(refusal)),
+                Err(_) => Err(None),
+            },
+        };
+        Poll::Ready(Ok(match outcome {
+            Ok(answer) => this.parts.answer(answer),
+            Err(Some(refusal)) => this.parts.refuse(refusal),
+            Err(None) => {
+                // The panic hook has told the log where; the client learns the number and nothing else.
+                tracing::error!(request = %this.id, "a request ended in a panic");
+                Reason::Internal.problem(this.id.as_str())
+            }
+        }))
+    }
+}
+
+impl RespondLayer {
+    fn answer(&self, answer: Answer) -> Response<Body> {
+        let Answer { mut response, mut visit } = answer;
+        add(&mut response, &mut visit.reply);
+        self.log(&visit, response.status(), None);
+        response
+    }
+
+    fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        let Refusal { reason, mut visit } = refusal;
+        let mut response = match visit.asker {
+            Asker::Program => reason.problem(visit.id.as_str()),
+            Asker::Navigation => self.to_person(&reason, &visit),
+        };
+        if *visit.request.method() == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        response.headers_mut().insert(REQUEST_ID, id(&visit));
+        add(&mut response, &mut visit.reply);
+        self.log(&visit, response.status(), Some(&reason));
+        response
+    }
+
+    fn to_person(&self, reason: &Reason, visit: &Visit) -> Response<Body> {
+        let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let target = self.portal.target(asked);
+        match reason {
+            Reason::SignInNeeded => self.portal.to_login(&target),
+            _ => self.portal.refusal_page(
+                reason,
+                Refused { request_id: &visit.id, caller: visit.caller.as_deref(), target: &target },
+            ),
+        }
+    }
+
+    fn log(&self, visit: &Visit, status: StatusCode, reason: Option<&Reason>) {
+        if !tracing::enabled!(target: "vestibule::request", tracing::Level::INFO) {
+            return;
+        }
+        let user = visit.caller.as_ref().map(|caller| caller.user.id.to_string());
+        let caller = visit.caller.as_deref();
+        let route = self.route(visit);
+        let total = visit.started.elapsed();
+        tracing::info!(
+            target: "vestibule::request",
+            request = %visit.id,
+            status = status.as_u16(),
+            method = %visit.request.method(),
+            path = visit.request.uri().path(),
+            client = %visit.client.address,
+            user,
+            kind = caller.map(|caller| caller.kind().as_str()),
+            provider = caller.map(|caller| caller.provider.as_str()),
+            route = route.map(Route::key),
+            rule = route.and_then(|route| route.who(visit.request.method())),
+            reason = reason.map(Reason::code),
+            ms = total.as_secs_f64() * 1e3,
+            own_ms = total.saturating_sub(visit.upstream_time).as_secs_f64() * 1e3,
+        );
+    }
+}
+
+impl RespondLayer {
+    /// The route that decided, or would have.
+    fn route(&self, visit: &Visit) -> Option<&Route> {
+        match (visit.authorized, visit.place) {
+            (Some(authorized), _) => Some(self.router.route(authorized)),
+            (None, Place::Own) => None,
+            (None, Place::App) => {
+                let host = visit.host.as_deref().map(Cow::Borrowed).or_else(|| locate::host(&visit.request).ok());
+                self.router.find(&host.unwrap_or_default(), visit.request.uri().path())
+            }
+        }
+    }
+}
+
+fn add(response: &mut Response<Body>, reply: &mut Vec<(HeaderName, HeaderValue)>) {
+    for (name, value) in reply.drain(..) {
+        response.headers_mut().append(name, value);
+    }
+}
+
+fn id(visit: &Visit) -> HeaderValue {
+    HeaderValue::from_str(visit.id.as_str()).unwrap_or_else(|_| HeaderValue::from_static("-"))
+}
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

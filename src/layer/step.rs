@@ -1,0 +1,156 @@
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::Response;
+use pin_project_lite::pin_project;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::body::Body;
+use crate::rejection::Reason;
+use crate::visit::Visit;
+
+/// One thing that happens to a request on its way in: it looks, notes what it found, lets go on or refuses.
+///
+/// A step decides with a plain method; [`StepLayer`] makes a tower layer of it, without an allocation.
+pub trait Step: Send + Sync {
+    /// Takes the visit, and says how it goes on.
+    fn take(&self, visit: Box<Visit>) -> Progress;
+}
+
+/// How a visit goes on.
+pub enum Progress {
+    /// To the next layer.
+    Go(Box<Visit>),
+    /// Back, refused.
+    Refuse(Refusal),
+    /// Something has to be asked first.
+    Wait(Waiting),
+}
+
+/// A visit that waits for an answer of the store.
+pub type Waiting = Pin<Box<dyn Future<Output = Result<Box<Visit>, Refusal>> + Send>>;
+
+/// A response, and the visit it answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// What goes back to the client.
+    pub response: Response<Body>,
+    /// What was found out on the way in.
+    pub visit: Box<Visit>,
+}
+
+/// A reason, and the visit it refuses.
+#[derive(Debug)]
+pub struct Refusal {
+    /// Why.
+    pub reason: Reason,
+    /// What was found out on the way in.
+    pub visit: Box<Visit>,
+}
+
+impl Refusal {
+    /// Refuses this visit.
+    pub fn new(visit: Box<Visit>, reason: Reason) -> Self {
+        Self { reason, visit }
+    }
+}
+
+impl Progress {
+    /// Refuses this visit.
+    pub fn refuse(visit: Box<Visit>, reason: Reason) -> Self {
+        Self::Refuse(Refusal::new(visit, reason))
+    }
+}
+
+/// Puts a [`Step`] in front of a service.
+#[derive(Clone, Debug)]
+pub struct StepLayer<T>(pub T);
+
+impl<T: Clone, S> Layer<S> for StepLayer<T> {
+    type Service = StepService<T, S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        StepService { step: self.0.clone(), inner }
+    }
+}
+
+/// A service with a [`Step`] in front.
+#[derive(Clone, Debug)]
+pub struct StepService<T, S> {
+    step: T,
+    inner: S,
+}
+
+impl<T, S> Service<Box<Visit>> for StepService<T, S>
+where
+    T: Step,
+    S: Service<Box<Visit>, Response = Answer, Error = Refusal> + Clone,
+{
+    type Response = Answer;
+    type Error = Refusal;
+    type Future = StepFuture<S>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, visit: Box<Visit>) -> Self::Future {
+        let state = match self.step.take(visit) {
+            Progress::Go(visit) => State::Inner { future: self.inner.call(visit) },
+            Progress::Refuse(refusal) => State::Refused { refusal: Some(refusal) },
+            Progress::Wait(waiting) => {
+                // The service that was made ready is the one to call; the clone takes its place.
+                let clone = self.inner.clone();
+                State::Waiting { waiting, inner: Some(std::mem::replace(&mut self.inner, clone)) }
+            }
+        };
+        StepFuture { state }
+    }
+}
+
+pin_project! {
+    /// What a [`StepService`] answers with.
+    pub struct StepFuture<S: Service<Box<Visit>>> {
+        #[pin]
+        state: State<S>,
+    }
+}
+
+pin_project! {
+    #[project = Project]
+    enum State<S: Service<Box<Visit>>> {
+        Inner { #[pin] future: S::Future },
+        Refused { refusal: Option<Refusal> },
+        Waiting { waiting: Waiting, inner: Option<S> },
+    }
+}
+
+impl<S> Future for StepFuture<S>
+where
+    S: Service<Box<Visit>, Response = Answer, Error = Refusal>,
+{
+    type Output = Result<Answer, Refusal>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.project().state;
+        loop {
+            let next = match state.as_mut().project() {
+                Project::Inner { future } => return future.poll(cx),
+                Project::Refused { refusal } => match refusal.take() {
+                    Some(refusal) => return Poll::Ready(Err(refusal)),
+                    None => return Poll::Pending,
+                },
+                Project::Waiting { waiting, inner } => match waiting.as_mut().poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Err(refusal)) => return Poll::Ready(Err(refusal)),
+                    Poll::Ready(Ok(visit)) => match inner.take() {
+                        Some(mut inner) => inner.call(visit),
+                        None => return Poll::Pending,
+                    },
+                },
+            };
+            state.set(State::Inner { future: next });
+        }
+    }
+}

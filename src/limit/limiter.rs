@@ -1,0 +1,294 @@
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::{Quota, RateLimiter};
+
+use crate::clock::Clock;
+use crate::id::UserId;
+use crate::limit::table::{Table, Ticks};
+use crate::limit::{Pair, Rate, Settings};
+
+/// A limit counted apart for each key, in bounded memory (see [`Table`]).
+///
+/// A check counts at once: of many at the same moment no more than the limit get through.
+pub struct Limiter(Option<RateLimiter<u64, Table, Ticks, NoOpMiddleware<Nanos>>>, foldhash::quality::RandomState);
+
+/// What a limit is counted for.
+#[derive(Clone, Copy, Debug)]
+pub enum Key<'a> {
+    /// A client: a /64 for IPv6, and IPv4 in whatever form it comes.
+    Address(IpAddr),
+    /// An account by its canonical name, known or not.
+    Account(&'a str),
+    /// Somebody signed in.
+    User(UserId),
+}
+
+/// A limit per client address together with one per account.
+#[derive(Debug)]
+pub struct PairLimiter {
+    address: Limiter,
+    account: Limiter,
+}
+
+/// The limits of `[limits]`, counting.
+#[derive(Debug)]
+pub struct Limits {
+    /// Tries to sign in.
+    pub sign_in: PairLimiter,
+    /// New accounts.
+    pub sign_up: PairLimiter,
+    /// Mails to confirm an address or reset a password.
+    pub reset: PairLimiter,
+    /// New guests.
+    pub guest: PairLimiter,
+    /// Requests of any kind, per client address.
+    pub request_address: Limiter,
+    /// Requests of any kind, per signed-in user.
+    pub request_user: Limiter,
+}
+
+impl Limiter {
+    /// Counts from now on; without a rate it lets everybody through.
+    pub fn new(rate: Option<Rate>, clock: Clock) -> Self {
+        Self::with_table(rate, clock, Table::new)
+    }
+
+    fn with_table(rate: Option<Rate>, clock: Clock, table: fn(Duration) -> Table) -> Self {
+        let limiter = rate.map(|rate| {
+            let period = (rate.span / rate.count.get()).max(Duration::from_nanos(1));
+            let quota = Quota::with_period(period).unwrap_or(Quota::per_hour(rate.count)).allow_burst(rate.count);
+            RateLimiter::new(quota, table(period), Ticks::new(clock))
+        });
+        Self(limiter, foldhash::quality::RandomState::default())
+    }
+
+    /// Counts one for this key.
+    ///
+    /// # Errors
+    /// When that is one too many: how long to wait until the next counts.
+    pub fn check<'a>(&self, key: impl Into<Key<'a>>) -> Result<(), Duration> {
+        let Some(limiter) = &self.0 else { return Ok(()) };
+        limiter.check_key(&self.number(key.into())).map_err(|refused| {
+            let now = governor::clock::Clock::now(limiter.clock());
+            refused.wait_time_from(now)
+        })
+    }
+
+    /// Keys of any length take the same room. The hash is seeded anew in each process, so nobody can choose
+    /// to fall together with somebody else.
+    fn number(&self, key: Key<'_>) -> u64 {
+        use std::hash::BuildHasher as _;
+        match key {
+            Key::Address(address) => self.1.hash_one(network(address)),
+            Key::Account(name) => self.1.hash_one(name),
+            Key::User(id) => self.1.hash_one(id),
+        }
+    }
+}
+
+impl PairLimiter {
+    /// Counts from now on.
+    pub fn new(pair: Pair, clock: &Clock) -> Self {
+        Self {
+            address: Limiter::new(pair.per_address, clock.clone()),
+            account: Limiter::new(pair.per_account, clock.clone()),
+        }
+    }
+
+    /// Counts one for the address and one for the account. Call it before anything is computed or looked up.
+    /// `account` is the canonical name (for instance an [`Email::key`](crate::account::email::Email::key)),
+    /// the same for every spelling and whether or not there is such an account.
+    ///
+    /// # Errors
+    /// When that is one too many: how long to wait until the next counts.
+    pub fn check(&self, address: IpAddr, account: Option<&str>) -> Result<(), Duration> {
+        // The address first: one that is shut out already does not use up what the account's owner has left.
+        self.address.check(address)?;
+        account.map_or(Ok(()), |account| self.account.check(account))
+    }
+}
+
+impl Limits {
+    /// All limits of the settings, each counting for itself.
+    pub fn new(settings: &Settings, clock: &Clock) -> Self {
+        Self {
+            sign_in: PairLimiter::new(settings.sign_in, clock),
+            sign_up: PairLimiter::new(settings.sign_up, clock),
+            reset: PairLimiter::new(settings.reset, clock),
+            guest: PairLimiter::new(settings.guest, clock),
+            request_address: Limiter::new(settings.requests.per_address, clock.clone()),
+            request_user: Limiter::new(settings.requests.per_user, clock.clone()),
+        }
+    }
+}
+
+impl From<IpAddr> for Key<'_> {
+    fn from(address: IpAddr) -> Self {
+        Self::Address(address)
+    }
+}
+
+impl<'a> From<&'a str> for Key<'a> {
+    fn from(account: &'a str) -> Self {
+        Self::Account(account)
+    }
+}
+
+impl From<UserId> for Key<'_> {
+    fn from(user: UserId) -> Self {
+        Self::User(user)
+    }
+}
+
+impl fmt::Debug for Limiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Limiter" } else { "Limiter(none)" })
+    }
+}
+
+/// The network one client holds: a /64 of IPv6; one address of IPv4, also when it comes as `::ffff:0:0/96`
+/// (RFC 4291 §2.5.5.2) or through a translator's `64:ff9b::/96` (RFC 6052 §2.1).
+fn network(address: IpAddr) -> IpAddr {
+    let IpAddr::V6(six) = address.to_canonical() else { return address.to_canonical() };
+    if six.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] {
+        return IpAddr::V4(Ipv4Addr::from_bits(six.to_bits() as u32));
+    }
+    IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::clock::Timestamp;
+
+    fn clock() -> Clock {
+        Clock::manual(Timestamp::from_seconds(1_700_000_000))
+    }
+
+    fn limiter(count: u32, seconds: u64, clock: &Clock) -> Limiter {
+        Limiter::new(Some(Rate::new(count, Duration::from_secs(seconds))), clock.clone())
+    }
+
+    fn address(text: &str) -> IpAddr {
+        text.parse().unwrap()
+    }
+
+    fn passes(limiter: &Limiter, key: Key, tries: usize) -> usize {
+        (0..tries).filter(|_| limiter.check(key).is_ok()).count()
+    }
+
+    #[test]
+    fn a_budget_comes_at_once_and_returns_one_by_one() {
+        let clock = clock();
+        let limiter = limiter(3, 30, &clock);
+        assert_eq!(passes(&limiter, Key::Account("ann"), 5), 3);
+        assert_eq!(limiter.check("ann"), Err(Duration::from_secs(10)));
+        clock.advance(Duration::from_secs(4));
+        assert_eq!(limiter.check("ann"), Err(Duration::from_secs(6)));
+        clock.advance(Duration::from_secs(6));
+        assert_eq!(passes(&limiter, Key::Account("ann"), 5), 1);
+        clock.advance(Duration::from_secs(300));
+        assert_eq!(passes(&limiter, Key::Account("ann"), 5), 3);
+    }
+
+    #[test]
+    fn without_a_rate_nobody_waits() {
+        assert_eq!(passes(&Limiter::new(None, clock()), Key::Account("ann"), 1000), 1000);
+    }
+
+    #[test]
+    fn a_clock_turned_back_locks_nobody_out() {
+        let clock = clock();
+        let limiter = limiter(2, 20, &clock);
+        assert_eq!(passes(&limiter, Key::Account("ann"), 3), 2);
+        clock.rewind(Duration::from_secs(3600));
+        assert_eq!(limiter.check("ann"), Err(Duration::from_secs(10)));
+        clock.advance(Duration::from_secs(10));
+        assert_eq!(limiter.check("ann"), Ok(()));
+    }
+
+    /// SEC-RATE-02
+    #[test]
+    fn sec_rate_02_a_64_is_one_client() {
+        let limiter = limiter(5, 60, &clock());
+        let network = address("2001:db8:1:2::");
+        let IpAddr::V6(first) = network else { unreachable!() };
+        let from = |n: u32| Key::Address(IpAddr::V6(Ipv6Addr::from_bits(first.to_bits() | u128::from(n) << 40)));
+        assert_eq!((0..1 << 16).filter(|n| limiter.check(from(*n)).is_ok()).count(), 5);
+        assert!(limiter.check(address("2001:db8:1:3::")).is_ok());
+    }
+
+    /// SEC-RATE-02
+    #[test]
+    fn sec_rate_02_every_form_of_an_ipv4_address_is_one_client() {
+        let limiter = limiter(2, 60, &clock());
+        assert!(limiter.check(address("192.0.2.1")).is_ok());
+        assert!(limiter.check(address("::ffff:192.0.2.1")).is_ok());
+        for form in ["192.0.2.1", "::FFFF:C000:0201", "64:ff9b::c000:201", "0:0:0:0:0:ffff:192.0.2.1"] {
+            assert!(limiter.check(address(form)).is_err(), "{form}");
+        }
+        for other in ["192.0.2.2", "::ffff:192.0.2.3", "64:ff9b::c000:204"] {
+            assert!(limiter.check(address(other)).is_ok(), "{other}");
+        }
+    }
+
+    /// SEC-RATE-01
+    #[test]
+    fn sec_rate_01_other_addresses_do_not_refill_an_account() {
+        let rate = |count| Some(Rate::new(count, Duration::from_secs(900)));
+        let pair = PairLimiter::new(Pair { per_account: rate(10), per_address: rate(50) }, &clock());
+        let from = |n: u32| IpAddr::V4(Ipv4Addr::from_bits(n));
+        assert_eq!((0..1000).filter(|n| pair.check(from(*n), Some("ann@example.com")).is_ok()).count(), 10);
+        assert!(pair.check(from(1), Some("bob@example.com")).is_ok());
+    }
+
+    #[test]
+    fn an_address_that_is_shut_out_does_not_use_up_an_account() {
+        let rate = |count| Some(Rate::new(count, Duration::from_secs(900)));
+        let pair = PairLimiter::new(Pair { per_account: rate(10), per_address: rate(4) }, &clock());
+        let (thief, owner) = (address("192.0.2.1"), address("192.0.2.2"));
+        assert_eq!((0..100).filter(|_| pair.check(thief, Some("ann")).is_ok()).count(), 4);
+        assert_eq!((0..100).filter(|_| pair.check(owner, Some("ann")).is_ok()).count(), 4);
+    }
+
+    /// SEC-RATE-04
+    #[test]
+    fn sec_rate_04_of_many_at_once_only_the_budget_passes() {
+        let limiter = limiter(10, 900, &clock());
+        let (barrier, passed) = (Barrier::new(200), AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            for _ in 0..200 {
+                scope.spawn(|| {
+                    barrier.wait();
+                    if limiter.check("ann").is_ok() {
+                        passed.fetch_add(1, Ordering::Relaxed);
+                    }
+                });
+            }
+        });
+        assert_eq!(passed.into_inner(), 10);
+    }
+
+    #[test]
+    fn beyond_the_room_newcomers_share_one_budget_and_the_others_keep_theirs() {
+        let clock = clock();
+        let rate = Some(Rate::new(2, Duration::from_secs(20)));
+        let limiter = Limiter::with_table(rate, clock.clone(), |period| Table::with_room(period, 1, 100));
+        let name = |n: u32| format!("user{n}");
+        assert!((0..100).all(|n| limiter.check(name(n).as_str()).is_ok()));
+        let late = (100..1000).filter(|n| limiter.check(name(*n).as_str()).is_ok()).count();
+        assert_eq!(late, 2);
+        assert!(limiter.check(name(0).as_str()).is_ok());
+        assert!(limiter.check(name(0).as_str()).is_err());
+        // Who has its whole budget back needs no room.
+        clock.advance(Duration::from_secs(60));
+        assert!((1000..1100).all(|n| limiter.check(name(n).as_str()).is_ok()));
+    }
+}

@@ -1,0 +1,174 @@
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
+use tokio::net::TcpStream;
+
+use super::framed::Framed;
+use super::framing::Framing;
+use super::gauge::{Gauge, Order, Stage};
+use super::service::Service;
+use super::socket::Socket;
+use super::tls::Certificates;
+use super::{Connection, Handler};
+use crate::limit;
+use crate::visit::Scheme;
+
+/// How the connections of a worker are served.
+pub(super) struct Protocol {
+    http1: http1::Builder,
+    http2: http2::Builder<LocalTasks>,
+    certificates: Option<Certificates>,
+    longest_head: usize,
+    most_fields: usize,
+}
+
+impl Protocol {
+    pub(super) fn new(limits: &limit::Settings, certificates: Option<Certificates>) -> Self {
+        let mut http1 = http1::Builder::new();
+        // Times are kept by the sweep: hyper's own would make a timer for every request.
+        http1.header_read_timeout(None).max_header_size(limits.header_bytes).max_headers(limits.header_fields);
+        http1.max_buf_size(limits.header_bytes.max(BUFFER));
+        let mut http2 = http2::Builder::new(LocalTasks);
+        http2
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits.streams)
+            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX))
+            // CVE-2023-44487, CVE-2025-8671: streams opened to be reset, and frames that make us reset them.
+            .max_pending_accept_reset_streams(20)
+            .max_local_error_reset_streams(64)
+            .max_send_buf_size(BUFFER)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(4 * STREAM_WINDOW)
+            .keep_alive_interval(limits.timeouts.stall)
+            .keep_alive_timeout(Duration::from_secs(10).min(limits.timeouts.stall));
+        let (longest_head, most_fields) = (limits.header_bytes, limits.header_fields);
+        Self { http1, http2, certificates, longest_head, most_fields }
+    }
+
+    /// Serves a connection until it ends or is told to.
+    pub(super) async fn serve<H: Handler>(&self, stream: TcpStream, gauge: &Arc<Gauge>, handler: H) -> io::Result<()> {
+        stream.set_nodelay(true)?;
+        let scheme = if self.certificates.is_some() { Scheme::Https } else { Scheme::Http };
+        let connection = Connection { peer: stream.peer_addr()?, local: stream.local_addr()?, scheme };
+        let service = Service::new(handler, connection, Arc::clone(gauge), self.most_fields);
+        let mut socket = Socket::new(stream, Arc::clone(gauge));
+        let Some(certificates) = &self.certificates else {
+            let first = first_bytes(&mut socket, gauge).await?;
+            return if first.starts_with(PREFACE) {
+                self.speak_http2(socket, first, gauge, service).await
+            } else {
+                self.speak_http1(socket, first, gauge, service).await
+            };
+        };
+        gauge.enter(Stage::Handshake);
+        let stream = certificates.accept(socket).await?;
+        gauge.enter(Stage::Fresh);
+        match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => self.speak_http2(stream, Bytes::new(), gauge, service).await,
+            _ => self.speak_http1(stream, Bytes::new(), gauge, service).await,
+        }
+    }
+
+    async fn speak_http1<S, H>(&self, io: S, first: Bytes, gauge: &Arc<Gauge>, service: Service<H>) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Handler,
+    {
+        let io = Framed::new(io, first, Some(Framing::new(self.longest_head)), Arc::clone(gauge));
+        let mut connection = pin!(self.http1.serve_connection(TokioIo::new(io), service).with_upgrades());
+        let mut retires = false;
+        poll_fn(|cx| {
+            if !retires && gauge.order() >= Order::Retire {
+                retires = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(cx)
+        })
+        .await
+        .map_err(io::Error::other)
+    }
+
+    async fn speak_http2<S, H>(&self, io: S, first: Bytes, gauge: &Arc<Gauge>, service: Service<H>) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Handler,
+    {
+        gauge.enter(Stage::Http2);
+        let io = Framed::new(io, first, None, Arc::clone(gauge));
+        let mut connection = pin!(self.http2.serve_connection(TokioIo::new(io), service));
+        let mut retires = false;
+        poll_fn(|cx| {
+            if !retires && gauge.order() >= Order::Retire {
+                retires = true;
+                connection.as_mut().graceful_shutdown();
+            }
+            connection.as_mut().poll(cx)
+        })
+        .await
+        .map_err(io::Error::other)
+    }
+}
+
+/// Ends the work on a connection at once when it is cut.
+pub(super) async fn until_cut<F: Future>(gauge: &Gauge, work: F) -> Option<F::Output> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if gauge.stage() != Stage::Tunnel {
+            gauge.task.register(cx.waker());
+        }
+        if gauge.order() == Order::Cut { Poll::Ready(None) } else { work.as_mut().poll(cx).map(Some) }
+    })
+    .await
+}
+
+/// Reads until HTTP/2 (RFC 9113 §3.4, by prior knowledge) and HTTP/1 can be told apart.
+async fn first_bytes(socket: &mut Socket, gauge: &Gauge) -> io::Result<Bytes> {
+    let mut first = BytesMut::with_capacity(FIRST);
+    loop {
+        let read = until_retired(gauge, socket.read_buf(&mut first)).await?;
+        let known = first.len().min(PREFACE.len());
+        if read == 0 && first.is_empty() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if read == 0 || known == PREFACE.len() || first[..known] != PREFACE[..known] {
+            return Ok(first.freeze());
+        }
+    }
+}
+
+async fn until_retired<T>(gauge: &Gauge, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if gauge.order() >= Order::Retire {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
+        work.as_mut().poll(cx)
+    })
+    .await
+}
+
+/// Streams of HTTP/2 run on the thread of their connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LocalTasks;
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalTasks {
+    fn execute(&self, task: F) {
+        tokio::task::spawn_local(task);
+    }
+}
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// Room for the first request of most clients.
+const FIRST: usize = 2 << 10;
+/// Buffers of one connection in each direction.
+const BUFFER: usize = 64 << 10;
+/// How much of a request body may be under way on one stream.
+const STREAM_WINDOW: u32 = 256 << 10;

@@ -1,0 +1,148 @@
+use std::cell::Cell;
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::{Method, Request, Response, StatusCode, Version};
+use hyper::body::Incoming;
+use pin_project_lite::pin_project;
+
+use super::answer::{Answer, InProgress};
+use super::gauge::{Gauge, Stage};
+use super::request_head::LONGEST_TARGET;
+use super::{Connection, Handler};
+use crate::body::Body;
+
+/// Hands the requests of one connection to its handler, but for those whose framing was refused.
+pub(super) struct Service<H> {
+    handler: H,
+    connection: Connection,
+    gauge: Arc<Gauge>,
+    requests: Cell<u32>,
+    most_fields: usize,
+}
+
+impl<H: Handler> Service<H> {
+    pub(super) fn new(handler: H, connection: Connection, gauge: Arc<Gauge>, most_fields: usize) -> Self {
+        Self { handler, connection, gauge, requests: Cell::new(0), most_fields }
+    }
+
+    /// What is answered here.
+    fn refuse(&self, request: &Request<Incoming>) -> Option<StatusCode> {
+        if request.version() != Version::HTTP_2 {
+            let number = self.requests.get().wrapping_add(1);
+            self.requests.set(number);
+            return self.gauge.refusal(number).map(|refusal| refusal.violation.status());
+        }
+        let target = request.uri().path_and_query().map_or(0, |target| target.as_str().len());
+        if *request.method() == Method::CONNECT {
+            return Some(StatusCode::NOT_IMPLEMENTED);
+        }
+        if target > LONGEST_TARGET {
+            return Some(StatusCode::URI_TOO_LONG);
+        }
+        (request.headers().len() > self.most_fields).then_some(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE)
+    }
+}
+
+impl<H: Handler> hyper::service::Service<Request<Incoming>> for Service<H> {
+    type Response = Response<Answer>;
+    type Error = Infallible;
+    type Future = Serving<H::Future>;
+
+    fn call(&self, request: Request<Incoming>) -> Serving<H::Future> {
+        let in_progress = Some(InProgress::begin(&self.gauge));
+        if let Some(status) = self.refuse(&request) {
+            return Serving { doing: Doing::Refusing { status }, in_progress, asked: Asked::Http };
+        }
+        let asked = match (request.version(), is_websocket(&request)) {
+            (Version::HTTP_2, _) => Asked::Http2,
+            (_, true) => Asked::WebSocket,
+            (_, false) => Asked::Http,
+        };
+        let answer = self.handler.call(request.map(Body::from), self.connection);
+        Serving { doing: Doing::Handling { answer }, in_progress, asked }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Http,
+    Http2,
+    WebSocket,
+}
+
+pin_project! {
+    /// The answer in the making.
+    pub(super) struct Serving<F> {
+        #[pin]
+        doing: Doing<F>,
+        in_progress: Option<InProgress>,
+        asked: Asked,
+    }
+}
+
+pin_project! {
+    #[project = DoingProject]
+    enum Doing<F> {
+        Refusing { status: StatusCode },
+        Handling { #[pin] answer: F },
+    }
+}
+
+impl<F: Future<Output = Response<Body>>> Future for Serving<F> {
+    type Output = Result<Response<Answer>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let response = match this.doing.project() {
+            DoingProject::Handling { answer } => {
+                let mut response = ready!(answer.poll(cx));
+                if *this.asked != Asked::Http || response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    let gauge = this.in_progress.as_ref().map(InProgress::gauge);
+                    settle_upgrade(&mut response, *this.asked, gauge);
+                }
+                response
+            }
+            DoingProject::Refusing { status } => refusal(*status),
+        };
+        let Some(in_progress) = this.in_progress.take() else { return Poll::Pending };
+        Poll::Ready(Ok(response.map(|body| Answer::new(body, in_progress))))
+    }
+}
+
+/// A WebSocket that came about is no longer HTTP. One that did not ends its connection: its bytes were not followed.
+fn settle_upgrade(response: &mut Response<Body>, asked: Asked, gauge: Option<&Gauge>) {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    match (asked, switches) {
+        (Asked::WebSocket, true) => {
+            if let Some(gauge) = gauge {
+                gauge.enter(Stage::Tunnel);
+            }
+        }
+        (Asked::WebSocket, false) => close(response),
+        (Asked::Http | Asked::Http2, true) => {
+            tracing::warn!("an answer switched protocols without having been asked to");
+            *response = refusal(StatusCode::BAD_GATEWAY);
+        }
+        (Asked::Http | Asked::Http2, false) => {}
+    }
+}
+
+fn is_websocket(request: &Request<Incoming>) -> bool {
+    request.headers().get_all(UPGRADE).iter().any(|to| to.as_bytes().trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
+
+fn refusal(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    close(&mut response);
+    response
+}
+
+/// Ends an HTTP/1 connection after this answer; hyper leaves the field out on HTTP/2.
+fn close(response: &mut Response<Body>) {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+}

@@ -1,0 +1,95 @@
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::gauge::{Gauge, Order, Stage};
+
+/// A client's connection which tells its gauge what moves.
+pub(super) struct Socket {
+    stream: TcpStream,
+    gauge: Arc<Gauge>,
+}
+
+impl Socket {
+    pub(super) fn new(stream: TcpStream, gauge: Arc<Gauge>) -> Self {
+        Self { stream, gauge }
+    }
+
+    /// A tunnel belongs to a task that knows nothing of the gauge: it learns here that it is to end.
+    fn obey(&self, cx: &Context<'_>) -> io::Result<()> {
+        if self.gauge.stage() == Stage::Tunnel {
+            self.gauge.task.register(cx.waker());
+            if self.gauge.order() == Order::Cut {
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
+        }
+        Ok(())
+    }
+
+    fn wrote(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &poll {
+            Poll::Ready(Ok(bytes)) => self.gauge.sent(*bytes),
+            Poll::Ready(Err(_)) => {}
+            Poll::Pending => self.gauge.cannot_send(),
+        }
+        poll
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        self.obey(cx)?;
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        match poll {
+            Poll::Ready(_) => self.gauge.received(buf.filled().len() - before),
+            Poll::Pending => self.gauge.wants_bytes(),
+        }
+        poll
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.obey(cx)?;
+        let poll = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.wrote(poll)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.obey(cx)?;
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.wrote(poll)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        if self.gauge.order() == Order::Cut {
+            // A reset: the kernel would else keep trying to deliver to somebody who does not read.
+            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+}

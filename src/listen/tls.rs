@@ -1,0 +1,134 @@
+use std::convert::Infallible;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use arc_swap::ArcSwap;
+use rustls::ServerConfig;
+use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// The certificate in force and how TLS is spoken with it; clones share it.
+#[derive(Clone)]
+pub(super) struct Certificates {
+    acceptor: TlsAcceptor,
+    current: Arc<Current>,
+}
+
+#[derive(Debug)]
+struct Current {
+    key: ArcSwap<CertifiedKey>,
+    files: Files,
+}
+
+#[derive(Debug)]
+struct Files {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// Why certificate files cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A file that cannot be read, or is not PEM of the right kind.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// The key is of an unknown kind, or is not that of the certificate.
+    #[error("the key does not go with the certificate: {0}")]
+    Pair(rustls::Error),
+}
+
+impl Certificates {
+    pub(super) fn open(certificate: &Path, key: &Path) -> Result<Self, Error> {
+        let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
+        let current = Arc::new(Current { key: ArcSwap::from_pointee(files.load()?), files });
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        // TLS 1.2 and 1.3 with rustls's own suites: AEAD with forward secrecy, all of them.
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let resolver = Arc::clone(&current);
+        let mut config = builder.map_err(Error::Pair)?.with_no_client_auth().with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), current })
+    }
+
+    pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: S) -> io::Result<TlsStream<S>> {
+        self.acceptor.accept(socket).await
+    }
+
+    /// Reads the files again. New connections get the new certificate; broken files leave the old one in force.
+    fn renew(&self) {
+        match self.current.files.load() {
+            Ok(key) => {
+                self.current.key.store(Arc::new(key));
+                tracing::info!("certificate read again");
+            }
+            Err(error) => tracing::error!(%error, "certificate not read again: the old one stays"),
+        }
+    }
+}
+
+impl std::fmt::Debug for Certificates {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificates").field("files", &self.current.files).finish()
+    }
+}
+
+impl ResolvesServerCert for Current {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.key.load_full())
+    }
+}
+
+impl Files {
+    fn load(&self) -> Result<CertifiedKey, Error> {
+        let chain = CertificateDer::pem_file_iter(&self.certificate)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| refused(&self.certificate, &error))?;
+        if chain.is_empty() {
+            return Err(refused(&self.certificate, &"no certificate in it"));
+        }
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| refused(&self.key, &error))?;
+        CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider()).map_err(Error::Pair)
+    }
+
+    /// Files are often replaced by renaming or by moving a link: their times and lengths tell, an event may not.
+    fn state(&self) -> [Option<(SystemTime, u64)>; 2] {
+        [&self.certificate, &self.key].map(|path| {
+            let facts = std::fs::metadata(path).ok()?;
+            Some((facts.modified().ok()?, facts.len()))
+        })
+    }
+}
+
+fn refused(path: &Path, reason: &impl ToString) -> Error {
+    Error::File { path: path.to_owned(), reason: reason.to_string() }
+}
+
+/// Looks at the files now and then, and reads them again when they changed.
+pub(super) async fn renew(certificates: Option<Certificates>) -> Infallible {
+    let Some(certificates) = certificates else { return std::future::pending().await };
+    let mut seen = certificates.current.files.state();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        let state = certificates.current.files.state();
+        if state != seen {
+            seen = state;
+            certificates.renew();
+        }
+    }
+}
+
+/// How often the files are looked at.
+const LOOK: Duration = Duration::from_secs(2);

@@ -1,0 +1,160 @@
+//! Proving an address by the link or the code of a mail. Opening the link shows a button and uses nothing up:
+//! mail scanners open links, too.
+
+use http::{Response, StatusCode};
+use minijinja::context;
+use serde_json::json;
+
+use super::answer::{self, empty, see_other};
+use super::call::Call;
+use super::input::{Accepts, Input};
+use super::page::{Page, Problem};
+use super::register::bad_email;
+use super::return_to::ReturnTo;
+use super::{Answer, Portal, reason_of, retells};
+use crate::account::User;
+use crate::account::email::Email;
+use crate::account::one_time::Purpose;
+use crate::body::Body;
+use crate::rejection::Reason;
+
+impl Portal {
+    /// The page a link opens, or the one to type a code.
+    pub(super) async fn confirm(&self, call: &Call) -> Answer {
+        let local = self.local()?;
+        let Some(token) = call.parameter("token") else {
+            return Ok(self.pages.show(confirm_page(None, false, "")));
+        };
+        let Some(link) = local.peek(&token).await.map_err(reason_of)? else {
+            return Ok(self.link_over(call, "confirm"));
+        };
+        let email = link.email.as_deref().unwrap_or_default();
+        match link.purpose {
+            Purpose::Confirm => Ok(self.pages.show(confirm_page(Some(&token), false, email).with_token())),
+            Purpose::ChangeEmail if call.caller.is_some() => {
+                Ok(self.pages.show(confirm_page(Some(&token), true, email).with_token()))
+            }
+            // The new address counts only for the one who asked for it; so that one signs in first.
+            Purpose::ChangeEmail => Ok(self.to_login(&self.here(call))),
+            Purpose::Reset | Purpose::Invite => Ok(see_other(&format!("{}/reset?{}", self.prefix, query(call)))),
+        }
+    }
+
+    /// Uses a link or a code up.
+    pub(super) async fn prove(&self, call: &Call, body: Body) -> Answer {
+        self.local()?;
+        let input = Input::read(&call.headers, body, Accepts::Both).await?;
+        match self.try_prove(call, &input).await {
+            Ok((_, purpose)) if input.is_form() => {
+                let place = if purpose == Purpose::ChangeEmail { "account?note=email" } else { "login?note=confirmed" };
+                Ok(see_other(&format!("{}/{place}", self.prefix)))
+            }
+            Ok((user, _)) => Ok(answer::json(StatusCode::OK, &json!({ "user_id": user.id.to_string() }))),
+            Err(Reason::Conflict("link.over")) if input.is_form() && input.typed("code").is_empty() => {
+                Ok(self.link_over(call, "confirm"))
+            }
+            Err(reason) if input.is_form() && retells(&reason) => {
+                let page = confirm_page(None, false, input.typed("email")).problems(vec![self.problem(&reason)]);
+                Ok(self.retold(&reason, page))
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// The page to ask for another mail.
+    pub(super) fn ask_confirm(&self, call: &Call) -> Answer {
+        self.local()?;
+        Ok(self.pages.show(send_page("confirm", false, "", &call.return_to(&self.allowed))))
+    }
+
+    /// Sends another mail, if there is a registration to confirm; nobody learns whether there is.
+    pub(super) async fn send_confirm(&self, call: &Call, body: Body) -> Answer {
+        self.send(call, body, "confirm").await
+    }
+
+    /// Sends a mail of this kind and tells everybody the same.
+    pub(super) async fn send(&self, call: &Call, body: Body, kind: &'static str) -> Answer {
+        self.local()?;
+        let input = Input::read(&call.headers, body, Accepts::Both).await?;
+        let rd = self.return_to(call, &input);
+        match self.try_send(call, &input, kind).await {
+            Ok(email) if input.is_form() => Ok(self.pages.show(self.mail_sent(kind, email.as_str(), &rd))),
+            Ok(_) => Ok(empty(StatusCode::ACCEPTED)),
+            Err(reason) if input.is_form() && retells(&reason) => {
+                let page = send_page(kind, false, input.typed("email"), &rd).problems(vec![self.problem(&reason)]);
+                Ok(self.retold(&reason, page))
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// The page for a link that no longer works, with the way to another.
+    pub(super) fn link_over(&self, call: &Call, kind: &'static str) -> Response<Body> {
+        let rd = call.return_to(&self.allowed);
+        self.pages.show(send_page(kind, true, "", &rd).status(StatusCode::GONE).with_token())
+    }
+
+    async fn try_prove(&self, call: &Call, input: &Input) -> Result<(User, Purpose), Reason> {
+        let local = self.local()?;
+        let Some(token) = input.optional("token")? else {
+            let (typed, code) = (input.text("email")?, input.text("code")?);
+            let email = Email::parse(typed).map_err(|_| bad_email())?;
+            self.count_try(call, Some(email.key()))?;
+            let user = local.confirm_code(email.as_str(), code).await.map_err(reason_of)?;
+            return Ok((user, Purpose::Confirm));
+        };
+        self.count_try(call, None)?;
+        let link = local.peek(token).await.map_err(reason_of)?.ok_or(Reason::Conflict("link.over"))?;
+        let user = match (link.purpose, &call.caller) {
+            (Purpose::ChangeEmail, Some(caller)) => local.confirm_email_change(caller.user.id, token).await,
+            (Purpose::ChangeEmail, None) => return Err(Reason::SignInNeeded),
+            _ => local.confirm(token).await,
+        };
+        Ok((user.map_err(reason_of)?, link.purpose))
+    }
+
+    async fn try_send(&self, call: &Call, input: &Input, kind: &'static str) -> Result<Email, Reason> {
+        let local = self.local()?;
+        let email = Email::parse(input.text("email")?).ok();
+        let counted = self.limits.reset.check(call.client.address, email.as_ref().map(Email::key));
+        counted.map_err(|retry_after| Reason::RateLimited { limit: "reset", retry_after })?;
+        let email = email.ok_or_else(bad_email)?;
+        match kind {
+            "reset" => local.request_reset(email.as_str()).await.map_err(reason_of)?,
+            _ => local.resend(email.as_str()).await.map_err(reason_of)?,
+        }
+        Ok(email)
+    }
+
+    /// Where the visitor is, to come back to after signing in.
+    fn here(&self, call: &Call) -> ReturnTo {
+        ReturnTo::parse(&format!("{}?{}", call.path, query(call)), &self.allowed)
+    }
+
+    pub(super) fn problem(&self, reason: &Reason) -> Problem {
+        match reason {
+            Reason::Conflict("link.over") => Problem::at("code", "This code is not right, or no longer good."),
+            _ => Problem::of(reason, self.clock.now()),
+        }
+    }
+}
+
+/// The page to ask for a mail.
+pub(super) fn send_page(kind: &'static str, over: bool, email: &str, rd: &ReturnTo) -> Page {
+    let values = context! {
+        kind => kind,
+        over => over,
+        email => email,
+        rd => rd.location(),
+        query => rd.query(),
+    };
+    Page::new("send.html", values)
+}
+
+fn confirm_page(token: Option<&str>, change: bool, email: &str) -> Page {
+    Page::new("confirm.html", context! { token => token, change => change, email => email })
+}
+
+fn query(call: &Call) -> &str {
+    call.query.as_deref().unwrap_or_default()
+}

@@ -1,0 +1,206 @@
+//! What people do to their own accounts. What cannot be undone asks for the password in the same form.
+
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use minijinja::context;
+use serde_json::json;
+
+use super::account::{Typed, may_manage};
+use super::answer::{self, empty, see_other};
+use super::call::Call;
+use super::endpoint::{Deed, Way};
+use super::input::{Accepts, Input};
+use super::page::{Page, Problem};
+use super::register::bad_email;
+use super::{Answer, Portal, reason_of, retells, unavailable};
+use crate::account::email::Email;
+use crate::body::Body;
+use crate::id::{KeyId, SessionId};
+use crate::rejection::Reason;
+use crate::secret::Secret;
+use crate::session::Caller;
+
+/// What became of a deed.
+enum Done {
+    /// What the account page says afterwards.
+    Told(&'static str),
+    /// A key that is shown once.
+    Key { id: KeyId, name: String, key: Secret },
+    /// The session it was done in is over.
+    Over(&'static str),
+}
+
+impl Portal {
+    /// Does it, for whoever signed in to the account in person.
+    pub(super) async fn deed(&self, call: &Call, body: Body, deed: Deed) -> Answer {
+        let caller = call.caller.as_deref().ok_or(Reason::SignInNeeded)?;
+        if !may_manage(caller) {
+            return Err(Reason::Forbidden);
+        }
+        let input = Input::read(&call.headers, body, Accepts::Anything).await?;
+        match self.carry_out(call, caller, &input, deed).await {
+            Ok(Done::Told(note)) if input.is_form() => Ok(see_other(&format!("{}/account?note={note}", self.prefix))),
+            Ok(Done::Told(_)) => Ok(empty(StatusCode::NO_CONTENT)),
+            Ok(Done::Key { id, name, key }) => Ok(self.show_key(&input, id, &name, &key)),
+            Ok(Done::Over(place)) => Ok(self.leave(&input, place)),
+            Err(reason) if input.is_form() && retells(&reason) => {
+                let typed = Typed { new_email: input.typed("new_email"), key_name: input.typed("name") };
+                let page = self.account_page(caller, &typed).await?.problems(vec![self.deed_problem(&reason, deed)]);
+                Ok(self.retold(&reason, page))
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
+    async fn carry_out(&self, call: &Call, caller: &Caller, input: &Input, deed: Deed) -> Result<Done, Reason> {
+        match deed {
+            Deed::Password => self.change_password(call, caller, input).await,
+            Deed::Email => self.change_email(call, caller, input).await,
+            Deed::AddKey => self.add_key(caller, input).await,
+            Deed::DisableKey(key) => self.set_key_disabled(caller, key, true).await,
+            Deed::EnableKey(key) => self.set_key_disabled(caller, key, false).await,
+            Deed::DeleteKey(key) => self.delete_key(caller, key).await,
+            Deed::EndSession(session) => self.end_session(caller, session).await,
+            Deed::EndOthers => {
+                self.sessions.end_all(caller.user.id, caller.session).await.map_err(unavailable)?;
+                Ok(Done::Told("sessions"))
+            }
+            Deed::Delete => self.delete_account(call, caller, input).await,
+        }
+    }
+
+    async fn change_password(&self, call: &Call, caller: &Caller, input: &Input) -> Result<Done, Reason> {
+        let (current, new) = (input.secret("current_password")?, input.secret("new_password")?);
+        self.count_own_try(call, caller)?;
+        let changed = self.local()?.change_password(caller.user.id, &current, &new, caller.session).await;
+        changed.map_err(reason_of)?;
+        Ok(Done::Told("password"))
+    }
+
+    async fn change_email(&self, call: &Call, caller: &Caller, input: &Input) -> Result<Done, Reason> {
+        let (typed, password) = (input.text("new_email")?, input.secret("password")?);
+        self.count_own_try(call, caller)?;
+        let email = Email::parse(typed).map_err(|_| bad_email())?;
+        let counted = self.limits.reset.check(call.client.address, Some(email.key()));
+        counted.map_err(|retry_after| Reason::RateLimited { limit: "reset", retry_after })?;
+        let asked = self.local()?.request_email_change(caller.user.id, &password, email.as_str()).await;
+        asked.map_err(reason_of)?;
+        Ok(Done::Told("email-sent"))
+    }
+
+    async fn add_key(&self, caller: &Caller, input: &Input) -> Result<Done, Reason> {
+        let keys = self.providers.api_key().ok_or(Reason::NotFound)?;
+        let name = input.text("name")?.trim();
+        let days = match input.optional("days")?.unwrap_or("0").parse::<u32>() {
+            Ok(days) if days <= 36_500 => days,
+            _ => return Err(Reason::Unprocessable("days: must be a number of days".into())),
+        };
+        let end = (days > 0).then(|| self.clock.now() + Duration::from_hours(24 * u64::from(days)));
+        let (key, secret) = keys.create(caller.user.id, name, end).await.map_err(reason_of)?;
+        Ok(Done::Key { id: key.id, name: key.name, key: secret })
+    }
+
+    async fn set_key_disabled(&self, caller: &Caller, key: KeyId, disabled: bool) -> Result<Done, Reason> {
+        let keys = self.providers.api_key().ok_or(Reason::NotFound)?;
+        if !keys.set_disabled(caller.user.id, key, disabled).await.map_err(reason_of)? {
+            return Err(Reason::NotFound);
+        }
+        if disabled {
+            self.end_sessions_of_keys(caller).await?;
+        }
+        Ok(Done::Told("key"))
+    }
+
+    async fn delete_key(&self, caller: &Caller, key: KeyId) -> Result<Done, Reason> {
+        let keys = self.providers.api_key().ok_or(Reason::NotFound)?;
+        if !keys.delete(caller.user.id, key).await.map_err(reason_of)? {
+            return Err(Reason::NotFound);
+        }
+        self.end_sessions_of_keys(caller).await?;
+        Ok(Done::Told("key-gone"))
+    }
+
+    /// Sessions that were opened with a key do not outlive it. Which key opened which is not kept, so all go.
+    async fn end_sessions_of_keys(&self, caller: &Caller) -> Result<(), Reason> {
+        let sessions = self.store.sessions_of(caller.user.id).await.map_err(unavailable)?;
+        for session in sessions.iter().filter(|session| session.provider == Way::ApiKey.name()) {
+            self.sessions.end(session.id).await.map_err(unavailable)?;
+        }
+        Ok(())
+    }
+
+    async fn end_session(&self, caller: &Caller, session: SessionId) -> Result<Done, Reason> {
+        let sessions = self.store.sessions_of(caller.user.id).await.map_err(unavailable)?;
+        if !sessions.iter().any(|own| own.id == session) {
+            return Err(Reason::NotFound);
+        }
+        self.sessions.end(session).await.map_err(unavailable)?;
+        Ok(if caller.session == Some(session) { Done::Over("logout") } else { Done::Told("session") })
+    }
+
+    async fn delete_account(&self, call: &Call, caller: &Caller, input: &Input) -> Result<Done, Reason> {
+        match &caller.user.password {
+            Some(credential) => {
+                let password = input.secret("password")?;
+                self.count_own_try(call, caller)?;
+                let proved = self.local()?.sign_in(credential.email.as_str(), &password).await.map_err(reason_of)?;
+                if proved.id != caller.user.id {
+                    return Err(Reason::SignInRefused);
+                }
+            }
+            None if self.clock.now().since(caller.signed_in_at) <= FRESH => {}
+            None => return Err(Reason::SignInNeeded),
+        }
+        // Sessions first: if the store fails in between, somebody is signed out and not half deleted.
+        self.sessions.end_all(caller.user.id, None).await.map_err(unavailable)?;
+        self.store.delete_user(caller.user.id).await.map_err(unavailable)?;
+        self.sessions.forget_user(caller.user.id);
+        tracing::info!(event = "account.deleted", user = %caller.user.id, "an account was deleted by its owner");
+        Ok(Done::Over("logout?note=deleted"))
+    }
+
+    /// Counts a try of the own password: somebody at a foreign keyboard must not try many.
+    fn count_own_try(&self, call: &Call, caller: &Caller) -> Result<(), Reason> {
+        self.count_try(call, caller.user.password.as_ref().map(|credential| credential.email.key()))
+    }
+
+    fn show_key(&self, input: &Input, id: KeyId, name: &str, key: &Secret) -> Response<Body> {
+        // Exposed this once, to its owner.
+        if input.is_form() {
+            return self.pages.show(Page::new("key.html", context! { name => name, key => key.expose() }));
+        }
+        let body = json!({ "id": id.to_string(), "name": name, "key": key.expose() });
+        answer::json(StatusCode::CREATED, &body)
+    }
+
+    fn leave(&self, input: &Input, place: &str) -> Response<Body> {
+        let mut response = if input.is_form() {
+            see_other(&format!("{}/{place}", self.prefix))
+        } else {
+            empty(StatusCode::NO_CONTENT)
+        };
+        self.set_cookie(&mut response, self.cookie.clear());
+        response
+    }
+
+    fn deed_problem(&self, reason: &Reason, deed: Deed) -> Problem {
+        let (password, text) = match deed {
+            Deed::Password => ("current_password", "new_password"),
+            Deed::Email => ("email_password", "new_email"),
+            Deed::Delete => ("delete_password", "delete_password"),
+            _ => ("key_name", "key_name"),
+        };
+        match reason {
+            Reason::SignInRefused => Problem::at(password, "This is not your password."),
+            Reason::Conflict("keys.too_many") => {
+                Problem::at(text, "You have as many keys as you may have. Delete one.")
+            }
+            Reason::Unprocessable(_) => Problem::of(reason, self.clock.now()).on(text),
+            _ => Problem::of(reason, self.clock.now()),
+        }
+    }
+}
+
+/// How long ago somebody without a password may have signed in to delete the account.
+const FRESH: Duration = Duration::from_mins(5);

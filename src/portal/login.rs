@@ -1,0 +1,185 @@
+//! Signing in: the page, and where its forms and programs send credentials.
+
+use http::{Response, StatusCode};
+use minijinja::context;
+use serde_json::json;
+
+use super::answer::{self, see_other};
+use super::call::Call;
+use super::endpoint::Way;
+use super::input::{Accepts, Input};
+use super::page::{Page, Problem, is_guest, signed_in_as};
+use super::return_to::ReturnTo;
+use super::{Answer, Portal, reason_of, retells};
+use crate::account::User;
+use crate::account::email::Email;
+use crate::body::Body;
+use crate::provider::SignUp;
+use crate::rejection::Reason;
+use crate::session::Tokens;
+use crate::visit::Credential;
+
+impl Portal {
+    /// The page with every way to sign in.
+    pub(super) fn login(&self, call: &Call) -> Response<Body> {
+        let notice = call.parameter("note").and_then(|note| notice(&note));
+        let rd = call.return_to(&self.allowed);
+        self.pages.show(self.login_page(call, &rd, None, "").notice(notice))
+    }
+
+    /// Takes credentials; a page goes on to where its visitor wanted to, a program gets tokens.
+    pub(super) async fn sign_in(&self, call: &Call, body: Body, way: Way) -> Answer {
+        if !self.offers(way) {
+            return Err(Reason::NotFound);
+        }
+        let input = Input::read(&call.headers, body, Accepts::Both).await?;
+        let rd = self.return_to(call, &input);
+        let user = match way {
+            Way::LocalUserpass => self.by_password(call, &input).await,
+            Way::ApiKey => self.by_key(call, &input).await,
+            Way::AnonUser => self.as_guest(call).await,
+        };
+        match user {
+            Ok(user) if input.is_form() => {
+                let mut response = see_other(rd.location());
+                self.open(call, &user, way.name(), &mut response).await?;
+                Ok(response)
+            }
+            Ok(user) => {
+                let tokens = self.sessions.start_tokens(&user, way.name(), call.device()).await;
+                Ok(answer::json(StatusCode::OK, &signed_in(&tokens.map_err(super::unavailable)?)))
+            }
+            Err(reason) if input.is_form() && retells(&reason) => {
+                Ok(self.retold(&reason, self.login_again(call, &rd, &input, way, &reason)))
+            }
+            Err(reason) => Err(reason),
+        }
+    }
+
+    /// Opens a browser's session under a new id, and ends the one it comes with: nobody who knew the old id
+    /// (or planted it) is signed in by it, and nobody finds the last user's session in the browser.
+    pub(super) async fn open(
+        &self,
+        call: &Call,
+        user: &User,
+        provider: &str,
+        response: &mut Response<Body>,
+    ) -> Result<(), Reason> {
+        let token = self.sessions.start(user, provider, call.device()).await.map_err(super::unavailable)?;
+        self.end_own(call).await?;
+        self.set_cookie(response, self.cookie.set(&token, self.session_lifetime));
+        Ok(())
+    }
+
+    /// Ends the session of the cookie a request came with.
+    pub(super) async fn end_own(&self, call: &Call) -> Result<(), Reason> {
+        let session = call.caller.as_ref().and_then(|caller| caller.session);
+        if let (Some(session), Credential::Cookie) = (session, call.credential) {
+            self.sessions.end(session).await.map_err(super::unavailable)?;
+        }
+        Ok(())
+    }
+
+    /// Counts a try before anything is looked up or computed.
+    pub(super) fn count_try(&self, call: &Call, account: Option<&str>) -> Result<(), Reason> {
+        let counted = self.limits.sign_in.check(call.client.address, account);
+        counted.map_err(|retry_after| Reason::RateLimited { limit: "sign_in", retry_after })
+    }
+
+    async fn by_password(&self, call: &Call, input: &Input) -> Result<User, Reason> {
+        let local = self.local()?;
+        let (typed, password) = (input.text("email")?, input.secret("password")?);
+        let email = Email::parse(typed).ok();
+        self.count_try(call, email.as_ref().map(Email::key))?;
+        let email = email.ok_or(Reason::SignInRefused)?;
+        local.sign_in(email.as_str(), &password).await.map_err(reason_of)
+    }
+
+    async fn by_key(&self, call: &Call, input: &Input) -> Result<User, Reason> {
+        let key = input.secret("key")?;
+        self.count_try(call, None)?;
+        // Looked up by its digest; a key that is off, over or unknown finds nobody.
+        let caller = self.sessions.by_key(key.expose().trim()).await.map_err(super::unavailable)?;
+        caller.map(|caller| caller.user.clone()).ok_or(Reason::SignInRefused)
+    }
+
+    async fn as_guest(&self, call: &Call) -> Result<User, Reason> {
+        let guests = self.providers.anon_user().ok_or(Reason::NotFound)?;
+        if let Some(caller) = call.caller.as_deref().filter(|caller| is_guest(Some(caller))) {
+            return Ok(caller.user.clone());
+        }
+        let counted = self.limits.guest.check(call.client.address, None);
+        counted.map_err(|retry_after| Reason::RateLimited { limit: "guest", retry_after })?;
+        guests.make().await.map_err(reason_of)
+    }
+
+    fn offers(&self, way: Way) -> bool {
+        match way {
+            Way::LocalUserpass => self.providers.local_userpass().is_some(),
+            Way::ApiKey => self.providers.api_key().is_some(),
+            Way::AnonUser => self.providers.anon_user().is_some(),
+        }
+    }
+
+    fn login_again(&self, call: &Call, rd: &ReturnTo, input: &Input, way: Way, reason: &Reason) -> Page {
+        let problem = match (reason, way) {
+            (Reason::SignInRefused, Way::LocalUserpass) => Problem::at("email", "E-mail or password is not right."),
+            (Reason::SignInRefused, _) => Problem::at("key", "This key is not right, or no longer good."),
+            _ => Problem::of(reason, self.clock.now()),
+        };
+        self.login_page(call, rd, Some(way), input.typed("email")).problems(vec![problem])
+    }
+
+    fn login_page(&self, call: &Call, rd: &ReturnTo, tried: Option<Way>, email: &str) -> Page {
+        let caller = call.caller.as_deref();
+        // After a failed try as somebody else the form stays: that is what was asked for.
+        let signed_in_as = signed_in_as(caller).filter(|_| tried.is_none());
+        let sign_up = self.providers.local_userpass().map_or(SignUp::Closed, |local| local.settings().sign_up);
+        Page::new(
+            "login.html",
+            context! {
+                rd => rd.location(),
+                query => rd.query(),
+                going_to => (!rd.is_home()).then(|| rd.shown(&self.public_url)),
+                signed_in_as => signed_in_as,
+                guest => is_guest(caller),
+                local => self.offers(Way::LocalUserpass),
+                anonymous => self.offers(Way::AnonUser),
+                keys => self.offers(Way::ApiKey),
+                key_open => tried == Some(Way::ApiKey),
+                email => email,
+                sign_up => sign_up_word(sign_up),
+            },
+        )
+    }
+}
+
+/// The word templates know a sign-up by.
+pub(super) fn sign_up_word(sign_up: SignUp) -> &'static str {
+    match sign_up {
+        SignUp::Open => "open",
+        SignUp::Invite => "invite",
+        SignUp::Closed => "closed",
+    }
+}
+
+fn signed_in(tokens: &Tokens) -> serde_json::Value {
+    // Exposed to the one program that signed in.
+    json!({
+        "user_id": tokens.user_id.to_string(),
+        "access_token": tokens.access_token.expose(),
+        "refresh_token": tokens.refresh_token.expose(),
+        "expires_in": tokens.expires_in.as_secs(),
+    })
+}
+
+/// What went well before, by its name in the address: fixed words, so that no address can say anything else.
+fn notice(note: &str) -> Option<&'static str> {
+    match note {
+        "confirmed" => Some("Your address is confirmed. You can sign in now."),
+        "registered" => Some("You can sign in now, with the address and the password you have just chosen."),
+        "reset" => Some("Your new password is set. Sign in with it."),
+        "welcome" => Some("Your account is ready. You can sign in now."),
+        _ => None,
+    }
+}

@@ -1,0 +1,57 @@
+//! Signing out. Only a form or a program does it; the address alone shows a page.
+
+use http::{Response, StatusCode};
+use minijinja::context;
+
+use super::answer::{empty, see_other};
+use super::call::Call;
+use super::input::{Accepts, Input};
+use super::page::{Page, is_guest, signed_in_as};
+use super::return_to::ReturnTo;
+use super::{Answer, Portal};
+use crate::body::Body;
+use crate::visit::Credential;
+
+impl Portal {
+    /// Asks those who are signed in, and tells the others that they are not.
+    pub(super) fn logout(&self, call: &Call) -> Response<Body> {
+        let rd = call.return_to(&self.allowed);
+        let caller = call.caller.as_deref();
+        if caller.is_none() {
+            let deleted = call.parameter("note").is_some_and(|note| note == "deleted");
+            let notice = deleted.then_some("Your account is deleted.");
+            return self.pages.show(Page::new("signed_out.html", context! { query => rd.query() }).notice(notice));
+        }
+        let values = context! {
+            signed_in_as => signed_in_as(caller),
+            guest => is_guest(caller),
+            rd => rd.location(),
+        };
+        self.pages.show(Page::new("logout.html", values))
+    }
+
+    /// Ends the session the request came with, in the store and in the browser.
+    pub(super) async fn sign_out(&self, call: &Call, body: Body) -> Answer {
+        let input = Input::read(&call.headers, body, Accepts::Anything).await?;
+        let session = call.caller.as_ref().and_then(|caller| caller.session);
+        if let (Some(session), Credential::Cookie | Credential::Bearer) = (session, call.credential) {
+            self.sessions.end(session).await.map_err(super::unavailable)?;
+        }
+        let rd = self.return_to(call, &input);
+        let mut response = match (call.is_person(), rd.is_home()) {
+            (true, true) => see_other(&format!("{}/logout", self.prefix)),
+            (true, false) => see_other(rd.location()),
+            (false, _) => empty(StatusCode::NO_CONTENT),
+        };
+        self.set_cookie(&mut response, self.cookie.clear());
+        Ok(response)
+    }
+
+    /// Where a form says to return to; without a word, where its address says.
+    pub(super) fn return_to(&self, call: &Call, input: &Input) -> ReturnTo {
+        match input.typed("rd") {
+            "" => call.return_to(&self.allowed),
+            rd => ReturnTo::parse(rd, &self.allowed),
+        }
+    }
+}

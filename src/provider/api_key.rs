@@ -1,0 +1,120 @@
+//! API keys that people make for themselves.
+
+use std::sync::Arc;
+
+use super::{ApiKeys as Settings, Error, Parts};
+use crate::account::Kind;
+use crate::account::api_key::{self, ApiKey};
+use crate::clock::{Clock, Timestamp};
+use crate::id::{KeyId, UserId};
+use crate::secret::{Digest, Secret};
+use crate::session::Sessions;
+use crate::store::Store;
+
+/// The provider `api-key`, from its owner's side. A key speaks for its owner, with the owner's roles of the moment:
+/// it is never stronger.
+#[derive(Clone, Debug)]
+pub struct ApiKeys {
+    settings: Settings,
+    store: Arc<dyn Store>,
+    sessions: Sessions,
+    clock: Clock,
+}
+
+impl ApiKeys {
+    pub(super) fn new(settings: &Settings, parts: &Parts) -> Self {
+        Self {
+            settings: settings.clone(),
+            store: Arc::clone(&parts.store),
+            sessions: parts.sessions.clone(),
+            clock: parts.clock.clone(),
+        }
+    }
+
+    /// Its settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Makes a key for a full account and answers with it, this once. Without `expires_at` it lives as long as keys
+    /// may. Take the user from a session, never from a request, and not from a caller who came with a key.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for guests, services, and users who are disabled or gone; [`Error::BadName`];
+    /// [`Error::BadExpiry`]; [`Error::TooManyKeys`]; [`Error::Store`].
+    pub async fn create(
+        &self,
+        user: UserId,
+        name: &str,
+        expires_at: Option<Timestamp>,
+    ) -> Result<(ApiKey, Secret), Error> {
+        let now = self.clock.now();
+        let owner = self.store.user(user).await?.filter(|user| user.kind == Kind::User && !user.disabled);
+        let owner = owner.ok_or(Error::Refused)?;
+        let id = KeyId::generate(now);
+        let secret = api_key::mint(id);
+        let key = ApiKey {
+            id,
+            user_id: owner.id,
+            name: name_of(name)?,
+            // The key itself leaves with the answer and is kept nowhere.
+            digest: Digest::of(secret.expose()),
+            created_at: now,
+            expires_at: self.end_of(now, expires_at)?,
+            last_used_at: None,
+            disabled: false,
+        };
+        if self.store.add_key(&key, self.settings.user_keys).await? {
+            Ok((key, secret))
+        } else {
+            Err(Error::TooManyKeys)
+        }
+    }
+
+    /// The user's keys.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn list(&self, user: UserId) -> Result<Vec<ApiKey>, Error> {
+        Ok(self.store.keys(Some(user)).await?)
+    }
+
+    /// Disables or enables one of the user's own keys. `false`: the user has no such key.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn set_disabled(&self, user: UserId, key: KeyId, disabled: bool) -> Result<bool, Error> {
+        let done = self.owns(user, key).await? && self.store.set_key_disabled(key, disabled).await?;
+        self.sessions.forget_user(user);
+        Ok(done)
+    }
+
+    /// Removes one of the user's own keys. `false`: the user has no such key.
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn delete(&self, user: UserId, key: KeyId) -> Result<bool, Error> {
+        let done = self.owns(user, key).await? && self.store.delete_key(key).await?;
+        self.sessions.forget_user(user);
+        Ok(done)
+    }
+
+    async fn owns(&self, user: UserId, key: KeyId) -> Result<bool, Error> {
+        Ok(self.store.key(key).await?.is_some_and(|(_, owner)| owner.id == user))
+    }
+
+    fn end_of(&self, now: Timestamp, wanted: Option<Timestamp>) -> Result<Option<Timestamp>, Error> {
+        let latest = self.settings.max_lifetime.map(|lifetime| now + lifetime);
+        match wanted {
+            None => Ok(latest),
+            Some(end) if end <= now || latest.is_some_and(|latest| end > latest) => Err(Error::BadExpiry),
+            Some(end) => Ok(Some(end)),
+        }
+    }
+}
+
+fn name_of(typed: &str) -> Result<String, Error> {
+    let name = typed.trim();
+    let fits = (1..=64).contains(&name.chars().count()) && !name.chars().any(char::is_control);
+    if fits { Ok(name.to_owned()) } else { Err(Error::BadName) }
+}

@@ -1,0 +1,70 @@
+use aws_lc_rs::digest::{Context, SHA256};
+
+use crate::clock::Timestamp;
+use crate::id::{KeyId, SessionId, UserId};
+use crate::secret::Digest;
+
+/// What a credential claims, before the store was asked whether it is so.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Claim {
+    /// To be a session's token: a browser's cookie, or the same sent as bearer.
+    Token(Digest),
+    /// To be an access token whose signature was found good.
+    Access {
+        /// Whose session it says it belongs to.
+        user: UserId,
+        /// Which session.
+        session: SessionId,
+        /// When it ends.
+        expires_at: Timestamp,
+    },
+    /// To be this API key.
+    Key {
+        /// Its public part.
+        id: KeyId,
+        /// Of the whole key.
+        digest: Digest,
+    },
+}
+
+/// The name of an access token in the cache.
+pub(super) fn access(text: &str) -> Digest {
+    named(b"access token\0", text)
+}
+
+/// The name of an API key in the cache.
+pub(super) fn key(text: &str) -> Digest {
+    named(b"api key\0", text)
+}
+
+/// The digest of a refresh token in the store.
+pub(super) fn refresh(text: &str) -> Digest {
+    named(b"refresh token\0", text)
+}
+
+// A session's token is digested bare. The zero byte keeps the kinds apart: no header field can carry one, so
+// no cookie and no bearer has the digest of a key, an access token or a refresh token.
+fn named(kind: &[u8], text: &str) -> Digest {
+    let mut context = Context::new(&SHA256);
+    context.update(kind);
+    context.update(text.as_bytes());
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(context.finish().as_ref());
+    Digest::from_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// SEC-SESS-06
+    #[test]
+    fn sec_sess_06_the_same_text_is_another_credential_of_each_kind() {
+        let text = "a".repeat(43);
+        let names = [Digest::of(&text), access(&text), key(&text), refresh(&text)];
+        for (index, name) in names.iter().enumerate() {
+            assert!(!names[..index].contains(name));
+        }
+        assert_eq!(key(&text), key(&text));
+    }
+}

@@ -1,0 +1,208 @@
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use crate::account::{User, api_key};
+use crate::clock::Clock;
+use crate::id::{SessionId, UserId};
+use crate::public_url::PublicUrl;
+use crate::secret::{self, Digest, Secret};
+use crate::session::assertion;
+use crate::session::cache::Cache;
+use crate::session::credential::{self, Claim};
+use crate::session::keyring::KeyRing;
+use crate::session::lookup::{self, Flights};
+use crate::session::revocations::Subject;
+use crate::session::{Caller, Device, Session, Settings};
+use crate::store::{self, Store};
+
+/// Opens, finds and ends sessions, and finds whom other credentials speak for.
+///
+/// Clones share everything. What ends here takes effect at the next request in this process, and within
+/// [`Settings::cache`] in others on the same store.
+#[derive(Clone)]
+pub struct Sessions(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Clock,
+    pub(super) settings: Settings,
+    pub(super) issuer: String,
+    pub(super) cache: Cache,
+    pub(super) flights: Flights,
+    pub(super) ring: KeyRing,
+    /// Uses that are being written down.
+    pub(super) touches: AtomicUsize,
+}
+
+/// Longer credentials are refused before anything is computed from them.
+pub(super) const LONGEST: usize = 8 << 10;
+/// How many of what is over go at a time.
+const SWEPT: usize = 1000;
+
+impl Sessions {
+    /// Begins to serve the sessions of a store; `public_url` is the issuer of tokens. The first to open a store
+    /// makes its signing keys.
+    ///
+    /// # Errors
+    /// When the store does not answer, or holds a signing key that is none.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        settings: Settings,
+        public_url: &PublicUrl,
+    ) -> Result<Self, store::Error> {
+        let cache = Cache::new(&settings, clock.clone());
+        let issuer = public_url.origin().to_owned();
+        let token_life = settings.access_token.max(assertion::LIFETIME);
+        let ring = KeyRing::open(store.clone(), token_life, clock.now()).await?;
+        let (flights, touches) = (Flights::default(), AtomicUsize::new(0));
+        Ok(Self(Arc::new(Inner { store, clock, settings, issuer, cache, flights, ring, touches })))
+    }
+
+    /// Whom the session cookie with this digest speaks for, if that is known without asking the store.
+    /// One read of the cache; the limits of the session are checked to the moment.
+    pub fn cached(&self, token: &Digest) -> Option<Arc<Caller>> {
+        self.0.cached(token)
+    }
+
+    /// Whom the session cookie with this digest speaks for; nobody, when it is unknown or has ended.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn by_cookie(&self, token: &Digest) -> Result<Option<Arc<Caller>>, store::Error> {
+        self.0.resolve(*token, Claim::Token(*token)).await
+    }
+
+    /// Whom this API key speaks for; nobody, when it is malformed, unknown, disabled or has ended.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn by_key(&self, text: &str) -> Result<Option<Arc<Caller>>, store::Error> {
+        if text.len() > LONGEST {
+            return Ok(None);
+        }
+        let name = credential::key(text);
+        if let Some(caller) = self.0.cached(&name) {
+            return Ok(Some(caller));
+        }
+        let Some((id, digest)) = api_key::parse(text) else { return Ok(None) };
+        self.0.resolve(name, Claim::Key { id, digest }).await
+    }
+
+    /// Opens a browser's session with a new token and answers with it: the value of the cookie. Beyond
+    /// [`Settings::max_per_user`] the one used longest ago ends.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn start(&self, user: &User, provider: &str, device: Device) -> Result<Secret, store::Error> {
+        let token = secret::token();
+        let settings = &self.0.settings;
+        let limits = Limits { idle: settings.idle_timeout, whole: settings.max_lifetime };
+        // Exposed to be digested: the store never sees the token.
+        self.add(user, provider, device, Digest::of(token.expose()), limits).await?;
+        Ok(token)
+    }
+
+    /// Ends a session, its access tokens included. `false`: there was none.
+    ///
+    /// # Errors
+    /// When the store does not answer; then the session may go on.
+    pub async fn end(&self, id: SessionId) -> Result<bool, store::Error> {
+        let inner = self.0.clone();
+        carry_through(async move {
+            let ended = inner.store.end_session(id).await;
+            inner.cache.revocations.note(Subject::Session(id));
+            ended
+        })
+        .await
+    }
+
+    /// Ends all sessions of a user but `except`; answers with how many.
+    ///
+    /// # Errors
+    /// When the store does not answer; then they may go on.
+    pub async fn end_all(&self, user: UserId, except: Option<SessionId>) -> Result<usize, store::Error> {
+        let inner = self.0.clone();
+        carry_through(async move {
+            let ended = inner.store.end_sessions_of(user, except).await;
+            inner.cache.revocations.note(Subject::User(user));
+            ended.map(|ended| ended.len())
+        })
+        .await
+    }
+
+    /// Forgets what is cached of a user and of its keys: to be called after any change to either. The next
+    /// request reads the store.
+    pub fn forget_user(&self, user: UserId) {
+        self.0.cache.revocations.note(Subject::User(user));
+    }
+
+    /// Does what is due from time to time (once a minute is enough): makes and reads signing keys, removes
+    /// ended sessions and links.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn maintain(&self) -> Result<(), store::Error> {
+        self.0.ring.rotate(self.0.clock.now()).await?;
+        while self.0.store.sweep(self.0.clock.now(), SWEPT).await? >= SWEPT {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn add(
+        &self,
+        user: &User,
+        provider: &str,
+        mut device: Device,
+        token: Digest,
+        limits: Limits,
+    ) -> Result<Session, store::Error> {
+        let now = self.0.clock.now();
+        device.user_agent = device.user_agent.chars().take(USER_AGENT).collect();
+        let expires_at = now + limits.whole;
+        let session = Session {
+            id: SessionId::generate(now),
+            user_id: user.id,
+            provider: provider.to_owned(),
+            token,
+            previous: None,
+            device,
+            created_at: now,
+            last_seen_at: now,
+            idle_expires_at: (now + limits.idle).min(expires_at),
+            expires_at,
+        };
+        self.0.store.add_session(&session, self.0.settings.max_per_user).await?;
+        // Another session of the user may have ended for this one.
+        self.forget_user(user.id);
+        Ok(session)
+    }
+}
+
+impl fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sessions").field("issuer", &self.0.issuer).finish_non_exhaustive()
+    }
+}
+
+/// How long a new session may last.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    /// Without use.
+    pub(super) idle: Duration,
+    /// In any case.
+    pub(super) whole: Duration,
+}
+
+/// What is kept of a `User-Agent`, in characters.
+const USER_AGENT: usize = 256;
+
+/// Runs to its end even when whoever asked for it goes away: between the store and the cache nobody may stop.
+pub(super) async fn carry_through<T: Send + 'static>(
+    deed: impl Future<Output = Result<T, store::Error>> + Send + 'static,
+) -> Result<T, store::Error> {
+    tokio::spawn(deed).await.unwrap_or_else(|_| Err(lookup::abandoned()))
+}

@@ -1,0 +1,196 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::account::User;
+use crate::clock::Timestamp;
+use crate::id::{SessionId, UserId};
+use crate::secret::{self, Digest, Secret};
+use crate::session::credential::{self, Claim};
+use crate::session::keyring::{Purpose, Refused};
+use crate::session::sessions::{Inner, LONGEST, Limits, Sessions};
+use crate::session::{Caller, Device, Session};
+use crate::store::{self, Rotated};
+
+/// What an app gets that signs in without cookies.
+#[derive(Clone, Debug)]
+pub struct Tokens {
+    /// Whose they are.
+    pub user_id: UserId,
+    /// For `Authorization: Bearer`: a JWT (ES256, `typ` `at+jwt`), good while its session lives.
+    pub access_token: Secret,
+    /// For the next access token; good once.
+    pub refresh_token: Secret,
+    /// How long the access token is good.
+    pub expires_in: Duration,
+}
+
+/// The claims of an access token.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct AccessClaims {
+    iss: String,
+    sub: UserId,
+    sid: SessionId,
+    iat: i64,
+    exp: i64,
+    jti: String,
+}
+
+/// An app that did not get the answer may ask again for so long.
+const GRACE: Duration = Duration::from_secs(30);
+
+impl Sessions {
+    /// Opens an app's session. It ends unless it is used within [`refresh_token`](crate::session::Settings),
+    /// and after the longer of that and `max_lifetime` in any case.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn start_tokens(&self, user: &User, provider: &str, device: Device) -> Result<Tokens, store::Error> {
+        let settings = &self.0.settings;
+        let limits = Limits { idle: settings.refresh_token, whole: settings.max_lifetime.max(settings.refresh_token) };
+        let refresh_token = secret::token();
+        // Exposed to be digested: the store never sees the token.
+        let digest = credential::refresh(refresh_token.expose());
+        let session = self.add(user, provider, device, digest, limits).await?;
+        self.0.tokens(&session, refresh_token)
+    }
+
+    /// Whom a bearer speaks for: a session's token, or an access token of ours whose session lives.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn by_bearer(&self, text: &str) -> Result<Option<Arc<Caller>>, store::Error> {
+        if text.len() > LONGEST {
+            return Ok(None);
+        }
+        if !text.contains('.') {
+            return self.by_cookie(&Digest::of(text)).await;
+        }
+        let name = credential::access(text);
+        if let Some(caller) = self.cached(&name) {
+            return Ok(Some(caller));
+        }
+        let Some(claim) = self.0.access_claim(text).await? else { return Ok(None) };
+        self.0.resolve(name, claim).await
+    }
+
+    /// New tokens for a refresh token, which is good once. If it comes a second time, later than a lost answer
+    /// explains, two have it: then the session ends. `None`: it is not good.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn refresh(&self, refresh_token: &str) -> Result<Option<Tokens>, store::Error> {
+        if refresh_token.len() > LONGEST {
+            return Ok(None);
+        }
+        let now = self.0.clock.now();
+        let old = credential::refresh(refresh_token);
+        let mut idle_expires_at = now + self.0.settings.refresh_token;
+        if let Some((session, user)) = self.0.store.session_by_token(old).await? {
+            if user.disabled || self.0.ended(&session).await {
+                return Ok(None);
+            }
+            idle_expires_at = idle_expires_at.min(session.expires_at);
+        }
+        self.0.ring.ready(now).await?;
+        let successors = self.0.ring.successors(refresh_token, now);
+        let Some(successor) = successors.first() else { return Err(unsigned()) };
+        // Exposed to be digested.
+        let new = credential::refresh(successor.expose());
+        match self.0.store.rotate_token(old, new, now, idle_expires_at).await? {
+            Rotated::Unknown => Ok(None),
+            Rotated::Done(session, user) if user.disabled || !session.is_live(now) => Ok(None),
+            Rotated::Done(session, _) => self.0.tokens(&session, successor.clone()).map(Some),
+            Rotated::Reused(session) => self.reused(*session, successors, now).await,
+        }
+    }
+
+    /// Ends the session of this refresh token. `false`: it is not good.
+    ///
+    /// # Errors
+    /// When the store does not answer; then the session may go on.
+    pub async fn revoke(&self, refresh_token: &str) -> Result<bool, store::Error> {
+        if refresh_token.len() > LONGEST {
+            return Ok(false);
+        }
+        match self.0.store.session_by_token(credential::refresh(refresh_token)).await? {
+            Some((session, _)) => self.end(session.id).await,
+            None => Ok(false),
+        }
+    }
+
+    /// A token that was replaced before. Within the grace the same successor is answered again, so that two
+    /// pages that refresh at once end up with one token and not in a race.
+    async fn reused(
+        &self,
+        session: Session,
+        successors: Vec<Secret>,
+        now: Timestamp,
+    ) -> Result<Option<Tokens>, store::Error> {
+        let replaced_at = session.previous.map(|(_, at)| at);
+        // Exposed to be digested.
+        let current = successors.into_iter().find(|token| credential::refresh(token.expose()).matches(&session.token));
+        match (current, replaced_at) {
+            (Some(current), Some(at)) if now.since(at) < GRACE => {
+                let user = self.0.store.session(session.id).await?.map(|(_, user)| user);
+                if user.is_none_or(|user| user.disabled) || self.0.ended(&session).await {
+                    return Ok(None);
+                }
+                self.0.tokens(&session, current).map(Some)
+            }
+            _ => {
+                tracing::warn!(
+                    code = "session.token_reused",
+                    session = %session.id,
+                    user = %session.user_id,
+                    "a refresh token came a second time, its session ends"
+                );
+                self.end(session.id).await?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn tokens(&self, session: &Session, refresh_token: Secret) -> Result<Tokens, store::Error> {
+        let now = self.clock.now();
+        let expires_in = self.settings.access_token;
+        let claims = AccessClaims {
+            iss: self.issuer.clone(),
+            sub: session.user_id,
+            sid: session.id,
+            iat: now.seconds(),
+            exp: (now + expires_in).seconds(),
+            jti: secret::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect(),
+        };
+        let access_token = self.ring.sign(Purpose::Access, &claims, now).ok_or_else(unsigned)?;
+        Ok(Tokens { user_id: session.user_id, access_token, refresh_token, expires_in })
+    }
+
+    /// What a JWT claims, if we signed it as an access token and it has not ended.
+    async fn access_claim(&self, text: &str) -> Result<Option<Claim>, store::Error> {
+        let now = self.clock.now();
+        let mut verified = self.ring.verify::<AccessClaims>(Purpose::Access, text, now);
+        if matches!(verified, Err(Refused::UnknownKey)) && self.ring.look_again(self.cache.now(), now).await? {
+            verified = self.ring.verify(Purpose::Access, text, now);
+        }
+        let claims = match verified {
+            Ok(claims) => claims,
+            Err(reason) => {
+                tracing::debug!(%reason, "an access token was refused");
+                return Ok(None);
+            }
+        };
+        let expires_at = Timestamp::from_seconds(claims.exp);
+        if claims.iss != self.issuer || now >= expires_at {
+            return Ok(None);
+        }
+        Ok(Some(Claim::Access { user: claims.sub, session: claims.sid, expires_at }))
+    }
+}
+
+fn unsigned() -> store::Error {
+    store::Error::Unavailable("no signing key is in force".to_owned())
+}

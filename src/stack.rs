@@ -1,0 +1,213 @@
+//! The way of a request through the house, outermost first. The one place that knows the order.
+
+use std::convert::Infallible;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_util::future::Either;
+use http::{Request, Response};
+use tower::{ServiceBuilder, service_fn};
+use tower_service::Service;
+
+use crate::body::Body;
+use crate::config::Config;
+use crate::layer::authenticate::Authenticate;
+use crate::layer::authorize::{Authorize, Guests};
+use crate::layer::body_limit::BodyLimit;
+use crate::layer::client_addr::ClientAddr;
+use crate::layer::csrf::Csrf;
+use crate::layer::forward::forward;
+use crate::layer::identity_headers::IdentityHeaders;
+use crate::layer::locate::Locate;
+use crate::layer::rate_limit::{ByAddress, ByUser};
+use crate::layer::respond::RespondLayer;
+use crate::layer::sanitize::Sanitize;
+use crate::layer::{Answer, Refusal, StepLayer};
+use crate::limit::Limits;
+use crate::portal::Portal;
+use crate::provider::Providers;
+use crate::route::Router;
+use crate::secret;
+use crate::session::{Sessions, cookie};
+use crate::upstream::Pool;
+use crate::visit::{Client, Place, RequestId, Visit};
+
+/// What the layers share; one for all workers.
+pub struct House {
+    /// What the operator wrote.
+    pub config: Config,
+    /// The route table.
+    pub router: Arc<Router>,
+    /// Sessions, tokens and keys.
+    pub sessions: Sessions,
+    /// Ways to sign in.
+    pub providers: Providers,
+    /// Rate limits.
+    pub limits: Arc<Limits>,
+    /// Our own pages.
+    pub portal: Arc<Portal>,
+    /// The session cookie.
+    pub cookie: cookie::Name,
+    /// The origin that assertions are for, unless a route says otherwise.
+    pub audience: String,
+}
+
+/// Assembles the stack for one worker and its connections to the upstreams.
+pub fn stack(
+    house: &House,
+    pool: Pool,
+) -> impl Service<Box<Visit>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<> {
+    let config = &house.config;
+    let respond = RespondLayer { portal: house.portal.clone(), router: house.router.clone() };
+    let guests = Guests {
+        providers: house.providers.clone(),
+        sessions: house.sessions.clone(),
+        limits: house.limits.clone(),
+        cookie: house.cookie,
+        cookie_lifetime: config.session.max_lifetime,
+    };
+    let identity_headers = IdentityHeaders::new(
+        config.identity_headers.clone(),
+        house.router.clone(),
+        house.sessions.clone(),
+        house.cookie,
+        &house.audience,
+    );
+
+    let app = ServiceBuilder::new()
+        // Cookies travel by themselves: what another site made the browser send is not its owner's wish.
+        .layer(StepLayer(Csrf))
+        // After the caller is known, before anything is done for him.
+        .layer(StepLayer(ByUser(house.limits.clone())))
+        // The decision. Everything below holds its proof.
+        .layer(StepLayer(Authorize::new(house.router.clone(), Arc::new(guests))))
+        // Only now is a body worth anything.
+        .layer(StepLayer(BodyLimit::new(house.router.clone(), config.limits.body)))
+        // Last, so that nothing below can be mistaken for what a client sent.
+        .layer(StepLayer(identity_headers))
+        .service(upstream(house, pool));
+
+    ServiceBuilder::new()
+        // Outermost: whatever happens below becomes one response and one log line.
+        .layer(respond)
+        // Who is at the other end; limits and rules count by it.
+        .layer(StepLayer(ClientAddr::new(config.trusted_proxies.clone())))
+        // Cheapest refusal first: a flood is turned away before it costs a look at the store.
+        .layer(StepLayer(ByAddress(house.limits.clone())))
+        // Nothing below may read what a client is not to say.
+        .layer(StepLayer(Sanitize::new(&config.identity_headers, config.underscore_headers)))
+        // One host, one path; ours or an app's.
+        .layer(StepLayer(Locate::new(&config.prefix, config.hosts.iter().cloned())))
+        // Who it is. Our own pages want to know, too.
+        .layer(StepLayer(Authenticate::new(house.sessions.clone(), house.cookie)))
+        .service(Door { own: own_pages(house), app })
+}
+
+/// The innermost service of an app's side.
+fn upstream(
+    house: &House,
+    pool: Pool,
+) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + use<> {
+    let (router, cookie) = (house.router.clone(), house.cookie);
+    service_fn(move |visit: Box<Visit>| {
+        let upstream = visit.authorized.map(|authorized| router.route(authorized).upstream());
+        forward(visit, pool.clone(), upstream, cookie)
+    })
+}
+
+fn own_pages(
+    house: &House,
+) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + use<> {
+    let portal = house.portal.clone();
+    service_fn(move |mut visit: Box<Visit>| {
+        let portal = portal.clone();
+        // Boxed: pages are rare and their future is large.
+        Box::pin(async move {
+            let mut rest = Visit::new(Request::default(), visit.id, visit.client);
+            rest.started = visit.started;
+            rest.asker = visit.asker;
+            rest.caller = visit.caller.clone();
+            rest.reply = std::mem::take(&mut visit.reply);
+            *rest.request.method_mut() = visit.request.method().clone();
+            *rest.request.uri_mut() = visit.request.uri().clone();
+            let response = portal.serve(*visit).await;
+            Ok(Answer { response, visit: rest })
+        })
+    })
+}
+
+/// Two ways on: our own pages, or an app behind.
+#[derive(Clone)]
+struct Door<O, A> {
+    own: O,
+    app: A,
+}
+
+impl<O, A> Service<Box<Visit>> for Door<O, A>
+where
+    O: Service<Box<Visit>, Response = Answer, Error = Refusal>,
+    A: Service<Box<Visit>, Response = Answer, Error = Refusal>,
+{
+    type Response = Answer;
+    type Error = Refusal;
+    type Future = Either<O::Future, A::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        match self.own.poll_ready(cx) {
+            Poll::Ready(Ok(())) => self.app.poll_ready(cx),
+            other => other,
+        }
+    }
+
+    fn call(&mut self, visit: Box<Visit>) -> Self::Future {
+        match visit.place {
+            Place::Own => Either::Left(self.own.call(visit)),
+            Place::App => Either::Right(self.app.call(visit)),
+        }
+    }
+}
+
+/// Where requests enter the stack: one for each connection, all of a worker counting together.
+pub struct Entrance<S> {
+    service: Mutex<S>,
+    ids: Arc<Ids>,
+}
+
+impl<S: Clone> Clone for Entrance<S> {
+    fn clone(&self) -> Self {
+        let service = self.service.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Self { service: Mutex::new(service), ids: self.ids.clone() }
+    }
+}
+
+impl<S> Entrance<S>
+where
+    S: Service<Box<Visit>, Response = Response<Body>, Error = Infallible>,
+{
+    /// Leads into this stack.
+    pub fn new(service: S) -> Self {
+        Self { service: Mutex::new(service), ids: Arc::new(Ids::new()) }
+    }
+
+    /// Takes a request that came from this client.
+    pub fn enter(&self, request: Request<Body>, client: Client) -> S::Future {
+        let visit = Visit::new(request, self.ids.next(), client);
+        // Uncontended: a connection hands over its requests one after the other.
+        self.service.lock().unwrap_or_else(PoisonError::into_inner).call(visit)
+    }
+}
+
+/// Names of requests: a random beginning, and counting on.
+struct Ids(AtomicU64);
+
+impl Ids {
+    fn new() -> Self {
+        Self(AtomicU64::new(u64::from_be_bytes(secret::random::<8>())))
+    }
+
+    fn next(&self) -> RequestId {
+        // Multiplied by an odd number, so that neighbours do not look alike.
+        RequestId::from_number(self.0.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+}

@@ -1,0 +1,249 @@
+//! The store that forgets: everything in one process, gone with it.
+
+use std::sync::{Mutex, PoisonError};
+
+use super::memory_state::State;
+use super::{Answer, Error, Rotated, Saved, SigningKey, Store};
+use crate::account::api_key::ApiKey;
+use crate::account::one_time::{OneTime, Purpose};
+use crate::account::{Kind, User};
+use crate::clock::Timestamp;
+use crate::id::{KeyId, SessionId, UserId};
+use crate::secret::Digest;
+use crate::session::Session;
+
+/// A store in memory; every deed holds its one lock for as long as it takes, which is never across an await.
+#[derive(Debug, Default)]
+pub(super) struct Memory(Mutex<State>);
+
+impl Memory {
+    fn with<'a, T: Send>(&'a self, deed: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'a) -> Answer<'a, T> {
+        Box::pin(async move {
+            match self.0.lock() {
+                Ok(mut state) => deed(&mut state),
+                // Somebody panicked halfway through a deed.
+                Err(PoisonError { .. }) => Err(Error::Corrupt("a write was broken off".into())),
+            }
+        })
+    }
+}
+
+impl Store for Memory {
+    fn user(&self, id: UserId) -> Answer<'_, Option<User>> {
+        self.with(move |state| Ok(state.users.get(&id).cloned()))
+    }
+
+    fn user_by_identity<'a>(
+        &'a self,
+        provider: &'a str,
+        issuer: &'a str,
+        subject: &'a str,
+    ) -> Answer<'a, Option<User>> {
+        let name = (provider.to_owned(), issuer.to_owned(), subject.to_owned());
+        self.with(move |state| Ok(state.identities.get(&name).and_then(|id| state.users.get(id)).cloned()))
+    }
+
+    fn user_by_email<'a>(&'a self, email_key: &'a str) -> Answer<'a, Option<User>> {
+        self.with(move |state| Ok(state.emails.get(email_key).and_then(|id| state.users.get(id)).cloned()))
+    }
+
+    fn users(&self, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<User>> {
+        self.with(move |state| {
+            let users = state.users.values().filter(|user| after.is_none_or(|after| user.id > after));
+            Ok(users.take(limit).cloned().collect())
+        })
+    }
+
+    fn save_user<'a>(&'a self, user: &'a User) -> Answer<'a, Saved> {
+        self.with(move |state| state.save_user(user))
+    }
+
+    fn delete_user(&self, id: UserId) -> Answer<'_, bool> {
+        self.with(move |state| Ok(state.delete_user(id)))
+    }
+
+    fn sweep_guests(&self, before: Timestamp, limit: usize) -> Answer<'_, usize> {
+        self.with(move |state| {
+            let idle = state.idle_guests(before, limit);
+            idle.iter().for_each(|id| {
+                state.delete_user(*id);
+            });
+            Ok(idle.len())
+        })
+    }
+
+    fn add_session<'a>(&'a self, session: &'a Session, max_per_user: usize) -> Answer<'a, ()> {
+        self.with(move |state| state.add_session(session, max_per_user))
+    }
+
+    fn session_by_token(&self, token: Digest) -> Answer<'_, Option<(Session, User)>> {
+        self.with(move |state| Ok(state.tokens.get(&token).and_then(|id| state.session(*id))))
+    }
+
+    fn session(&self, id: SessionId) -> Answer<'_, Option<(Session, User)>> {
+        self.with(move |state| Ok(state.session(id)))
+    }
+
+    fn sessions_of(&self, user: UserId) -> Answer<'_, Vec<Session>> {
+        self.with(move |state| Ok(state.sessions_of(user)))
+    }
+
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Answer<'_, Vec<Session>> {
+        self.with(move |state| {
+            let sessions = state.sessions.values().filter(|session| after.is_none_or(|after| session.id > after));
+            Ok(sessions.take(limit).cloned().collect())
+        })
+    }
+
+    fn touch_session(&self, id: SessionId, seen: Timestamp, idle_expires_at: Timestamp) -> Answer<'_, ()> {
+        self.with(move |state| {
+            if let Some(session) = state.sessions.get_mut(&id).filter(|session| session.is_live(seen)) {
+                session.last_seen_at = session.last_seen_at.max(seen);
+                session.idle_expires_at = session.idle_expires_at.max(idle_expires_at);
+            }
+            Ok(())
+        })
+    }
+
+    fn rotate_token(
+        &self,
+        old: Digest,
+        new: Digest,
+        now: Timestamp,
+        idle_expires_at: Timestamp,
+    ) -> Answer<'_, Rotated> {
+        self.with(move |state| state.rotate_token(old, new, now, idle_expires_at))
+    }
+
+    fn end_session(&self, id: SessionId) -> Answer<'_, bool> {
+        self.with(move |state| Ok(state.end_session(id)))
+    }
+
+    fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>> {
+        self.with(move |state| {
+            let mut ended: Vec<SessionId> = state.sessions_of(user).iter().map(|session| session.id).collect();
+            ended.retain(|id| Some(*id) != except && state.end_session(*id));
+            Ok(ended)
+        })
+    }
+
+    fn sweep(&self, now: Timestamp, limit: usize) -> Answer<'_, usize> {
+        self.with(move |state| Ok(state.sweep(now, limit)))
+    }
+
+    fn add_key<'a>(&'a self, key: &'a ApiKey, max_per_user: usize) -> Answer<'a, bool> {
+        self.with(move |state| state.add_key(key, max_per_user))
+    }
+
+    fn key(&self, id: KeyId) -> Answer<'_, Option<(ApiKey, User)>> {
+        self.with(move |state| {
+            let Some(key) = state.keys.get(&id) else { return Ok(None) };
+            Ok(state.users.get(&key.user_id).map(|user| (key.clone(), user.clone())))
+        })
+    }
+
+    fn keys(&self, user: Option<UserId>) -> Answer<'_, Vec<ApiKey>> {
+        self.with(move |state| {
+            let keys = state.keys.values().filter(|key| user.is_none_or(|user| key.user_id == user));
+            Ok(keys.cloned().collect())
+        })
+    }
+
+    fn set_key_disabled(&self, id: KeyId, disabled: bool) -> Answer<'_, bool> {
+        self.with(move |state| Ok(state.keys.get_mut(&id).map(|key| key.disabled = disabled).is_some()))
+    }
+
+    fn touch_key(&self, id: KeyId, used: Timestamp) -> Answer<'_, ()> {
+        self.with(move |state| {
+            if let Some(key) = state.keys.get_mut(&id) {
+                key.last_used_at = key.last_used_at.max(Some(used));
+            }
+            Ok(())
+        })
+    }
+
+    fn delete_key(&self, id: KeyId) -> Answer<'_, bool> {
+        self.with(move |state| Ok(state.keys.remove(&id).is_some()))
+    }
+
+    fn add_one_time<'a>(&'a self, one_time: &'a OneTime) -> Answer<'a, ()> {
+        self.with(move |state| state.add_one_time(one_time))
+    }
+
+    fn one_time(&self, token: Digest, now: Timestamp) -> Answer<'_, Option<OneTime>> {
+        self.with(move |state| {
+            let mut live = state.one_times.values().filter(|link| now < link.expires_at);
+            Ok(live.find(|link| link.token == token).cloned())
+        })
+    }
+
+    fn take_one_time(&self, token: Digest, now: Timestamp) -> Answer<'_, Option<OneTime>> {
+        self.with(move |state| {
+            let mut live = state.one_times.iter().filter(|(_, link)| now < link.expires_at);
+            let number = live.find(|(_, link)| link.token == token).map(|(number, _)| *number);
+            Ok(number.and_then(|number| state.one_times.remove(&number)))
+        })
+    }
+
+    fn take_one_time_by_code<'a>(
+        &'a self,
+        purpose: Purpose,
+        email_key: &'a str,
+        code: Digest,
+        max_attempts: u32,
+        now: Timestamp,
+    ) -> Answer<'a, Option<OneTime>> {
+        self.with(move |state| Ok(state.take_one_time_by_code((purpose, email_key), code, max_attempts, now)))
+    }
+
+    fn one_times<'a>(&'a self, purpose: Purpose, email_key: &'a str, now: Timestamp) -> Answer<'a, Vec<OneTime>> {
+        self.with(move |state| {
+            let ours = |link: &&OneTime| link.purpose == purpose && link.email_key == email_key;
+            let live = state.one_times.values().rev().filter(ours).filter(|link| now < link.expires_at);
+            Ok(live.cloned().collect())
+        })
+    }
+
+    fn void_one_times<'a>(&'a self, email_key: Option<&'a str>, user: Option<UserId>) -> Answer<'a, usize> {
+        self.with(move |state| {
+            let before = state.one_times.len();
+            let meant =
+                |link: &OneTime| email_key == Some(link.email_key.as_str()) || (user.is_some() && link.user_id == user);
+            state.one_times.retain(|_, link| !meant(link));
+            Ok(before - state.one_times.len())
+        })
+    }
+
+    fn signing_keys(&self) -> Answer<'_, Vec<SigningKey>> {
+        self.with(|state| Ok(state.signing_keys.iter().rev().cloned().collect()))
+    }
+
+    fn add_signing_key<'a>(&'a self, key: &'a SigningKey, newest: Option<&'a str>) -> Answer<'a, bool> {
+        self.with(move |state| {
+            if state.signing_keys.last().map(|key| key.kid.as_str()) != newest {
+                return Ok(false);
+            }
+            if state.signing_keys.iter().any(|there| there.kid == key.kid) {
+                return Err(Error::Conflict("there is a signing key of this name".into()));
+            }
+            state.signing_keys.push(key.clone());
+            Ok(true)
+        })
+    }
+
+    fn sweep_signing_keys(&self, now: Timestamp) -> Answer<'_, usize> {
+        self.with(move |state| {
+            let before = state.signing_keys.len();
+            state.signing_keys.retain(|key| now < key.retires_at);
+            Ok(before - state.signing_keys.len())
+        })
+    }
+
+    fn count_users(&self, kind: Kind) -> Answer<'_, u64> {
+        self.with(move |state| Ok(state.users.values().filter(|user| user.kind == kind).count() as u64))
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        self.with(|_| Ok(()))
+    }
+}

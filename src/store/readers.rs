@@ -1,0 +1,74 @@
+//! Connections that only read the SQLite file.
+//!
+//! A point read takes some microseconds, a hop to another thread and back ten times that: so point reads run
+//! where they are asked for. Whatever walks through rows goes to the blocking pool, on a connection of its own.
+
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, Result};
+
+use super::{Answer, Error, fault};
+
+/// The reading connections of one file.
+pub(super) struct Readers {
+    points: Box<[Mutex<Connection>]>,
+    scan: Arc<Mutex<Connection>>,
+}
+
+impl Readers {
+    /// Takes connections for point reads, and one for scans.
+    pub(super) fn new(points: Vec<Connection>, scan: Connection) -> Self {
+        Self { points: points.into_iter().map(Mutex::new).collect(), scan: Arc::new(Mutex::new(scan)) }
+    }
+
+    /// Reads on the calling thread: for a row or two that an index finds.
+    pub(super) fn point<'a, T: Send + 'a>(
+        &'a self,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'a,
+    ) -> Answer<'a, T> {
+        // Nothing is awaited while the connection is held.
+        Box::pin(async move { read(&self.free()).map_err(|error| fault(&error)) })
+    }
+
+    /// Reads on the blocking pool: for whatever grows with the number of users or sessions.
+    pub(super) fn scan<'a, T: Send + 'static>(
+        &'a self,
+        read: impl FnOnce(&Connection) -> Result<T> + Send + 'static,
+    ) -> Answer<'a, T> {
+        let scan = Arc::clone(&self.scan);
+        Box::pin(async move {
+            let scanned = tokio::task::spawn_blocking(move || read(&held(&scan))).await;
+            match scanned {
+                Ok(scanned) => scanned.map_err(|error| fault(&error)),
+                Err(_) => Err(Error::Unavailable("the runtime is shutting down".into())),
+            }
+        })
+    }
+
+    /// A connection nobody uses; if there is none, the wait for one is as short as a point read.
+    fn free(&self) -> MutexGuard<'_, Connection> {
+        let home = HOME.with(|home| *home) % self.points.len();
+        let free = (home..self.points.len()).chain(0..home).find_map(|index| self.points[index].try_lock().ok());
+        free.unwrap_or_else(|| held(&self.points[home]))
+    }
+}
+
+impl fmt::Debug for Readers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Readers({})", self.points.len())
+    }
+}
+
+thread_local! {
+    /// Where this thread looks first, so that threads seldom meet.
+    static HOME: usize = NEXT_HOME.fetch_add(1, Ordering::Relaxed);
+}
+
+static NEXT_HOME: AtomicUsize = AtomicUsize::new(0);
+
+/// A reader that panicked changed nothing, and SQLite ended its statement: the connection is as good as before.
+fn held(connection: &Mutex<Connection>) -> MutexGuard<'_, Connection> {
+    connection.lock().unwrap_or_else(PoisonError::into_inner)
+}

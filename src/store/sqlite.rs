@@ -1,0 +1,324 @@
+//! The embedded store: one SQLite file, one thread that writes, a few connections that read.
+//!
+//! Costs, on a machine with an ordinary SSD: a point read (a session, key or user by id, token, address or
+//! identity; a link) some microseconds on the calling thread; a write one wait for the disk, shared by all
+//! that write at the same time; lists and sweeps run on the blocking pool or the writing thread.
+//!
+//! Several processes may have the file open, on one machine: each sees what the others wrote at its next read,
+//! and waits for their writes for [`BUSY`] at most before it answers `Unavailable`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+
+use super::readers::Readers;
+use super::writer::Writer;
+use super::{Answer, Error, Rotated, Saved, SigningKey, Store, deeds, rows, schema, sql};
+use crate::account::api_key::ApiKey;
+use crate::account::one_time::{OneTime, Purpose};
+use crate::account::{Kind, User};
+use crate::clock::Timestamp;
+use crate::id::{KeyId, SessionId, UserId};
+use crate::secret::Digest;
+use crate::session::Session;
+
+/// How long another process's lock is waited for.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// How many point reads run side by side at most.
+const READERS: usize = 8;
+
+/// Every statement stays prepared.
+const STATEMENTS: usize = 64;
+
+/// The store in an SQLite file.
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    // Before the writer: the last connection to close tidies the log up, and only the writer may.
+    readers: Readers,
+    writer: Writer,
+}
+
+impl Sqlite {
+    /// Opens the file, which exists, and brings its tables to this program's version.
+    pub(super) fn open(path: &Path) -> Result<Self, schema::Error> {
+        Self::open_waiting(path, BUSY)
+    }
+
+    /// Waits so long, now and later, for what another process has locked.
+    pub(super) fn open_waiting(path: &Path, busy: Duration) -> Result<Self, schema::Error> {
+        let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | FLAGS)?;
+        connection.busy_timeout(busy)?;
+        // WAL: readers and the writer do not wait for each other, and a process that is killed loses nothing.
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(schema::Error::NoLog);
+        }
+        // FULL: what was acknowledged outlives a power cut too; NORMAL only outlives the process. What it costs
+        // is shared by the batch (see `writer`).
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        schema::migrate(&mut connection)?;
+        let count = std::thread::available_parallelism().map_or(READERS, |cores| cores.get().clamp(2, READERS));
+        let points = (0..count).map(|_| reader(path, busy)).collect::<Result<_, _>>()?;
+        let readers = Readers::new(points, reader(path, busy)?);
+        let writer = Writer::start(connection).map_err(schema::Error::NoThread)?;
+        Ok(Self { readers, writer })
+    }
+}
+
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_EXRESCODE);
+
+fn reader(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | FLAGS)?;
+    connection.busy_timeout(busy)?;
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}
+
+fn user(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Option<User>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    Ok(rows::users(&mut statement.query(parameters)?)?.pop())
+}
+
+fn session(connection: &Connection, sql: &str, name: &[u8]) -> rusqlite::Result<Option<(Session, User)>> {
+    let mut statement = connection.prepare_cached(sql)?;
+    rows::joined(&mut statement.query([name])?, |row| rows::session(row, rows::AFTER_USER))
+}
+
+/// Every row of a statement.
+fn list<T>(
+    connection: &Connection,
+    sql: &str,
+    parameters: impl rusqlite::Params,
+    read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    connection.prepare_cached(sql)?.query_map(parameters, read)?.collect()
+}
+
+fn rows_at_most(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+impl Store for Sqlite {
+    fn user(&self, id: UserId) -> Answer<'_, Option<User>> {
+        self.readers.point(move |connection| user(connection, sql::USER, [id.as_bytes()]))
+    }
+
+    fn user_by_identity<'a>(
+        &'a self,
+        provider: &'a str,
+        issuer: &'a str,
+        subject: &'a str,
+    ) -> Answer<'a, Option<User>> {
+        self.readers.point(move |connection| user(connection, sql::USER_BY_IDENTITY, [provider, issuer, subject]))
+    }
+
+    fn user_by_email<'a>(&'a self, email_key: &'a str) -> Answer<'a, Option<User>> {
+        self.readers.point(move |connection| user(connection, sql::USER_BY_EMAIL, [email_key]))
+    }
+
+    fn users(&self, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<User>> {
+        self.readers.scan(move |connection| {
+            // The empty blob comes before every id.
+            let after = after.map_or(Vec::new(), |id| id.as_bytes().to_vec());
+            let mut statement = connection.prepare_cached(sql::USERS)?;
+            rows::users(&mut statement.query(params![after, rows_at_most(limit)])?)
+        })
+    }
+
+    fn save_user<'a>(&'a self, user: &'a User) -> Answer<'a, Saved> {
+        let user = user.clone();
+        self.writer.run(move |connection| deeds::save_user(connection, &user))
+    }
+
+    fn delete_user(&self, id: UserId) -> Answer<'_, bool> {
+        self.writer.run(move |connection| Ok(deeds::change(connection, sql::DELETE_USER, [id.as_bytes()])? > 0))
+    }
+
+    fn sweep_guests(&self, before: Timestamp, limit: usize) -> Answer<'_, usize> {
+        let idle = self.readers.scan(move |connection| {
+            list(connection, sql::IDLE_GUESTS, params![before.millis(), rows_at_most(limit)], |row| row.get(0))
+        });
+        Box::pin(async move {
+            let ids: Vec<[u8; 12]> = idle.await?;
+            self.writer.run(move |connection| deeds::delete_idle_guests(connection, before, &ids)).await
+        })
+    }
+
+    fn add_session<'a>(&'a self, session: &'a Session, max_per_user: usize) -> Answer<'a, ()> {
+        let session = session.clone();
+        self.writer.run(move |connection| deeds::add_session(connection, &session, max_per_user))
+    }
+
+    fn session_by_token(&self, token: Digest) -> Answer<'_, Option<(Session, User)>> {
+        self.readers.point(move |connection| session(connection, sql::SESSION_BY_TOKEN, token.as_bytes()))
+    }
+
+    fn session(&self, id: SessionId) -> Answer<'_, Option<(Session, User)>> {
+        self.readers.point(move |connection| session(connection, sql::SESSION, id.as_bytes()))
+    }
+
+    fn sessions_of(&self, user: UserId) -> Answer<'_, Vec<Session>> {
+        self.readers
+            .scan(move |connection| list(connection, sql::SESSIONS_OF, [user.as_bytes()], |row| rows::session(row, 0)))
+    }
+
+    fn sessions(&self, after: Option<SessionId>, limit: usize) -> Answer<'_, Vec<Session>> {
+        self.readers.scan(move |connection| {
+            let after = after.map_or(Vec::new(), |id| id.as_bytes().to_vec());
+            list(connection, sql::SESSIONS, params![after, rows_at_most(limit)], |row| rows::session(row, 0))
+        })
+    }
+
+    fn touch_session(&self, id: SessionId, seen: Timestamp, idle_expires_at: Timestamp) -> Answer<'_, ()> {
+        self.writer.run(move |connection| {
+            let written = params![id.as_bytes(), seen.millis(), idle_expires_at.millis()];
+            deeds::change(connection, sql::TOUCH_SESSION, written).map(|_| ())
+        })
+    }
+
+    fn rotate_token(
+        &self,
+        old: Digest,
+        new: Digest,
+        now: Timestamp,
+        idle_expires_at: Timestamp,
+    ) -> Answer<'_, Rotated> {
+        self.writer.run(move |connection| deeds::rotate_token(connection, old, new, now, idle_expires_at))
+    }
+
+    fn end_session(&self, id: SessionId) -> Answer<'_, bool> {
+        self.writer.run(move |connection| Ok(deeds::change(connection, sql::END_SESSION, [id.as_bytes()])? > 0))
+    }
+
+    fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>> {
+        self.writer.run(move |connection| deeds::end_sessions_of(connection, user, except))
+    }
+
+    fn sweep(&self, now: Timestamp, limit: usize) -> Answer<'_, usize> {
+        self.writer.run(move |connection| deeds::sweep(connection, now, rows_at_most(limit)))
+    }
+
+    fn add_key<'a>(&'a self, key: &'a ApiKey, max_per_user: usize) -> Answer<'a, bool> {
+        let key = key.clone();
+        self.writer.run(move |connection| deeds::add_key(connection, &key, max_per_user))
+    }
+
+    fn key(&self, id: KeyId) -> Answer<'_, Option<(ApiKey, User)>> {
+        self.readers.point(move |connection| {
+            let mut statement = connection.prepare_cached(sql::KEY)?;
+            rows::joined(&mut statement.query([id.as_bytes()])?, |row| rows::key(row, rows::AFTER_USER))
+        })
+    }
+
+    fn keys(&self, user: Option<UserId>) -> Answer<'_, Vec<ApiKey>> {
+        self.readers.scan(move |connection| match user {
+            Some(user) => list(connection, sql::KEYS_OF, [user.as_bytes()], |row| rows::key(row, 0)),
+            None => list(connection, sql::KEYS, [], |row| rows::key(row, 0)),
+        })
+    }
+
+    fn set_key_disabled(&self, id: KeyId, disabled: bool) -> Answer<'_, bool> {
+        self.writer.run(move |connection| {
+            Ok(deeds::change(connection, sql::SET_KEY_DISABLED, params![id.as_bytes(), disabled])? > 0)
+        })
+    }
+
+    fn touch_key(&self, id: KeyId, used: Timestamp) -> Answer<'_, ()> {
+        self.writer.run(move |connection| {
+            deeds::change(connection, sql::TOUCH_KEY, params![id.as_bytes(), used.millis()]).map(|_| ())
+        })
+    }
+
+    fn delete_key(&self, id: KeyId) -> Answer<'_, bool> {
+        self.writer.run(move |connection| Ok(deeds::change(connection, sql::DELETE_KEY, [id.as_bytes()])? > 0))
+    }
+
+    fn add_one_time<'a>(&'a self, one_time: &'a OneTime) -> Answer<'a, ()> {
+        let one_time = one_time.clone();
+        self.writer.run(move |connection| deeds::add_one_time(connection, &one_time))
+    }
+
+    fn one_time(&self, token: Digest, now: Timestamp) -> Answer<'_, Option<OneTime>> {
+        self.readers.point(move |connection| {
+            let mut statement = connection.prepare_cached(sql::ONE_TIME)?;
+            statement.query_row(params![token.as_bytes(), now.millis()], rows::one_time).optional()
+        })
+    }
+
+    fn take_one_time(&self, token: Digest, now: Timestamp) -> Answer<'_, Option<OneTime>> {
+        self.writer.run(move |connection| deeds::take_one_time(connection, token, now))
+    }
+
+    fn take_one_time_by_code<'a>(
+        &'a self,
+        purpose: Purpose,
+        email_key: &'a str,
+        code: Digest,
+        max_attempts: u32,
+        now: Timestamp,
+    ) -> Answer<'a, Option<OneTime>> {
+        let email_key = email_key.to_owned();
+        self.writer.run(move |connection| {
+            deeds::take_one_time_by_code(connection, (purpose, &email_key), code, max_attempts, now)
+        })
+    }
+
+    fn one_times<'a>(&'a self, purpose: Purpose, email_key: &'a str, now: Timestamp) -> Answer<'a, Vec<OneTime>> {
+        self.readers.point(move |connection| {
+            list(connection, sql::ONE_TIMES, params![email_key, purpose.as_str(), now.millis()], rows::one_time)
+        })
+    }
+
+    fn void_one_times<'a>(&'a self, email_key: Option<&'a str>, user: Option<UserId>) -> Answer<'a, usize> {
+        let email_key = email_key.map(str::to_owned);
+        self.writer.run(move |connection| deeds::void_one_times(connection, email_key.as_deref(), user))
+    }
+
+    fn signing_keys(&self) -> Answer<'_, Vec<SigningKey>> {
+        self.readers.point(|connection| list(connection, sql::SIGNING_KEYS, [], rows::signing_key))
+    }
+
+    fn add_signing_key<'a>(&'a self, key: &'a SigningKey, newest: Option<&'a str>) -> Answer<'a, bool> {
+        let (key, newest) = (key.clone(), newest.map(str::to_owned));
+        self.writer.run(move |connection| deeds::add_signing_key(connection, &key, newest.as_deref()))
+    }
+
+    fn sweep_signing_keys(&self, now: Timestamp) -> Answer<'_, usize> {
+        self.writer.run(move |connection| deeds::change(connection, sql::SWEEP_SIGNING_KEYS, [now.millis()]))
+    }
+
+    fn count_users(&self, kind: Kind) -> Answer<'_, u64> {
+        self.readers.scan(move |connection| {
+            let count: i64 = connection.query_row(sql::COUNT_USERS, [kind.as_str()], |row| row.get(0))?;
+            Ok(count.unsigned_abs())
+        })
+    }
+
+    fn ping(&self) -> Answer<'_, ()> {
+        // Through the writer: a store that takes no writes is not ready.
+        self.writer.run(|connection| connection.query_row(sql::PING, [], |_| Ok(())))
+    }
+}
+
+/// What a failure of SQLite means to a caller. No text of SQLite's holds a value of ours.
+pub(super) fn fault(error: &rusqlite::Error) -> Error {
+    use rusqlite::Error as Sql;
+    match error {
+        Sql::FromSqlConversionFailure(..)
+        | Sql::InvalidColumnType(..)
+        | Sql::IntegralValueOutOfRange(..)
+        | Sql::Utf8Error(..) => Error::Corrupt(error.to_string()),
+        _ => match error.sqlite_error_code() {
+            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
+                Error::Corrupt(error.to_string())
+            }
+            Some(rusqlite::ErrorCode::ConstraintViolation) => Error::Conflict(error.to_string()),
+            _ => Error::Unavailable(error.to_string()),
+        },
+    }
+}

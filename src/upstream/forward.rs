@@ -1,0 +1,302 @@
+//! What a request looks like for the upstream, and an answer for the client. Pure: no connection is touched here.
+//!
+//! [`strip_request`] comes first, before anything is decided or written; [`request`] comes last.
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, HOST, HeaderMap, HeaderName,
+    HeaderValue, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+};
+use http::uri::{PathAndQuery, Uri};
+use http::{Request, Response, StatusCode, Version};
+
+use super::forwarded;
+use crate::body::Body;
+use crate::visit::Client;
+
+/// What a client wants its connection to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Upgrade {
+    /// Nothing else, or something that is never tunnelled (h2c and whatever else there is).
+    No,
+    /// A WebSocket (RFC 6455).
+    WebSocket,
+}
+
+/// `Connection` names a field that is not the connection's: its removal would change who speaks or what was decided.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("Connection names a field that belongs to the message")]
+pub struct ProtectedField;
+
+/// Removes what belongs to the client's connection alone (RFC 9110 §7.6.1), and says whether it wants a WebSocket.
+///
+/// `protected` tells further names that `Connection` may not list, as the identity headers are.
+///
+/// # Errors
+/// [`ProtectedField`] when `Connection` lists one: whoever does that wants to hide something.
+pub fn strip_request(
+    headers: &mut HeaderMap,
+    protected: impl Fn(&HeaderName) -> bool,
+) -> Result<Upgrade, ProtectedField> {
+    let mut wants_upgrade = false;
+    // Most requests have none, or one that lists nothing but itself.
+    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
+        let lines: Vec<HeaderValue> = connection.remove_entry_mult().1.collect();
+        for name in lines.iter().flat_map(tokens) {
+            match HeaderName::from_bytes(name) {
+                Ok(UPGRADE) => wants_upgrade = true,
+                Ok(TE) => {}
+                Ok(name) if is_protected(&name) || protected(&name) => return Err(ProtectedField),
+                Ok(name) => drop(headers.remove(name)),
+                Err(_) => return Err(ProtectedField),
+            }
+        }
+    }
+    let upgrade = match headers.remove(UPGRADE) {
+        Some(to) if wants_upgrade && to.as_bytes().eq_ignore_ascii_case(b"websocket") => Upgrade::WebSocket,
+        _ => Upgrade::No,
+    };
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if let Some(te) = headers.remove(TE)
+        && tokens(&te).any(|token| token.eq_ignore_ascii_case(b"trailers"))
+    {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
+    Ok(upgrade)
+}
+
+/// Makes a request what the upstream reads: HTTP/1.1, a target of path and query as the caller set them, `Host` as the
+/// client sent it, `Forwarded` and `X-Forwarded-*` as we know them.
+pub fn request(request: &mut Request<Body>, client: &Client, upgrade: Upgrade) {
+    if request.version() == Version::HTTP_2 {
+        join_cookies(request.headers_mut());
+    }
+    set_host(request);
+    *request.version_mut() = Version::HTTP_11;
+    if request.uri().authority().is_some() || request.uri().scheme().is_some() {
+        let path = request.uri().path_and_query().cloned();
+        *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
+    }
+    forwarded::write(request.headers_mut(), client);
+    if upgrade == Upgrade::WebSocket {
+        request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        request.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
+    }
+}
+
+/// Makes an answer what the client reads: nothing of the upstream's connection, and none of `own_cookies` set by
+/// anyone but us.
+pub fn response(response: &mut Response<Body>, own_cookies: &[&str]) {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+    *response.version_mut() = Version::HTTP_11;
+    let headers = response.headers_mut();
+    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
+        let lines: Vec<HeaderValue> = connection.remove_entry_mult().1.collect();
+        for name in lines.iter().flat_map(tokens) {
+            match HeaderName::from_bytes(name) {
+                Ok(name) if name != UPGRADE && !is_protected(&name) => drop(headers.remove(name)),
+                _ => {}
+            }
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+    if switches {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    } else {
+        headers.remove(UPGRADE);
+    }
+    drop_cookies(headers, own_cookies);
+}
+
+/// A cookie of ours set by the upstream would sign a visitor in as somebody else.
+fn drop_cookies(headers: &mut HeaderMap, own_cookies: &[&str]) {
+    let is_ours = |line: &HeaderValue| {
+        let line = line.as_bytes();
+        let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii();
+        own_cookies.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+    };
+    if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
+        return;
+    }
+    tracing::warn!(code = "upstream.cookie_blocked", "the upstream set a cookie of ours; it was removed");
+    if let Entry::Occupied(lines) = headers.entry(SET_COOKIE) {
+        let lines: Vec<HeaderValue> = lines.remove_entry_mult().1.collect();
+        for line in lines.into_iter().filter(|line| !is_ours(line)) {
+            headers.append(SET_COOKIE, line);
+        }
+    }
+}
+
+/// RFC 9113 §8.2.3: HTTP/2 may split cookies over several lines, HTTP/1.1 may not.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut lines = headers.get_all(COOKIE).iter();
+    if lines.next().is_none() || lines.next().is_none() {
+        return;
+    }
+    let lines: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    match HeaderValue::from_bytes(&lines.join(&b"; "[..])) {
+        Ok(joined) => headers.insert(COOKIE, joined),
+        Err(_) => headers.remove(COOKIE),
+    };
+}
+
+/// RFC 9112 §3.2.2: a target with an authority outranks `Host`; HTTP/2 has the authority alone.
+fn set_host(request: &mut Request<Body>) {
+    let Some(authority) = request.uri().authority() else { return };
+    // A user in an authority is no part of a host (RFC 9110 §4.2.4).
+    let host = authority.as_str().rsplit('@').next().unwrap_or_default();
+    if request.headers().get(HOST).is_some_and(|given| given.as_bytes() == host.as_bytes()) {
+        return;
+    }
+    if let Ok(host) = HeaderValue::from_str(host) {
+        request.headers_mut().insert(HOST, host);
+    }
+}
+
+fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+}
+
+/// Fields of the message itself: whoever lists one of them in `Connection` wants it to vanish behind our back.
+fn is_protected(name: &HeaderName) -> bool {
+    const PREFIXES: [&str; 5] = ["x-forwarded-", "x-auth-", "x-original-", "x-rewrite-", "sec-"];
+    const NAMES: [HeaderName; 7] = [HOST, CONTENT_LENGTH, CONTENT_TYPE, AUTHORIZATION, COOKIE, ORIGIN, EXPECT];
+    NAMES.contains(name)
+        || matches!(name.as_str(), "forwarded" | "x-real-ip" | "x-api-key" | "set-cookie" | "apikey")
+        || PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+}
+
+/// Of one connection only, whether `Connection` lists them or not. Trailers end here, too, as nobody asked for them by
+/// name (RFC 9110 §6.5.1); hyper frames the body of the next connection by itself.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    TRANSFER_ENCODING,
+    TRAILER,
+    PROXY_AUTHENTICATE,
+    PROXY_AUTHORIZATION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("proxy-authentication-info"),
+    HeaderName::from_static("http2-settings"),
+];
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::visit::Scheme;
+
+    fn headers(lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn client() -> Client {
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        Client { peer, address: peer, scheme: Scheme::Http, trusted: false }
+    }
+
+    #[test]
+    fn fields_of_a_connection_end_with_it() {
+        let mut lines = headers(&[
+            ("connection", "keep-alive, X-Hop"),
+            ("connection", "x-other"),
+            ("x-hop", "1"),
+            ("x-other", "2"),
+            ("keep-alive", "timeout=5"),
+            ("proxy-authorization", "Basic eA=="),
+            ("te", "gzip, trailers"),
+            ("trailer", "x-sum"),
+            ("x-mine", "3"),
+        ]);
+        assert_eq!(strip_request(&mut lines, |_| false), Ok(Upgrade::No));
+        assert_eq!(lines, headers(&[("te", "trailers"), ("x-mine", "3")]));
+    }
+
+    #[test]
+    fn sec_hdr_04_connection_cannot_name_fields_of_the_message() {
+        for name in ["Host", "x-forwarded-for", "X-AUTH-USER", "cookie", "Forwarded", "sec-fetch-site", "x tenant"] {
+            let mut lines = HeaderMap::new();
+            lines.insert(CONNECTION, HeaderValue::from_str(&format!("close, {name}")).unwrap());
+            assert_eq!(strip_request(&mut lines, |_| false), Err(ProtectedField), "{name}");
+        }
+        let mut lines = headers(&[("connection", "x-tenant")]);
+        assert_eq!(strip_request(&mut lines, |name| name == "x-tenant"), Err(ProtectedField));
+        let mut lines = headers(&[("connection", "x-tenant")]);
+        assert_eq!(strip_request(&mut lines, |_| false), Ok(Upgrade::No));
+    }
+
+    #[test]
+    fn only_a_websocket_is_an_upgrade() {
+        for (connection, to, expected) in [
+            ("Upgrade", "websocket", Upgrade::WebSocket),
+            ("keep-alive, upgrade", "WebSocket", Upgrade::WebSocket),
+            ("Upgrade, HTTP2-Settings", "h2c", Upgrade::No),
+            ("Upgrade", "h2c, websocket", Upgrade::No),
+            ("keep-alive", "websocket", Upgrade::No),
+        ] {
+            let mut lines = headers(&[("http2-settings", "AAMAAABk")]);
+            lines.insert(CONNECTION, HeaderValue::from_static(connection));
+            lines.insert(UPGRADE, HeaderValue::from_static(to));
+            assert_eq!(strip_request(&mut lines, |_| false), Ok(expected), "{connection} {to}");
+            assert!(lines.is_empty(), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn http2_becomes_http1() {
+        let mut request = Request::new(Body::empty());
+        *request.version_mut() = Version::HTTP_2;
+        *request.uri_mut() = Uri::from_static("https://blog.example.com/a?b");
+        *request.headers_mut() = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
+        super::request(&mut request, &client(), Upgrade::No);
+        assert_eq!(request.uri(), "/a?b");
+        assert_eq!(request.version(), Version::HTTP_11);
+        assert_eq!(request.headers()[HOST], "blog.example.com");
+        assert_eq!(request.headers()[COOKIE], "a=1; b=2");
+        assert_eq!(request.headers().get_all(COOKIE).iter().count(), 1);
+    }
+
+    #[test]
+    fn a_websocket_handshake_goes_on_as_one() {
+        let mut request = Request::new(Body::empty());
+        super::request(&mut request, &client(), Upgrade::WebSocket);
+        assert_eq!(request.headers()[CONNECTION], "upgrade");
+        assert_eq!(request.headers()[UPGRADE], "websocket");
+    }
+
+    #[test]
+    fn sec_cook_07_the_upstream_cannot_set_our_cookies() {
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = headers(&[
+            ("set-cookie", "theme=dark"),
+            ("set-cookie", "__Host-vestibule=x; Path=/"),
+            ("set-cookie", " __host-VESTIBULE =x"),
+            ("set-cookie", "__Host-vestibule2=y"),
+        ]);
+        super::response(&mut response, &["__Host-vestibule"]);
+        let kept: Vec<_> = response.headers().get_all(SET_COOKIE).iter().collect();
+        assert_eq!(kept, ["theme=dark", "__Host-vestibule2=y"]);
+    }
+
+    #[test]
+    fn an_answer_loses_the_fields_of_its_connection() {
+        let mut response = Response::new(Body::empty());
+        *response.headers_mut() = headers(&[
+            ("connection", "close, x-hop, set-cookie"),
+            ("x-hop", "1"),
+            ("set-cookie", "a=1"),
+            ("upgrade", "h2c"),
+            ("transfer-encoding", "chunked"),
+            ("trailer", "x-sum"),
+        ]);
+        super::response(&mut response, &[]);
+        assert_eq!(*response.headers(), headers(&[("set-cookie", "a=1")]));
+    }
+}

@@ -1,0 +1,180 @@
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use bytes::{BufMut as _, BytesMut};
+use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
+
+use crate::visit::{Client, Scheme};
+
+/// Writes `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `Forwarded` (RFC 7239) as we know them: what a trusted
+/// proxy said stays and gets its own address added, what anybody else said is replaced.
+pub(super) fn write(headers: &mut HeaderMap, client: &Client) {
+    let host = headers.get(HOST).cloned();
+    let mut text = Text(BytesMut::with_capacity(192));
+    let chain = text.chain(headers, client);
+    let element = text.element(headers, client, host.as_ref());
+    let port = match (client.trusted, headers.contains_key(X_FORWARDED_PORT)) {
+        (true, true) => None,
+        _ => Some(port(host.as_ref(), client.scheme)),
+    };
+    set(headers, X_FORWARDED_FOR, chain);
+    set(headers, FORWARDED, element);
+    headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme.as_str()));
+    if let Some(port) = port {
+        headers.insert(X_FORWARDED_PORT, port);
+    }
+    if client.trusted && headers.contains_key(X_FORWARDED_HOST) {
+        return;
+    }
+    match host {
+        Some(host) => headers.insert(X_FORWARDED_HOST, host),
+        None => headers.remove(X_FORWARDED_HOST),
+    };
+}
+
+/// Values written one after another into one allocation.
+struct Text(BytesMut);
+
+impl Text {
+    fn chain(&mut self, headers: &HeaderMap, client: &Client) -> Option<HeaderValue> {
+        if client.trusted {
+            for line in headers.get_all(X_FORWARDED_FOR) {
+                self.put(line.as_bytes());
+                self.put(b", ");
+            }
+        }
+        self.address(if client.trusted { client.peer } else { client.address });
+        self.take()
+    }
+
+    fn element(&mut self, headers: &HeaderMap, client: &Client, host: Option<&HeaderValue>) -> Option<HeaderValue> {
+        let mut address = client.address;
+        if client.trusted {
+            for line in headers.get_all(FORWARDED) {
+                address = client.peer;
+                self.put(line.as_bytes());
+                self.put(b", ");
+            }
+        }
+        self.put(b"for=");
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.write(format_args!("{address}")),
+            // RFC 7239 §6: colons and brackets need quotes.
+            IpAddr::V6(address) => self.write(format_args!("\"[{address}]\"")),
+        }
+        if let Some(host) = host.map(HeaderValue::as_bytes).filter(|host| is_host(host)) {
+            self.put(b";host=\"");
+            self.put(host);
+            self.put(b"\"");
+        }
+        self.put(b";proto=");
+        self.put(client.scheme.as_str().as_bytes());
+        self.take()
+    }
+
+    fn address(&mut self, address: IpAddr) {
+        self.write(format_args!("{}", address.to_canonical()));
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        // Writing to memory does not fail.
+        let _ = (&mut self.0).writer().write_fmt(text);
+    }
+
+    fn take(&mut self) -> Option<HeaderValue> {
+        HeaderValue::from_maybe_shared(self.0.split().freeze()).ok()
+    }
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => headers.insert(name, value),
+        None => headers.remove(name),
+    };
+}
+
+fn port(host: Option<&HeaderValue>, scheme: Scheme) -> HeaderValue {
+    let named = host
+        .and_then(|host| host.to_str().ok())
+        .and_then(|host| host.rsplit_once(':'))
+        .and_then(|(_, port)| port.parse::<u16>().ok());
+    match (named, scheme) {
+        (Some(port), _) => HeaderValue::from(port),
+        (None, Scheme::Http) => HeaderValue::from_static("80"),
+        (None, Scheme::Https) => HeaderValue::from_static("443"),
+    }
+}
+
+/// Whether a host can stand between quotes as it is.
+fn is_host(host: &[u8]) -> bool {
+    !host.is_empty() && host.iter().all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte))
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(trusted: bool, address: &str, lines: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let client = Client {
+            peer: "10.0.0.1".parse().unwrap(),
+            address: address.parse().unwrap(),
+            scheme: Scheme::Https,
+            trusted,
+        };
+        write(&mut headers, &client);
+        headers
+    }
+
+    #[test]
+    fn what_a_stranger_says_of_its_way_is_replaced() {
+        let lines = [
+            ("host", "blog.example.com:8443"),
+            ("x-forwarded-for", "6.6.6.6"),
+            ("x-forwarded-proto", "ftp"),
+            ("x-forwarded-host", "evil.test"),
+            ("x-forwarded-port", "1"),
+            ("forwarded", "for=6.6.6.6"),
+        ];
+        let headers = written(false, "10.0.0.1", &lines);
+        assert_eq!(headers["x-forwarded-for"], "10.0.0.1");
+        assert_eq!(headers["x-forwarded-proto"], "https");
+        assert_eq!(headers["x-forwarded-host"], "blog.example.com:8443");
+        assert_eq!(headers["x-forwarded-port"], "8443");
+        assert_eq!(headers["forwarded"], "for=10.0.0.1;host=\"blog.example.com:8443\";proto=https");
+        assert_eq!(headers.len(), 6);
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_says_stays_and_is_added_to() {
+        let lines = [
+            ("host", "app.test"),
+            ("x-forwarded-for", "2001:db8::7"),
+            ("x-forwarded-host", "blog.example.com"),
+            ("forwarded", "for=\"[2001:db8::7]\""),
+        ];
+        let headers = written(true, "2001:db8::7", &lines);
+        assert_eq!(headers["x-forwarded-for"], "2001:db8::7, 10.0.0.1");
+        assert_eq!(headers["x-forwarded-host"], "blog.example.com");
+        assert_eq!(headers["x-forwarded-port"], "443");
+        assert_eq!(headers["forwarded"], "for=\"[2001:db8::7]\", for=10.0.0.1;host=\"app.test\";proto=https");
+    }
+
+    #[test]
+    fn an_ipv6_client_and_an_odd_host_cannot_break_the_element() {
+        let headers = written(false, "2001:db8::7", &[("host", "a\";for=6.6.6.6;x=\"")]);
+        assert_eq!(headers["forwarded"], "for=\"[2001:db8::7]\";proto=https");
+    }
+}

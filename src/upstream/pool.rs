@@ -1,0 +1,232 @@
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use hyper::client::conn::http1::SendRequest;
+use tokio::time::Instant;
+
+use super::connect::connect;
+use super::upload::Upload;
+use super::{Address, expect, reply, tunnel};
+use crate::body::Body;
+use crate::limit::Timeouts;
+
+/// Every upstream of the configuration, by number, and whether it answers.
+#[derive(Debug)]
+pub struct Upstreams {
+    list: Vec<Upstream>,
+    timeouts: Timeouts,
+}
+
+#[derive(Debug)]
+struct Upstream {
+    address: Address,
+    is_down: AtomicBool,
+}
+
+/// Connections to the upstreams that are kept between requests. Each worker has its own, so that nothing is shared
+/// between cores on the way of a request.
+#[derive(Clone)]
+pub struct Pool {
+    upstreams: Arc<Upstreams>,
+    idle: Arc<[Mutex<VecDeque<Idle>>]>,
+}
+
+struct Idle {
+    sender: SendRequest<Body>,
+    since: Instant,
+}
+
+/// Why there is no answer of an upstream.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It takes no connections.
+    #[error("no connection: {0}")]
+    Down(#[source] io::Error),
+    /// Its answer did not begin within `limits.timeouts.upstream`.
+    #[error("no answer in time")]
+    Timeout,
+    /// It took the request and ended the connection, or answered what is not HTTP.
+    #[error("no answer: {0}")]
+    Broken(#[source] hyper::Error),
+    /// The client broke off, or framed its body badly; not the upstream's fault.
+    #[error("the body of the request broke off: {0}")]
+    Request(#[source] hyper::Error),
+    /// There is no upstream of this number.
+    #[error("no upstream number {0}")]
+    Unknown(usize),
+}
+
+impl Upstreams {
+    /// The upstreams that requests name by their place in `addresses`.
+    pub fn new(addresses: Vec<Address>, timeouts: Timeouts) -> Arc<Self> {
+        let list = addresses.into_iter().map(|address| Upstream { address, is_down: AtomicBool::new(false) }).collect();
+        Arc::new(Self { list, timeouts })
+    }
+
+    /// An empty pool, for one worker.
+    pub fn pool(self: &Arc<Self>) -> Pool {
+        Pool { upstreams: Arc::clone(self), idle: self.list.iter().map(|_| Mutex::default()).collect() }
+    }
+
+    /// Whether the last connection to this upstream failed.
+    pub fn is_down(&self, upstream: usize) -> bool {
+        self.list.get(upstream).is_some_and(|upstream| upstream.is_down.load(Ordering::Relaxed))
+    }
+}
+
+impl Upstream {
+    /// Only a change is worth a line: an upstream that is down is asked by every request.
+    fn note(&self, outcome: Result<(), &io::Error>) {
+        match outcome {
+            Ok(()) if self.is_down.load(Ordering::Relaxed) && self.is_down.swap(false, Ordering::Relaxed) => {
+                tracing::info!(upstream = %self.address, "upstream is up again");
+            }
+            Err(error) if !self.is_down.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(upstream = %self.address, %error, "upstream is down");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Pool {
+    /// Sends a request as [`forward`](super::forward) left it, and returns when the answer has begun.
+    ///
+    /// A request is sent a second time only if no byte of it went out, or if it is a GET or HEAD without a body that
+    /// met a connection which the upstream had given up.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn send(&self, upstream: usize, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+        let target = self.upstreams.list.get(upstream).ok_or(Error::Unknown(upstream))?;
+        expect::hold_body(&mut request);
+        if let Some((idle, age)) = self.take(upstream) {
+            let spare = if age > DOUBTFUL { spare(&request) } else { None };
+            match self.exchange(upstream, idle, request).await {
+                Ok(response) => return Ok(response),
+                Err((error, unsent)) => request = unsent.or(spare).ok_or(error)?,
+            }
+        }
+        let sender = connect(&target.address, self.upstreams.timeouts.connect).await;
+        target.note(sender.as_ref().map(|_| ()));
+        self.exchange(upstream, sender.map_err(Error::Down)?, request).await.map_err(|(error, _)| error)
+    }
+
+    /// Sends a WebSocket handshake. When the upstream agrees, both connections become one tunnel, until an end closes
+    /// it or `cut` completes (a session that is over); else its answer is an ordinary one.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn upgrade(
+        &self,
+        upstream: usize,
+        mut request: Request<Body>,
+        cut: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Response<Body>, Error> {
+        let client = hyper::upgrade::on(&mut request);
+        let mut response = self.send(upstream, request).await?;
+        if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
+            let server = hyper::upgrade::on(&mut response);
+            tokio::spawn(tunnel::run(client, server, cut));
+        }
+        Ok(response)
+    }
+
+    async fn exchange(
+        &self,
+        upstream: usize,
+        mut sender: SendRequest<Body>,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, (Error, Option<Request<Body>>)> {
+        let limit = self.upstreams.timeouts.upstream;
+        let (request, upload) = Upload::watch(request);
+        let mut answer = std::pin::pin!(sender.try_send_request(request));
+        loop {
+            match tokio::time::timeout(limit, answer.as_mut()).await {
+                Ok(Ok(response)) => return Ok(self.receive(upstream, sender, response)),
+                Ok(Err(mut error)) => {
+                    let unsent = error.take_message();
+                    let error = error.into_error();
+                    let error = if error.is_user() { Error::Request(error) } else { Error::Broken(error) };
+                    return Err((error, unsent));
+                }
+                Err(_) if upload.as_ref().is_some_and(Upload::goes_on) => {}
+                Err(_) => return Err((Error::Timeout, None)),
+            }
+        }
+    }
+
+    fn receive(&self, upstream: usize, sender: SendRequest<Body>, response: Response<Incoming>) -> Response<Body> {
+        let (mut head, body) = response.into_parts();
+        // The answer needs none of hyper's notes on it but the way to an upgrade.
+        let upgrade = head.extensions.remove::<hyper::upgrade::OnUpgrade>();
+        head.extensions.clear();
+        upgrade.map(|upgrade| head.extensions.insert(upgrade));
+        Response::from_parts(head, reply::body(body, sender, self.clone(), upstream))
+    }
+
+    /// Takes a connection that is open and waits for a request, and how long it has.
+    fn take(&self, upstream: usize) -> Option<(SendRequest<Body>, Duration)> {
+        let mut idle = lock(self.idle.get(upstream)?);
+        let mut now = None;
+        while let Some(Idle { sender, since }) = idle.pop_back() {
+            let age = now.get_or_insert_with(Instant::now).saturating_duration_since(since);
+            if age >= KEPT {
+                // The younger ones are taken first, so all below are as old.
+                idle.clear();
+                return None;
+            }
+            if sender.is_ready() {
+                return Some((sender, age));
+            }
+        }
+        None
+    }
+
+    /// Keeps a connection whose answer has ended.
+    pub(super) fn put(&self, upstream: usize, sender: SendRequest<Body>) {
+        let Some(idle) = self.idle.get(upstream) else { return };
+        if !sender.is_ready() {
+            return;
+        }
+        let since = Instant::now();
+        let mut idle = lock(idle);
+        while idle.len() >= MOST || idle.front().is_some_and(|oldest| since.duration_since(oldest.since) >= KEPT) {
+            idle.pop_front();
+        }
+        idle.push_back(Idle { sender, since });
+    }
+}
+
+impl std::fmt::Debug for Pool {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pool").field("upstreams", &self.upstreams.list).finish()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A second copy of a request that may be sent twice (RFC 9110 §9.2.2).
+fn spare(request: &Request<Body>) -> Option<Request<Body>> {
+    let repeatable = matches!(*request.method(), Method::GET | Method::HEAD) && request.body().is_end_stream();
+    let mut copy = Request::new(Body::empty());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.headers_mut() = request.headers().clone();
+    repeatable.then_some(copy)
+}
+
+/// How long a connection is kept without a request: less than the 5 s after which common app servers close theirs.
+const KEPT: Duration = Duration::from_secs(4);
+/// After so long the upstream may be closing a connection just as a request is sent on it.
+const DOUBTFUL: Duration = Duration::from_millis(500);
+/// The most connections kept for one upstream by one worker.
+const MOST: usize = 1024;

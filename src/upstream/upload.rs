@@ -1,0 +1,69 @@
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::Request;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::body::{Body, Error};
+
+/// How the body of a request gets along. An upload may take hours: the time for the answer to begin only runs while
+/// the upstream has all of it, or does not take what there is.
+pub(super) struct Upload {
+    progress: Arc<Progress>,
+    seen: AtomicU32,
+}
+
+#[derive(Default)]
+struct Progress {
+    frames: AtomicU32,
+    awaits_client: AtomicBool,
+}
+
+impl Upload {
+    /// Watches the body of a request, if there is one.
+    pub(super) fn watch(request: Request<Body>) -> (Request<Body>, Option<Self>) {
+        if request.body().is_end_stream() {
+            return (request, None);
+        }
+        let progress = Arc::new(Progress::default());
+        let watched = Arc::clone(&progress);
+        let request = request.map(|body| Body::new(Watched { body, progress: watched }));
+        (request, Some(Self { progress, seen: AtomicU32::new(0) }))
+    }
+
+    /// Whether something was taken since the last call, or the client has more to send.
+    pub(super) fn goes_on(&self) -> bool {
+        let frames = self.progress.frames.load(Ordering::Relaxed);
+        self.seen.swap(frames, Ordering::Relaxed) != frames || self.progress.awaits_client.load(Ordering::Relaxed)
+    }
+}
+
+struct Watched {
+    body: Body,
+    progress: Arc<Progress>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        let poll = Pin::new(&mut self.body).poll_frame(cx);
+        self.progress.awaits_client.store(poll.is_pending(), Ordering::Relaxed);
+        if poll.is_ready() {
+            self.progress.frames.fetch_add(1, Ordering::Relaxed);
+        }
+        poll
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
