@@ -4,8 +4,31 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod accounts;
+mod asking;
+mod assertion;
+mod browser;
 mod cli;
 mod config;
+mod cookies;
+mod csrf;
 mod durability;
+mod explain;
+mod framing;
+mod guests;
 mod harness;
+mod headers;
 mod house;
+mod keys;
+mod logs;
+mod methods;
+mod paths;
+mod rates;
+mod rules;
+mod sessions;
+mod shutdown;
+mod sizes;
+mod start;
+mod tls;
+mod upstreams;
+mod websocket;

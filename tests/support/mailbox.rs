@@ -1,13 +1,12 @@
 //! Mails as `.eml` files in a folder, awaited without polling.
 
 use std::collections::BTreeSet;
-use std::mem::MaybeUninit;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustix::fs::inotify::{CreateFlags, Reader, WatchFlags, add_watch, init};
-use tokio::io::unix::AsyncFd;
+use rustix::fs::inotify::{CreateFlags, WatchFlags, add_watch, init};
+use tokio::net::unix::pipe::Receiver;
 
 use super::within;
 
@@ -53,17 +52,15 @@ impl Mailbox {
         std::fs::create_dir_all(&self.folder).unwrap();
         let watch = init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
         add_watch(&watch, &self.folder, WatchFlags::CLOSE_WRITE | WatchFlags::MOVED_TO).unwrap();
-        let watch = AsyncFd::new(watch).unwrap();
+        // Not a pipe, but read like one: ready when something happened in the folder.
+        let watch = Receiver::from_owned_fd_unchecked(watch).unwrap();
         let arrival = async {
             loop {
                 if let Some(mail) = self.to(address).get(number - 1) {
                     return mail.clone();
                 }
-                let mut ready = watch.readable().await.unwrap();
-                let mut buffer = [MaybeUninit::uninit(); 4096];
-                let mut reader = Reader::new(ready.get_inner(), &mut buffer);
-                while reader.next().is_ok() {}
-                ready.clear_ready();
+                watch.readable().await.unwrap();
+                while watch.try_read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
             }
         };
         within(&format!("mail {number} to {address}"), arrival).await

@@ -2,6 +2,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod h2;
 pub mod log;
 pub mod mailbox;
 pub mod raw;

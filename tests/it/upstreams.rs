@@ -1,0 +1,245 @@
+//! Towards the app: streams as they come, faults told apart, one line when it goes and one when it is back.
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, Version};
+
+use crate::support::client::Call;
+use crate::support::{Answer, Gate, RawUpstream, RecordingUpstream, Site, Vestibule, within};
+
+const RULES: &str = "[routes]\n\"/**\" = { all = \"anyone\" }\n";
+
+async fn site(app: &RecordingUpstream) -> Vestibule {
+    Site::new(app, RULES).start().await
+}
+
+#[tokio::test]
+async fn request_and_answer_pass_as_they_are() {
+    let app = RecordingUpstream::scripted(|_| {
+        Answer::status(418, "short and stout")
+            .header("x-up-odd", b"caf\xe9")
+            .header("set-cookie", "a=1")
+            .header("set-cookie", "b=2")
+            .header("etag", "\"x\"")
+    });
+    let server = site(&app).await;
+    let call = server.client().method("PUT", "/pot?a=b&c=%20+&d").body("tea").header("x-custom", b"na\xefve");
+    let reply = call.header("accept-encoding", "br").header("range", "bytes=0-1").await;
+    assert_eq!((reply.is(418).text().as_str(), reply.header("etag")), ("short and stout", "\"x\""));
+    assert_eq!(reply.headers["x-up-odd"].as_bytes(), b"caf\xe9");
+    assert_eq!(reply.headers.get_all("set-cookie").iter().count(), 2);
+    let seen = app.last();
+    assert_eq!((seen.method.as_str(), seen.target.as_str(), &seen.body[..]), ("PUT", "/pot?a=b&c=%20+&d", &b"tea"[..]));
+    assert_eq!(seen.headers["x-custom"].as_bytes(), b"na\xefve");
+    assert_eq!((seen.header("accept-encoding").as_str(), seen.header("range").as_str()), ("br", "bytes=0-1"));
+    assert_eq!(seen.header("content-length"), "3");
+}
+
+#[tokio::test]
+async fn an_answer_streams_piece_by_piece_over_both_protocols() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    for client in [server.client(), server.client().http2()] {
+        let (answer, feed) = Answer::events();
+        let answer = std::sync::Mutex::new(Some(answer));
+        app.script(move |_| answer.lock().unwrap().take().unwrap());
+        let mut body = client.get("/events").header("accept", "text/event-stream").open().await.into_body();
+        for number in 0..3 {
+            let piece = format!("data: {number}\n\n");
+            feed.send(piece.clone().into()).unwrap();
+            let frame = within("a piece", http_body_util::BodyExt::frame(&mut body)).await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), piece.as_bytes());
+        }
+        drop(feed);
+        assert!(within("the end", http_body_util::BodyExt::frame(&mut body)).await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn an_upload_streams_to_the_app_before_it_is_complete() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let mut raw = server.raw().await;
+    raw.send("POST /up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nb\r\nfirst-piece\r\n").await;
+    app.arrived("first-piece").await;
+    raw.send("c\r\nsecond-piece\r\n").await;
+    app.arrived("second-piece").await;
+    let reply = raw.ask("0\r\n\r\n").await;
+    assert_eq!((reply.status, &app.last().body[..]), (200, &b"first-piecesecond-piece"[..]));
+}
+
+#[tokio::test]
+async fn expect_100_continue_is_answered_before_the_body_is_sent() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let mut raw = server.raw().await;
+    let first = raw.ask("POST /up HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n").await;
+    assert_eq!(first.status, 100);
+    assert_eq!(raw.ask("abc").await.status, 200);
+    assert_eq!(&app.last().body[..], b"abc");
+    let refused = server
+        .raw()
+        .await
+        .ask("POST /.auth/nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
+        .await;
+    assert_eq!(refused.status, 404, "what is refused is not asked for");
+}
+
+#[tokio::test]
+async fn harmless_trailers_pass_in_both_directions() {
+    let app = RecordingUpstream::scripted(|_| {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("x-up-sum", HeaderValue::from_static("9"));
+        Answer::Trailers(Response::builder().header("trailer", "x-up-sum").body("abc".into()).unwrap(), trailers)
+    });
+    let server = site(&app).await;
+    for client in [server.client(), server.client().http2()] {
+        let reply = client.get("/").header("te", "trailers").await;
+        assert_eq!(reply.trailers.clone().unwrap_or_default().get("x-up-sum").unwrap(), "9", "{}", reply.describe());
+    }
+    let mut raw = server.raw().await;
+    raw.ask("POST /t HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: x-checksum\r\n\r\n3\r\nabc\r\n0\r\nx-checksum: 9\r\n\r\n").await;
+    assert_eq!(app.last().trailers.unwrap_or_default().get("x-checksum").unwrap(), "9");
+}
+
+#[tokio::test]
+async fn http2_by_prior_knowledge_reaches_the_app_as_http1() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let reply = server.client().http2().post("/a?b").body("abc").header("cookie", "a=1").header("cookie", "b=2").await;
+    assert_eq!((reply.is(200).version, reply.text().as_str()), (Version::HTTP_2, "hello from the app"));
+    let seen = app.last();
+    assert_eq!(
+        (seen.version, seen.header("host").as_str(), &seen.body[..]),
+        (Version::HTTP_11, "app.localhost", &b"abc"[..])
+    );
+    assert_eq!(seen.header("cookie"), "a=1; b=2");
+}
+
+#[tokio::test]
+async fn connections_to_the_app_are_used_again_and_lost_ones_are_not_noticed() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let mut raw = server.raw().await;
+    for _ in 0..5 {
+        assert_eq!(raw.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.status, 200);
+    }
+    assert!(app.requests().iter().all(|seen| seen.connection == 0), "one connection is enough");
+    for _ in 0..5 {
+        app.stop().await;
+        app.restart();
+        assert_eq!(raw.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.status, 200, "an idle connection was cut");
+    }
+}
+
+#[tokio::test]
+async fn an_app_that_is_down_is_a_502_for_each_and_one_line_for_the_log() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    server.client().get("/").await.is(200);
+    app.stop().await;
+    for _ in 0..3 {
+        let reply = server.client().get("/").await;
+        assert_eq!(reply.is(502).code(), "upstream.down");
+        assert!(!reply.header("retry-after").is_empty(), "{}", reply.describe());
+    }
+    let page = server.client().get("/").navigate().await;
+    assert!(page.is(502).header("content-type").starts_with("text/html"), "{}", page.describe());
+    assert!(!page.text().contains(&app.address().to_string()), "{}", page.text());
+    app.restart();
+    server.client().get("/back").await.is(200);
+    server.log().line("/back").await;
+    let about: Vec<_> = server.log().with(&app.address().to_string());
+    let changes: Vec<_> = about.iter().filter(|line| !line.contains("listening on")).collect();
+    assert_eq!(changes.len(), 2, "gone and back: {changes:#?}");
+}
+
+#[tokio::test]
+async fn an_app_that_is_too_slow_is_a_504() {
+    let gate = Gate::closed();
+    let held = gate.clone();
+    let app = RecordingUpstream::scripted(move |_| Answer::text("late").held(&held));
+    let rules = format!("[limits]\ntimeouts = {{ upstream = \"200ms\" }}\n{RULES}");
+    let server = Site::new(&app, &rules).start().await;
+    assert_eq!(server.client().get("/").await.is(504).code(), "upstream.timeout");
+    gate.open();
+    server.client().get("/").await.is(200);
+}
+
+#[tokio::test]
+async fn an_app_that_breaks_off_never_looks_complete() {
+    let app = RawUpstream::start("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await;
+    let server = Site::before(&app.url(), RULES).start().await;
+    let mut raw = server.raw().await;
+    raw.send("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+    let all = String::from_utf8_lossy(&raw.rest().await).into_owned();
+    assert!(!all.ends_with("0\r\n\r\n") && (all.contains("ontent-") || all.contains("502")), "{all}");
+    let silent = RawUpstream::start("").await;
+    let server = Site::before(&silent.url(), RULES).start().await;
+    server.client().get("/").await.is(502);
+}
+
+#[tokio::test]
+async fn sec_smug_an_app_with_two_lengths_is_not_believed() {
+    for answer in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 5\r\n\r\nokHTTP",
+        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: xchunked\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nX-Bad : a\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 200 OK\r\nX-Bad: a\0b\r\nContent-Length: 2\r\n\r\nok",
+        "HTTP/1.1 99 No\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
+    ] {
+        let app = RawUpstream::start(answer).await;
+        let server = Site::before(&app.url(), RULES).start().await;
+        let reply = server.client().get("/").await;
+        assert_eq!(reply.status, 502, "{answer:?}: {}", reply.describe());
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_may_be_a_unix_socket() {
+    let site = Site::before("unix:app.sock", RULES);
+    let listener = tokio::net::UnixListener::bind(site.path("app.sock")).unwrap();
+    let path = site.path("app.sock");
+    site.rewrite(|text| text.replace("unix:app.sock", &format!("unix:{}", path.display())));
+    let served = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut head = vec![0; 4096];
+        let read = tokio::io::AsyncReadExt::read(&mut stream, &mut head).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .await
+            .unwrap();
+        String::from_utf8_lossy(&head[..read]).into_owned()
+    });
+    let server = site.start().await;
+    assert_eq!(server.client().get("/a").await.is(200).text(), "ok");
+    assert!(served.await.unwrap().starts_with("GET /a HTTP/1.1"));
+}
+
+#[tokio::test]
+async fn a_large_body_passes_whole_in_both_directions() {
+    let app = RecordingUpstream::scripted(|request| {
+        let body = request.body.clone();
+        Answer::Full(Response::builder().header("content-type", "application/octet-stream").body(body).unwrap())
+    });
+    let server = site(&app).await;
+    let body: Bytes = (0..8 << 20).map(|n: u32| (n ^ (n >> 8) ^ (n >> 16)) as u8).collect::<Vec<_>>().into();
+    let calls: [Call; 2] = [server.client().post("/echo"), server.client().http2().post("/echo")];
+    for call in calls {
+        let reply = call.body(body.clone()).await;
+        assert!(reply.status == 200 && reply.body == body, "{} bytes came back", reply.body.len());
+    }
+}
+
+#[tokio::test]
+async fn the_app_hears_when_the_client_hangs_up() {
+    let (answer, feed) = Answer::events();
+    let answer = std::sync::Mutex::new(Some(answer));
+    let app = RecordingUpstream::scripted(move |_| answer.lock().unwrap().take().unwrap_or_else(|| Answer::text("")));
+    let server = site(&app).await;
+    let mut raw = server.raw().await;
+    raw.send("GET /events HTTP/1.1\r\nHost: x\r\n\r\n").await;
+    feed.send("data: 1\n\n".into()).unwrap();
+    raw.until("data: 1").await;
+    drop(raw);
+    within("the app to notice", feed.closed()).await;
+}
