@@ -11,7 +11,8 @@ use crate::id::UserId;
 use crate::limit::table::{Table, Ticks};
 use crate::limit::{Pair, Rate, Settings};
 
-/// A limit counted apart for each key, in bounded memory (see [`Table`]).
+/// A limit counted apart for each key, in bounded memory: with 100,000 keys under way the next share
+/// sixteen budgets.
 ///
 /// A check counts at once: of many at the same moment no more than the limit get through.
 pub struct Limiter(Option<RateLimiter<u64, Table, Ticks, NoOpMiddleware<Nanos>>>, foldhash::quality::RandomState);

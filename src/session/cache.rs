@@ -168,9 +168,8 @@ impl Entry {
         }
     }
 
-    /// Whether it has not ended. A clock behind the last use was turned back: the use is the better witness.
+    /// Whether it has not ended.
     pub(super) fn is_live(&self, now: Timestamp) -> bool {
-        let now = now.max(Timestamp::from_millis(self.seen_at.load(Ordering::Relaxed)));
         now < self.expires_at && now.millis() < self.idle_expires_at.load(Ordering::Relaxed)
     }
 

@@ -189,12 +189,12 @@ impl KeyRing {
         // The last moment from which its longest token still ends before it does.
         let lasts = newest.retires_at - self.token_life;
         let due = lasts.min(newest.signs_from + PERIOD);
-        if now + LEAD < due {
+        if now < due {
             return None;
         }
         // A key made too late to be published first signs at once: a verifier that does not know it yet asks
         // again, while a token that ends after its key would fail everywhere.
-        Some(if now + LEAD < lasts { due.max(now + LEAD) } else { now })
+        Some(if now + LEAD < lasts { now + LEAD } else { now })
     }
 
     async fn load(&self, stored: &[SigningKey], now: Timestamp) -> Result<(), store::Error> {

@@ -135,8 +135,7 @@ impl Inner {
     /// Whether the session is over. It goes at the first sight of that: a clock turned back later does not
     /// bring it back.
     pub(super) async fn ended(&self, session: &Session) -> bool {
-        let now = self.clock.now().max(session.last_seen_at);
-        if session.is_live(now) {
+        if session.is_live(self.clock.now()) {
             return false;
         }
         if let Err(error) = self.store.end_session(session.id).await {
