@@ -44,6 +44,19 @@ pub trait Handler: Clone + 'static {
     fn call(&self, request: Request<Body>, connection: Connection) -> Self::Future;
 }
 
+/// A function is the cheapest handler: its future needs no box, and lives where the connection keeps the one before it.
+impl<F, R> Handler for F
+where
+    F: Fn(Request<Body>, Connection) -> R + Clone + 'static,
+    R: Future<Output = Response<Body>> + 'static,
+{
+    type Future = R;
+
+    fn call(&self, request: Request<Body>, connection: Connection) -> R {
+        self(request, connection)
+    }
+}
+
 /// What is known of the connection of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {

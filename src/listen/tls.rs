@@ -132,3 +132,32 @@ pub(super) async fn renew(certificates: Option<Certificates>) -> Infallible {
 
 /// How often the files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(folder: &Path) -> Vec<u8> {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.join("cert.pem"), made.cert.pem()).unwrap();
+        std::fs::write(folder.join("key.pem"), made.signing_key.serialize_pem()).unwrap();
+        made.cert.der().to_vec()
+    }
+
+    #[test]
+    fn changed_files_come_into_force_and_broken_ones_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path());
+        let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+        let certificates = Certificates::open(&certificate, &key).unwrap();
+        let state = certificates.current.files.state();
+        let second = write(folder.path());
+        std::fs::File::options().append(true).open(&key).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_ne!(certificates.current.files.state(), state);
+        certificates.renew();
+        assert_eq!(certificates.current.key.load().cert[0].as_ref(), second);
+        std::fs::write(&certificate, "half a certificate").unwrap();
+        certificates.renew();
+        assert_eq!(certificates.current.key.load().cert[0].as_ref(), second);
+    }
+}

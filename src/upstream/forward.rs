@@ -38,26 +38,20 @@ pub fn strip_request(
     protected: impl Fn(&HeaderName) -> bool,
 ) -> Result<Upgrade, ProtectedField> {
     let mut wants_upgrade = false;
-    // Most requests have none, or one that lists nothing but itself.
-    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
-        let lines: Vec<HeaderValue> = connection.remove_entry_mult().1.collect();
-        for name in lines.iter().flat_map(tokens) {
-            match HeaderName::from_bytes(name) {
-                Ok(UPGRADE) => wants_upgrade = true,
-                Ok(TE) => {}
-                Ok(name) if is_protected(&name) || protected(&name) => return Err(ProtectedField),
-                Ok(name) => drop(headers.remove(name)),
-                Err(_) => return Err(ProtectedField),
-            }
+    for name in listed(headers).iter().flat_map(tokens) {
+        match HeaderName::from_bytes(name) {
+            Ok(UPGRADE) => wants_upgrade = true,
+            Ok(TE) => {}
+            Ok(name) if is_protected(&name) || protected(&name) => return Err(ProtectedField),
+            Ok(name) => drop(headers.remove(name)),
+            Err(_) => return Err(ProtectedField),
         }
     }
     let upgrade = match headers.remove(UPGRADE) {
         Some(to) if wants_upgrade && to.as_bytes().eq_ignore_ascii_case(b"websocket") => Upgrade::WebSocket,
         _ => Upgrade::No,
     };
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
+    strip_hop_by_hop(headers);
     if let Some(te) = headers.remove(TE)
         && tokens(&te).any(|token| token.eq_ignore_ascii_case(b"trailers"))
     {
@@ -91,18 +85,13 @@ pub fn response(response: &mut Response<Body>, own_cookies: &[&str]) {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     *response.version_mut() = Version::HTTP_11;
     let headers = response.headers_mut();
-    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
-        let lines: Vec<HeaderValue> = connection.remove_entry_mult().1.collect();
-        for name in lines.iter().flat_map(tokens) {
-            match HeaderName::from_bytes(name) {
-                Ok(name) if name != UPGRADE && !is_protected(&name) => drop(headers.remove(name)),
-                _ => {}
-            }
+    for name in listed(headers).iter().flat_map(tokens) {
+        match HeaderName::from_bytes(name) {
+            Ok(name) if name != UPGRADE && !is_protected(&name) => drop(headers.remove(name)),
+            _ => {}
         }
     }
-    for name in HOP_BY_HOP {
-        headers.remove(name);
-    }
+    strip_hop_by_hop(headers);
     if switches {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     } else {
@@ -113,6 +102,9 @@ pub fn response(response: &mut Response<Body>, own_cookies: &[&str]) {
 
 /// A cookie of ours set by the upstream would sign a visitor in as somebody else.
 fn drop_cookies(headers: &mut HeaderMap, own_cookies: &[&str]) {
+    if !headers.contains_key(SET_COOKIE) {
+        return;
+    }
     let is_ours = |line: &HeaderValue| {
         let line = line.as_bytes();
         let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii();
@@ -154,6 +146,34 @@ fn set_host(request: &mut Request<Body>) {
     if let Ok(host) = HeaderValue::from_str(host) {
         request.headers_mut().insert(HOST, host);
     }
+}
+
+/// Takes `Connection` out; its lines if they list any field.
+fn listed(headers: &mut HeaderMap) -> Vec<HeaderValue> {
+    let mut lines = Vec::new();
+    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
+        let is_plain = |token: &[u8]| token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close");
+        if connection.iter().flat_map(tokens).all(is_plain) {
+            connection.remove_entry_mult();
+        } else {
+            lines.extend(connection.remove_entry_mult().1);
+        }
+    }
+    lines
+}
+
+/// One pass over the names is cheaper than to look each of these up, as hardly any message has one.
+fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.keys().any(is_hop_by_hop) {
+        for name in HOP_BY_HOP {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Tells by the length first: few other names have these.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(name.as_str().len(), 7 | 10 | 14 | 16 | 17 | 18 | 19 | 25) && HOP_BY_HOP.contains(name)
 }
 
 fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
@@ -230,6 +250,12 @@ mod tests {
         assert_eq!(strip_request(&mut lines, |name| name == "x-tenant"), Err(ProtectedField));
         let mut lines = headers(&[("connection", "x-tenant")]);
         assert_eq!(strip_request(&mut lines, |_| false), Ok(Upgrade::No));
+    }
+
+    #[test]
+    fn every_hop_by_hop_field_is_recognized() {
+        assert!(HOP_BY_HOP.iter().all(is_hop_by_hop));
+        assert!(!is_hop_by_hop(&CONTENT_TYPE));
     }
 
     #[test]

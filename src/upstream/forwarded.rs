@@ -15,7 +15,7 @@ pub(super) fn write(headers: &mut HeaderMap, client: &Client) {
     let element = text.element(headers, client, host.as_ref());
     let port = match (client.trusted, headers.contains_key(X_FORWARDED_PORT)) {
         (true, true) => None,
-        _ => Some(port(host.as_ref(), client.scheme)),
+        _ => text.port(host.as_ref(), client.scheme),
     };
     set(headers, X_FORWARDED_FOR, chain);
     set(headers, FORWARDED, element);
@@ -58,7 +58,7 @@ impl Text {
         }
         self.put(b"for=");
         match address.to_canonical() {
-            IpAddr::V4(address) => self.write(format_args!("{address}")),
+            IpAddr::V4(_) => self.address(address),
             // RFC 7239 §6: colons and brackets need quotes.
             IpAddr::V6(address) => self.write(format_args!("\"[{address}]\"")),
         }
@@ -73,7 +73,42 @@ impl Text {
     }
 
     fn address(&mut self, address: IpAddr) {
-        self.write(format_args!("{}", address.to_canonical()));
+        let IpAddr::V4(address) = address.to_canonical() else {
+            return self.write(format_args!("{}", address.to_canonical()));
+        };
+        for (place, octet) in address.octets().into_iter().enumerate() {
+            if place > 0 {
+                self.0.put_u8(b'.');
+            }
+            self.number(octet.into());
+        }
+    }
+
+    /// Without the machinery of formatting: it is the most frequent work of this file.
+    fn number(&mut self, number: u16) {
+        let mut rest = number;
+        for power in [10_000, 1_000, 100, 10] {
+            if number >= power {
+                self.0.put_u8((rest / power) as u8 + b'0');
+                rest %= power;
+            }
+        }
+        self.0.put_u8(rest as u8 + b'0');
+    }
+
+    fn port(&mut self, host: Option<&HeaderValue>, scheme: Scheme) -> Option<HeaderValue> {
+        let named = host.and_then(|host| {
+            let colon = host.as_bytes().iter().rposition(|byte| *byte == b':')?;
+            std::str::from_utf8(&host.as_bytes()[colon + 1..]).ok()?.parse::<u16>().ok()
+        });
+        match (named, scheme) {
+            (Some(port), _) => {
+                self.number(port);
+                self.take()
+            }
+            (None, Scheme::Http) => Some(HeaderValue::from_static("80")),
+            (None, Scheme::Https) => Some(HeaderValue::from_static("443")),
+        }
     }
 
     fn put(&mut self, bytes: &[u8]) {
@@ -95,18 +130,6 @@ fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
         Some(value) => headers.insert(name, value),
         None => headers.remove(name),
     };
-}
-
-fn port(host: Option<&HeaderValue>, scheme: Scheme) -> HeaderValue {
-    let named = host
-        .and_then(|host| host.to_str().ok())
-        .and_then(|host| host.rsplit_once(':'))
-        .and_then(|(_, port)| port.parse::<u16>().ok());
-    match (named, scheme) {
-        (Some(port), _) => HeaderValue::from(port),
-        (None, Scheme::Http) => HeaderValue::from_static("80"),
-        (None, Scheme::Https) => HeaderValue::from_static("443"),
-    }
 }
 
 /// Whether a host can stand between quotes as it is.
@@ -170,6 +193,15 @@ mod tests {
         assert_eq!(headers["x-forwarded-host"], "blog.example.com");
         assert_eq!(headers["x-forwarded-port"], "443");
         assert_eq!(headers["forwarded"], "for=\"[2001:db8::7]\", for=10.0.0.1;host=\"app.test\";proto=https");
+    }
+
+    #[test]
+    fn numbers_are_written_plainly() {
+        for number in [0, 7, 10, 80, 255, 8080, 9999, 10_000, 65_535] {
+            let mut text = Text(BytesMut::new());
+            text.number(number);
+            assert_eq!(text.take().unwrap(), number.to_string());
+        }
     }
 
     #[test]

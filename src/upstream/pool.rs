@@ -142,10 +142,10 @@ impl Pool {
         &self,
         upstream: usize,
         mut sender: SendRequest<Body>,
-        request: Request<Body>,
+        mut request: Request<Body>,
     ) -> Result<Response<Body>, (Error, Option<Request<Body>>)> {
         let limit = self.upstreams.timeouts.upstream;
-        let (request, upload) = Upload::watch(request);
+        let upload = Upload::watch(&mut request);
         let mut answer = std::pin::pin!(sender.try_send_request(request));
         loop {
             match tokio::time::timeout(limit, answer.as_mut()).await {
@@ -163,12 +163,7 @@ impl Pool {
     }
 
     fn receive(&self, upstream: usize, sender: SendRequest<Body>, response: Response<Incoming>) -> Response<Body> {
-        let (mut head, body) = response.into_parts();
-        // The answer needs none of hyper's notes on it but the way to an upgrade.
-        let upgrade = head.extensions.remove::<hyper::upgrade::OnUpgrade>();
-        head.extensions.clear();
-        upgrade.map(|upgrade| head.extensions.insert(upgrade));
-        Response::from_parts(head, reply::body(body, sender, self.clone(), upstream))
+        response.map(|body| reply::body(body, sender, self.clone(), upstream))
     }
 
     /// Takes a connection that is open and waits for a request, and how long it has.
@@ -216,12 +211,14 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// A second copy of a request that may be sent twice (RFC 9110 §9.2.2).
 fn spare(request: &Request<Body>) -> Option<Request<Body>> {
-    let repeatable = matches!(*request.method(), Method::GET | Method::HEAD) && request.body().is_end_stream();
+    if !matches!(*request.method(), Method::GET | Method::HEAD) || !request.body().is_end_stream() {
+        return None;
+    }
     let mut copy = Request::new(Body::empty());
     *copy.method_mut() = request.method().clone();
     *copy.uri_mut() = request.uri().clone();
     *copy.headers_mut() = request.headers().clone();
-    repeatable.then_some(copy)
+    Some(copy)
 }
 
 /// How long a connection is kept without a request: less than the 5 s after which common app servers close theirs.

@@ -24,14 +24,14 @@ struct Progress {
 
 impl Upload {
     /// Watches the body of a request, if there is one.
-    pub(super) fn watch(request: Request<Body>) -> (Request<Body>, Option<Self>) {
+    pub(super) fn watch(request: &mut Request<Body>) -> Option<Self> {
         if request.body().is_end_stream() {
-            return (request, None);
+            return None;
         }
         let progress = Arc::new(Progress::default());
-        let watched = Arc::clone(&progress);
-        let request = request.map(|body| Body::new(Watched { body, progress: watched }));
-        (request, Some(Self { progress, seen: AtomicU32::new(0) }))
+        let body = std::mem::take(request.body_mut());
+        *request.body_mut() = Body::new(Watched { body, progress: Arc::clone(&progress) });
+        Some(Self { progress, seen: AtomicU32::new(0) })
     }
 
     /// Whether something was taken since the last call, or the client has more to send.

@@ -32,3 +32,4 @@ mod start;
 mod tls;
 mod upstreams;
 mod websocket;
+mod wire;

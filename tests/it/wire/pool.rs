@@ -1,0 +1,201 @@
+use std::io::Write;
+
+use http_body_util::BodyExt as _;
+use vestibule::limit::Timeouts;
+
+use super::*;
+
+fn pool_to(address: impl std::fmt::Display, timeouts: Timeouts) -> Pool {
+    Upstreams::new(vec![address.to_string().parse().unwrap()], timeouts).pool()
+}
+
+fn get() -> Request<Body> {
+    Request::get("/").header("host", "a").body(Body::empty()).unwrap()
+}
+
+async fn text(answer: Result<Response<Body>, Error>) -> String {
+    String::from_utf8(answer.unwrap().into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap()
+}
+
+/// Answers each connection in turn with one of these, then closes it.
+async fn scripted(answers: Vec<&'static str>) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    tokio::spawn(async move {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_head(&mut stream).await;
+            count.fetch_add(1, Ordering::Relaxed);
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    });
+    (address, asked)
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_down_is_named_once_and_again_when_it_is_up() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let pool = pool_to(format!("http://{address}"), Timeouts::default());
+    for _ in 0..3 {
+        assert!(matches!(pool.send(0, get()).await, Err(Error::Down(_))));
+    }
+    let listener = TcpListener::bind(address).await.unwrap();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(record_and_answer(stream, Arc::default(), OK));
+        }
+    });
+    for _ in 0..3 {
+        assert_eq!(text(pool.send(0, get()).await).await, "ok");
+    }
+    let log = log.text();
+    assert_eq!(log.matches("upstream is down").count(), 1, "{log}");
+    assert_eq!(log.matches("upstream is up again").count(), 1, "{log}");
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn an_upstream_that_is_slow_times_out() {
+    let recorder = Recorder::start("").await;
+    let timeouts = Timeouts { upstream: Duration::from_millis(50), ..Timeouts::default() };
+    let pool = pool_to(format!("http://{}", recorder.address), timeouts);
+    assert!(matches!(pool.send(0, get()).await, Err(Error::Timeout)));
+    let post = Request::post("/").header("host", "a").body(Body::from("hello")).unwrap();
+    assert!(matches!(pool.send(0, post).await, Err(Error::Timeout)));
+}
+
+#[tokio::test]
+async fn a_connection_serves_one_request_after_the_other() {
+    let recorder = Recorder::start(OK).await;
+    let pool = pool_to(format!("http://{}", recorder.address), Timeouts::default());
+    for _ in 0..5 {
+        assert_eq!(text(pool.send(0, get()).await).await, "ok");
+    }
+    assert_eq!(recorder.connections(), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_dropped_half_way_ends_its_connection() {
+    let (report, mut reports) = tokio::sync::mpsc::channel(1);
+    let upstream = upstream(|mut stream| async move {
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf").await.unwrap();
+        report.send(read_to_end(&mut stream).await).await.unwrap();
+    })
+    .await;
+    let pool = pool_to(format!("http://{upstream}"), Timeouts::default());
+    drop(pool.send(0, get()).await.unwrap());
+    assert_eq!(timeout(PATIENCE, reports.recv()).await.unwrap().unwrap(), "");
+}
+
+#[tokio::test]
+async fn a_connection_that_was_closed_meanwhile_is_not_used() {
+    let (address, asked) = scripted(vec![OK, OK, OK]).await;
+    let pool = pool_to(format!("http://{address}"), Timeouts::default());
+    for expected in 1..=3 {
+        let post = Request::post("/").header("host", "a").body(Body::from("x")).unwrap();
+        assert_eq!(text(pool.send(0, post).await).await, "ok");
+        assert_eq!(asked.load(Ordering::Relaxed), expected);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_met_a_dying_connection_is_repeated_if_that_is_safe() {
+    for (method, fields, repeated) in [("GET", "", true), ("HEAD", "", true), ("POST", "", false), ("GET", "x", false)]
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let pool = pool_to(format!("http://{}", listener.local_addr().unwrap()), Timeouts::default());
+        let request =
+            || Request::builder().method(method).uri("/").header("host", "a").body(Body::from(fields)).unwrap();
+        let (first, stream) = tokio::join!(pool.send(0, get()), async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_head(&mut stream).await;
+            stream.write_all(OK.as_bytes()).await.unwrap();
+            stream
+        });
+        text(first).await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let upstream = async {
+            let mut stream = stream;
+            read_head(&mut stream).await;
+            drop(stream);
+            if repeated {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                read_head(&mut stream).await;
+                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            }
+        };
+        let (answer, ()) = tokio::join!(pool.send(0, request()), upstream);
+        match answer {
+            Ok(response) => assert!(repeated && response.status() == 204, "{method} {fields}"),
+            Err(error) => assert!(!repeated && matches!(error, Error::Broken(_)), "{method} {fields}: {error}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_on_a_lively_connection_is_never_repeated() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let pool = pool_to(format!("http://{}", listener.local_addr().unwrap()), Timeouts::default());
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        stream.write_all(OK.as_bytes()).await.unwrap();
+        read_head(&mut stream).await;
+    });
+    text(pool.send(0, get()).await).await;
+    assert!(matches!(pool.send(0, get()).await, Err(Error::Broken(_))));
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_an_upstream() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("app.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        read_head(&mut stream).await;
+        stream.write_all(OK.as_bytes()).await.unwrap();
+        read_head(&mut stream).await;
+    });
+    let pool = pool_to(format!("unix:{}", path.display()), Timeouts::default());
+    assert_eq!(text(pool.send(0, get()).await).await, "ok");
+}
+
+#[tokio::test]
+async fn a_body_of_the_client_that_breaks_is_not_the_upstreams_fault() {
+    let recorder = Recorder::start("").await;
+    let pool = pool_to(format!("http://{}", recorder.address), Timeouts::default());
+    let frames = [Ok(http_body::Frame::data("x".into())), Err("gone")];
+    let body = Body::new(http_body_util::StreamBody::new(futures_util::stream::iter(frames)));
+    let post = Request::post("/").header("host", "a").body(body).unwrap();
+    assert!(matches!(pool.send(0, post).await, Err(Error::Request(_))));
+    assert!(matches!(pool.send(7, get()).await, Err(Error::Unknown(7))));
+}

@@ -1,0 +1,178 @@
+use http_body_util::BodyExt as _;
+
+use super::*;
+
+#[tokio::test]
+async fn an_answer_streams_before_it_is_complete() {
+    let (go, mut went) = tokio::sync::mpsc::channel::<()>(1);
+    let upstream = upstream(|mut stream| async move {
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n").await.unwrap();
+        went.recv().await;
+        stream.write_all(b"4\r\nlast\r\n0\r\n\r\n").await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(upstream).await;
+    let mut stream = proxy.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    read_head(&mut stream).await;
+    assert_eq!(read_exactly(&mut stream, 10).await, "5\r\nfirst\r\n");
+    go.send(()).await.unwrap();
+    assert_eq!(read_to_end(&mut stream).await, "4\r\nlast\r\n0\r\n\r\n");
+}
+
+#[tokio::test]
+async fn an_upload_streams_before_it_is_complete() {
+    let (report, mut reports) = tokio::sync::mpsc::channel(1);
+    let upstream = upstream(|mut stream| async move {
+        assert!(read_head(&mut stream).await.starts_with("POST /up HTTP/1.1\r\n"));
+        report.send(read_exactly(&mut stream, 5).await).await.unwrap();
+        report.send(read_exactly(&mut stream, 4).await).await.unwrap();
+        stream.write_all(OK.as_bytes()).await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(upstream).await;
+    let mut stream = proxy.connect().await;
+    stream.write_all(b"POST /up HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nfirst").await.unwrap();
+    assert_eq!(reports.recv().await.unwrap(), "first");
+    stream.write_all(b"last").await.unwrap();
+    assert_eq!(reports.recv().await.unwrap(), "last");
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn sec_hdr_09_trailers_end_here_in_both_directions() {
+    let (report, mut reports) = tokio::sync::mpsc::channel(2);
+    let upstream = upstream(|mut stream| async move {
+        for _ in 0..2 {
+            report.send(read_head(&mut stream).await + &read_exactly(&mut stream, 15).await).await.unwrap();
+            let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Set-Cookie\r\n\r\n\
+                2\r\nok\r\n0\r\nSet-Cookie: __Host-vestibule=x\r\n\r\n";
+            stream.write_all(answer.as_bytes()).await.unwrap();
+        }
+    })
+    .await;
+    let proxy = Proxy::to(upstream).await;
+    let mut stream = proxy.connect().await;
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTrailer: X-Auth-User\r\nTransfer-Encoding: chunked\r\n\
+        Connection: close\r\n\r\n5\r\nhello\r\n0\r\nX-Auth-User: admin\r\nAuthorization: Bearer x\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = read_to_end(&mut stream).await.to_lowercase();
+    assert!(answer.contains("ok") && !answer.contains("set-cookie") && !answer.contains("trailer"), "{answer}");
+    let seen = reports.recv().await.unwrap();
+    assert!(seen.ends_with("5\r\nhello\r\n0\r\n\r\n"), "{seen}");
+
+    let mut client = super::limits::http2(&proxy).await;
+    let trailers = http::HeaderMap::from_iter([("x-auth-user".parse().unwrap(), "admin".parse().unwrap())]);
+    let body = http_body_util::Full::from("hello").with_trailers(std::future::ready(Some(Ok(trailers))));
+    let request = Request::post("http://a/").header("te", "trailers").body(Body::new(body)).unwrap();
+    let answer = client.send_request(request).await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(answer.trailers(), None);
+    assert_eq!(answer.to_bytes(), "ok");
+    assert!(reports.recv().await.unwrap().ends_with("5\r\nhello\r\n0\r\n\r\n"));
+}
+
+const EXPECTING: &str = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
+
+#[tokio::test]
+async fn an_expectation_is_met_by_the_upstream() {
+    let upstream = upstream(|mut stream| async move {
+        assert!(read_head(&mut stream).await.contains("expect: 100-continue\r\n"));
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await.unwrap();
+        assert_eq!(read_exactly(&mut stream, 5).await, "hello");
+        stream.write_all(OK.as_bytes()).await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(upstream).await;
+    let mut stream = proxy.connect().await;
+    stream.write_all(EXPECTING.as_bytes()).await.unwrap();
+    assert_eq!(read_head(&mut stream).await, "HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"hello").await.unwrap();
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_refused_request_gets_no_100() {
+    let recorder = Recorder::start("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n").await;
+    let proxy = Proxy::to(recorder.address).await;
+    let mut stream = proxy.connect().await;
+    stream.write_all(EXPECTING.as_bytes()).await.unwrap();
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 417"));
+    let mut stream = proxy.connect().await;
+    stream.write_all(EXPECTING.replace("/x", "/refused").as_bytes()).await.unwrap();
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 401"));
+    assert!(!recorder.seen().contains("/refused"));
+}
+
+#[tokio::test]
+async fn an_upstream_that_ignores_the_expectation_gets_the_body_after_a_while() {
+    let upstream = upstream(|mut stream| async move {
+        read_head(&mut stream).await;
+        assert_eq!(read_exactly(&mut stream, 5).await, "hello");
+        stream.write_all(OK.as_bytes()).await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(upstream).await;
+    let mut stream = proxy.connect().await;
+    stream.write_all(EXPECTING.as_bytes()).await.unwrap();
+    assert_eq!(read_head(&mut stream).await, "HTTP/1.1 100 Continue\r\n\r\n");
+    stream.write_all(b"hello").await.unwrap();
+    assert!(read_head(&mut stream).await.starts_with("HTTP/1.1 200"));
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_stops_the_upstream() {
+    let (report, mut reports) = tokio::sync::mpsc::channel(2);
+    let upstream = upstream(|mut stream| async move {
+        read_head(&mut stream).await;
+        report.send("asked").await.unwrap();
+        assert_eq!(read_to_end(&mut stream).await, "");
+        report.send("left").await.unwrap();
+    })
+    .await;
+    let proxy = Proxy::to(upstream).await;
+    let mut stream = proxy.connect().await;
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    assert_eq!(reports.recv().await, Some("asked"));
+    drop(stream);
+    assert_eq!(timeout(PATIENCE, reports.recv()).await.unwrap(), Some("left"));
+}
+
+#[tokio::test]
+async fn large_transfers_pass_in_flat_memory() {
+    const PIECES: usize = 4096;
+    let upstream = upstream(|mut stream| async move {
+        read_head(&mut stream).await;
+        let mut buffer = vec![0; 64 << 10];
+        for _ in 0..PIECES {
+            stream.read_exact(&mut buffer).await.unwrap();
+        }
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", PIECES << 16);
+        stream.write_all(head.as_bytes()).await.unwrap();
+        for _ in 0..PIECES {
+            stream.write_all(&buffer).await.unwrap();
+        }
+    })
+    .await;
+    let proxy = Proxy::to(upstream).await;
+    let mut stream = proxy.connect().await;
+    let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", PIECES << 16);
+    let before = resident();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut buffer = vec![b'x'; 64 << 10];
+    for _ in 0..PIECES {
+        stream.write_all(&buffer).await.unwrap();
+    }
+    read_head(&mut stream).await;
+    for _ in 0..PIECES {
+        stream.read_exact(&mut buffer).await.unwrap();
+    }
+    // 256 MiB each way; other tests run in the same process.
+    assert!(resident() < before + (64 << 20), "{} MiB before, {} MiB after", before >> 20, resident() >> 20);
+}
+
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_ascii_whitespace().nth(1).unwrap().parse::<usize>().unwrap() << 10
+}
