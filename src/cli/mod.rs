@@ -113,9 +113,16 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// The environment, without what is not Unicode.
+/// The environment as text. Ours stay although they are not Unicode, so that they are refused and not overlooked.
 fn environment() -> impl Iterator<Item = (String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+    std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.into_string().ok()?;
+        let value = match value.into_string() {
+            Err(value) if name.starts_with("VESTIBULE_") => value.to_string_lossy().into_owned(),
+            value => value.ok()?,
+        };
+        Some((name, value))
+    })
 }
 
 fn usage(error: &clap::Error) -> Exit {

@@ -46,7 +46,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> IdentityHeaders {
         "Under which names the app learns who asks: X-Auth-User and its kin, oauth2-proxy's X-Auth-Request-User, \
          Authelia's Remote-User, or only those of `set`.",
     );
-    let about = "What the header of this name carries: id, kind, provider, email, name, roles, data.FIELD or custom_data.FIELD.";
+    let about = "What the header of this name carries: id, kind, provider, email, name, roles, data.FIELD or \
+                 custom_data.FIELD.";
     let mut folded = BTreeMap::new();
     let set = r.named("set", "Further headers of your own.", (Kind::Text("data.tenant"), about), |item| {
         let name = name(&item, &mut folded);

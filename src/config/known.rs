@@ -1,5 +1,7 @@
 //! The table of known keys: made by reading an empty file, so that it cannot differ from what is read.
 
+use std::sync::LazyLock;
+
 use super::reader::{Reader, Reading};
 
 /// One key.
@@ -81,12 +83,15 @@ pub(crate) fn variable(path: &[String]) -> String {
 }
 
 /// Every key there is, in the order in which they are read.
-pub(crate) fn all() -> Vec<Known> {
-    let reading = Reading::describing();
-    let mut reader = Reader::root(&reading);
-    super::root::read(&mut reader);
-    reader.close();
-    reading.into_known()
+pub(crate) fn all() -> &'static [Known] {
+    static ALL: LazyLock<Vec<Known>> = LazyLock::new(|| {
+        let reading = Reading::describing();
+        let mut reader = Reader::root(&reading);
+        super::root::read(&mut reader);
+        reader.close();
+        reading.into_known()
+    });
+    &ALL
 }
 
 #[cfg(test)]

@@ -1,49 +1,35 @@
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::reader::Reader;
-use crate::limit::{Pair, Requests, Settings, Timeouts};
+use crate::limit::{Pair, Rate, Requests, Settings, Timeouts};
+
+const HEADER_BYTES: RangeInclusive<u64> = 4 << 10..=1 << 20;
 
 /// `[limits]`.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
     let d = Settings::default();
-    let size = |bytes: usize| bytes as u64;
+    let reset = "Mails to confirm an address or to reset a password.";
+    let guest = "New guests; nobody makes one for another, so only addresses are counted.";
+    let body = "The longest body of a proxied request, or \"off\": no limit. A longer one is 413.";
+    let header_bytes = "The longest header block of a request; a longer one is 431.";
+    let header_fields = "The most fields in a header block; more are 431.";
+    let streams = "The most HTTP/2 streams of a connection at a time.";
     Settings {
         sign_in: r.table("sign_in", "Tries to sign in.", |r| pair(r, d.sign_in)),
         sign_up: r.table("sign_up", "New accounts.", |r| pair(r, d.sign_up)),
-        reset: r.table("reset", "Mails to confirm an address or to reset a password.", |r| pair(r, d.reset)),
-        guest: r.table("guest", "New guests; nobody makes one for another, so only addresses are counted.", |r| Pair {
-            per_account: None,
-            per_address: per_address(r, d.guest),
-        }),
+        reset: r.table("reset", reset, |r| pair(r, d.reset)),
+        guest: r
+            .table("guest", guest, |r| Pair { per_account: None, per_address: per_address(r, d.guest.per_address) }),
         requests: r.table("requests", "Requests of any kind.", |r| Requests {
-            per_address: r.rate(
-                "per_address",
-                d.requests.per_address,
-                "For one client address (a /64 for IPv6), or \"off\".",
-            ),
+            per_address: per_address(r, d.requests.per_address),
             per_user: r.rate("per_user", d.requests.per_user, "For one signed-in user, or \"off\"."),
         }),
-        body: r
-            .size_or_off("body", "The longest body of a proxied request, or \"off\": no limit. A longer one is 413."),
-        header_bytes: r.size(
-            "header_bytes",
-            size(d.header_bytes),
-            size(4 << 10)..=size(1 << 20),
-            "The longest header block of a request; a longer one is 431.",
-        ) as usize,
-        header_fields: r.count(
-            "header_fields",
-            d.header_fields,
-            16..=10_000,
-            "The most fields in a header block; more are 431.",
-        ),
+        body: r.size_or_off("body", body),
+        header_bytes: r.size("header_bytes", d.header_bytes as u64, HEADER_BYTES, header_bytes) as usize,
+        header_fields: r.count("header_fields", d.header_fields, 16..=10_000, header_fields),
         connections: r.count("connections", d.connections, 1..=10_000_000, "The most connections at a time."),
-        streams: r.count(
-            "streams",
-            d.streams as usize,
-            1..=10_000,
-            "The most HTTP/2 streams of a connection at a time.",
-        ) as u32,
+        streams: r.count("streams", d.streams as usize, 1..=10_000, streams) as u32,
         timeouts: r.table("timeouts", "Spans after which somebody who stalls is cut off.", timeouts),
     }
 }
@@ -51,13 +37,12 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
 fn pair(r: &mut Reader<'_>, default: Pair) -> Pair {
     Pair {
         per_account: r.rate("per_account", default.per_account, "For one account, from wherever, or \"off\"."),
-        per_address: per_address(r, default),
+        per_address: per_address(r, default.per_address),
     }
 }
 
-fn per_address(r: &mut Reader<'_>, default: Pair) -> Option<crate::limit::Rate> {
-    let doc = "For one client address (a /64 for IPv6), whichever account, or \"off\".";
-    r.rate("per_address", default.per_address, doc)
+fn per_address(r: &mut Reader<'_>, default: Option<Rate>) -> Option<Rate> {
+    r.rate("per_address", default, "For one client address (a /64 for IPv6), whichever account, or \"off\".")
 }
 
 fn timeouts(r: &mut Reader<'_>) -> Timeouts {

@@ -151,12 +151,12 @@ pub fn parse(
         return Err(Source { name, text, hidden: &hidden }.report(broken));
     }
     let known = known::all();
-    environment::overlay(&mut tree, &environment, &known);
+    environment::overlay(&mut tree, &environment, known);
     let reading = Reading::new(tree, Path::new(name), environment);
     let mut reader = Reader::root(&reading);
     let mut config = root::read(&mut reader);
     reader.close();
-    environment::unknown(&reading.environment, &known, |name| reading.has_asked(name))
+    environment::unknown(&reading.environment, known, |name| reading.has_asked(name))
         .into_iter()
         .for_each(|fault| reading.fault(fault));
     let (faults, hidden) = reading.into_findings();
@@ -178,7 +178,8 @@ pub fn parse_span(text: &str) -> Result<Duration, String> {
 
 fn unread(name: &str, error: &std::io::Error) -> Report {
     if error.kind() == std::io::ErrorKind::NotFound && name == DEFAULT_FILE {
-        let help = "`vestibule demo` shows a working one, `vestibule init` writes one, `vestibule run --to ADDRESS` needs none";
+        let help = "`vestibule demo` shows a working one, `vestibule init` writes one, `vestibule run --to ADDRESS` \
+                    needs none";
         return Report::unread(name, format!("no {DEFAULT_FILE} here"), vec![help.to_owned()]);
     }
     Report::unread(name, format!("cannot read {name}: {error}"), Vec::new())

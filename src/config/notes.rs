@@ -11,21 +11,22 @@ use crate::route::{Action, Spec, Who};
 
 /// Reports them as notes.
 pub(super) fn find(r: &Reader<'_>, config: &Config, rules: &Rules) {
-    open_to_all(r, config, rules);
+    open_to_all(r, rules);
     upstreams(r, config, rules);
     never_fulfilled(r, config, rules);
     if config.public_url.is_none() && !config.listen.addresses.iter().all(|address| listen::is_loopback(address)) {
-        let message = "others than this machine can come in, but `public_url` is not set: cookies and links are made for localhost";
+        let message = "others than this machine can come in, but `public_url` is not set: cookies and links are made \
+                       for localhost";
         r.fault(Fault::new(Code::NoPublicUrl, message, r.place_of("listen")).help("add public_url = \"https://…\""));
     }
-    for (one, other, path) in crossing::find(config.routes.specs.iter().map(|spec| spec.key.as_str())) {
+    for (one, other, path) in crossing::find(rules.tables.specs.iter().map(|spec| spec.key.as_str())) {
         let message = format!("\"{one}\" and \"{other}\" both cover {path}");
         let place = rules.keys.get(other).cloned().unwrap_or(Place::Whole);
         let help = "the key that is more exact further to the left decides; a route for that path alone would say it";
         r.fault(Fault::new(Code::RoutesCross, message, place).help(help));
     }
     let covers_root = |spec: &&Spec| spec.key.split_once('/').is_some_and(|(_, path)| matches!(path, "" | "**"));
-    if r.has("routes") && !config.routes.specs.iter().any(|spec| covers_root(&spec)) {
+    if r.has("routes") && !rules.tables.specs.iter().any(|spec| covers_root(&spec)) {
         let message = "no route for \"/\", so the front page is refused";
         r.fault(
             Fault::new(Code::NoRootRoute, message, r.place_of("routes")).help("add \"/**\" = { all = \"signed_in\" }"),
@@ -33,14 +34,14 @@ pub(super) fn find(r: &Reader<'_>, config: &Config, rules: &Rules) {
     }
 }
 
-fn open_to_all(r: &Reader<'_>, config: &Config, rules: &Rules) {
+fn open_to_all(r: &Reader<'_>, rules: &Rules) {
     let open = |spec: &Spec| {
         let anyone =
             |action: Action| spec.actions.iter().any(|(named, whos)| *named == action && whos.contains(&Who::Anyone));
         spec.from.is_empty() && (anyone(Action::All) || anyone(Action::Read) && anyone(Action::Write))
     };
-    let [first, ..] = config.routes.specs.as_slice() else { return };
-    if config.routes.specs.iter().all(open) {
+    let [first, ..] = rules.tables.specs.as_slice() else { return };
+    if rules.tables.specs.iter().all(open) {
         let place = rules.keys.get(&first.key).cloned().unwrap_or(Place::Whole);
         r.fault(Fault::new(Code::OpenToAll, "everything is open to anyone: no route asks for an account", place));
     }
@@ -50,10 +51,10 @@ fn upstreams(r: &Reader<'_>, config: &Config, rules: &Rules) {
     if config.upstream.is_some() {
         return;
     }
-    let without = config.routes.specs.iter().find(|spec| spec.upstream.is_none());
+    let without = rules.tables.specs.iter().find(|spec| spec.upstream.is_none());
     let place = match without {
         Some(spec) => rules.keys.get(&spec.key).cloned().unwrap_or(Place::Whole),
-        None if config.routes.specs.is_empty() => Place::Whole,
+        None if rules.tables.specs.is_empty() => Place::Whole,
         None => return,
     };
     let message = "no `upstream`: requests are decided for other proxies, none can be forwarded here";

@@ -13,7 +13,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
         accent: r.parsed(
             "accent",
             (Kind::Text("#0a5bb5"), None),
-            "A colour for buttons and links, #rrggbb; with less contrast to white than 4.5 it is refused (WCAG 2.2, 1.4.3).",
+            "A colour for buttons and links, #rrggbb; with less contrast to white than 4.5 it is refused (WCAG 2.2, \
+             1.4.3).",
             accent,
         ),
         templates: r.path("templates", "templates", "A folder whose files replace ours of the same name."),

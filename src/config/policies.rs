@@ -27,7 +27,8 @@ pub(super) fn read(r: &mut Reader<'_>, named: &mut Named, declared: &Declared<'_
             }
             let whos = item.table(|r| {
                 let entry = r.take("require", Kind::Who, None, "All of these must be fulfilled.");
-                if entry.is_none() && item.node.is_some_and(|node| matches!(node.value, Value::Table(_))) {
+                let is_table = item.node.is_some_and(|node| matches!(node.value, Value::Table(_)));
+                if entry.is_none() && is_table && !r.has_undeclared() {
                     let trouble = Trouble::new(Code::Missing, format!("policy `{}` requires nothing", item.name));
                     item.fault(trouble.help("write require = [\"…\"]"));
                 }

@@ -9,20 +9,22 @@ use crate::provider::{AnonUser, ApiKeys, Confirm, LocalUserpass, Settings, SignU
 
 /// `[providers]`: what is absent is off; without the table e-mail and password are on.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
+    let mut nothing_given = false;
+    let doc = "Ways to sign in. What is absent is off; without this table there is local-userpass.";
     let given = r.has("providers");
-    let settings = r.table(
-        "providers",
-        "Ways to sign in. What is absent is off; without this table there is local-userpass.",
-        |r| Settings {
+    let settings = r.table("providers", doc, |r| {
+        let settings = Settings {
             anon_user: r.optional("anon-user", "Guests: stored users without credentials.", anon_user),
             local_userpass: r.optional("local-userpass", "E-mail and password.", local_userpass),
             api_key: r.optional("api-key", "API keys: the operator's and the users' own.", api_key),
-        },
-    );
+        };
+        nothing_given = given && !r.has_undeclared();
+        settings
+    });
     if settings != Settings::default() {
         return settings;
     }
-    if given {
+    if nothing_given {
         let message = "`providers` switches nothing on, so nobody could sign in";
         r.fault(Fault::new(Code::Missing, message, r.place_of("providers")).help("add [providers.local-userpass]"));
     }
@@ -50,34 +52,22 @@ fn local_userpass(r: &mut Reader<'_>) -> LocalUserpass {
     let bounds = || Duration::from_mins(1)..=Duration::from_hours(365 * 24);
     let sign_up = [("open", SignUp::Open), ("invite", SignUp::Invite), ("closed", SignUp::Closed)];
     let confirm = [("mail", Confirm::Mail), ("automatic", Confirm::Automatic)];
+    let who = "Who may make an account: everybody, whom the operator sent a link, or nobody.";
+    let how = "How a new address is proved: by a mail with a link and a code, or not at all; then it counts as \
+               unverified.";
+    let length = "The shortest password, in characters; the longest is 128.";
+    let confirm_url = "A page of the app's own that confirmation links lead to; they carry token and tokenId.";
+    let reset_url = "A page of the app's own that reset links lead to; they carry token and tokenId.";
+    let threads = "Passwords hashed at the same time; 0 means one per core but one, at least one.";
     LocalUserpass {
-        sign_up: r.word(
-            "sign_up",
-            &sign_up,
-            d.sign_up,
-            "Who may make an account: everybody, whom the operator sent a link, or nobody.",
-        ),
-        confirm: r.word(
-            "confirm",
-            &confirm,
-            d.confirm,
-            "How a new address is proved: by a mail with a link and a code, or not at all (then it counts as unverified).",
-        ),
-        min_length: r.count("min_length", d.min_length, 8..=128, "The shortest password, in characters; the longest is 128."),
+        sign_up: r.word("sign_up", &sign_up, d.sign_up, who),
+        confirm: r.word("confirm", &confirm, d.confirm, how),
+        min_length: r.count("min_length", d.min_length, 8..=128, length),
         link_lifetime: r.span("link_lifetime", d.link_lifetime, bounds(), "How long links in mails are good."),
         invite_lifetime: r.span("invite_lifetime", d.invite_lifetime, bounds(), "How long an invitation is good."),
-        confirm_url: page_url(
-            r,
-            "confirm_url",
-            "A page of the app's own that confirmation links lead to; they carry token and tokenId.",
-        ),
-        reset_url: page_url(r, "reset_url", "A page of the app's own that reset links lead to; they carry token and tokenId."),
-        hash_threads: r.count(
-            "hash_threads",
-            d.hash_threads,
-            0..=256,
-            "Passwords hashed at the same time; 0 means one per core but one, at least one.",
-        ),
+        confirm_url: page_url(r, "confirm_url", confirm_url),
+        reset_url: page_url(r, "reset_url", reset_url),
+        hash_threads: r.count("hash_threads", d.hash_threads, 0..=256, threads),
     }
 }
 

@@ -6,61 +6,39 @@ use super::code::Code;
 use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
-use super::routes::Around;
 use super::{
     Config, headers, limits, listen, mail, notes, observe, origins, pages, providers, proxies, routes, session, store,
 };
+use crate::route::Tables;
 
 /// Reads all of it. What is faulty has been reported and is at its default.
 pub(super) fn read(r: &mut Reader<'_>) -> Config {
-    let public_url = origins::public_url(r);
-    let listen = listen::read(r);
     let doc = "The app behind: http://host:port or unix:/path/to/socket. A route may have one of its own.";
-    let upstream = routes::upstream(r, doc);
-    let prefix = origins::prefix(r);
-    let roles = roles(r);
-    let return_to = origins::return_to(r);
-    let hosts = origins::hosts(r);
-    let underscore_headers = headers::underscores(r);
-    let trusted_proxies = r.table("trusted_proxies", "Proxies before this one.", proxies::read);
-    let store = r.table("store", "Where users and sessions live.", store::read);
-    let session = r.table("session", "How long sign-ins last.", session::read);
-    let limits = r.table("limits", "How often and how much; what is beyond is 429, 413, 431 or cut off.", limits::read);
-    let identity_headers = r.table("identity_headers", "What the app behind receives about who asks.", headers::read);
-    let mail = r.table("mail", "How mails are sent.", mail::read);
-    let pages = r.table("pages", "How our pages look.", pages::read);
-    let observe = r.table("observe", "What can be seen from outside.", observe::read);
-    let providers = providers::read(r);
-    let around = Around {
-        roles: &roles,
-        providers: providers::names(&providers),
-        upstream: upstream.clone(),
-        hosts: &hosts,
-        prefix: &prefix,
-    };
-    let rules = routes::read(r, &around);
-    let config = Config {
-        routes: rules.tables.clone(),
-        public_url,
-        listen,
-        upstream,
-        prefix,
-        roles,
-        return_to,
-        hosts,
-        underscore_headers,
-        trusted_proxies,
-        store,
-        session,
-        limits,
-        identity_headers,
-        mail,
-        pages,
-        observe,
-        providers,
+    let limits = "How often and how much; what is beyond is 429, 413, 431 or cut off.";
+    let mut config = Config {
+        public_url: origins::public_url(r),
+        listen: listen::read(r),
+        upstream: routes::upstream(r, doc),
+        prefix: origins::prefix(r),
+        roles: roles(r),
+        return_to: origins::return_to(r),
+        hosts: origins::hosts(r),
+        underscore_headers: headers::underscores(r),
+        trusted_proxies: r.table("trusted_proxies", "Proxies before this one.", proxies::read),
+        store: r.table("store", "Where users and sessions live.", store::read),
+        session: r.table("session", "How long sign-ins last.", session::read),
+        limits: r.table("limits", limits, limits::read),
+        identity_headers: r.table("identity_headers", "What the app behind receives about who asks.", headers::read),
+        mail: r.table("mail", "How mails are sent.", mail::read),
+        pages: r.table("pages", "How our pages look.", pages::read),
+        observe: r.table("observe", "What can be seen from outside.", observe::read),
+        providers: providers::read(r),
+        routes: Tables::default(),
         notes: Vec::new(),
     };
+    let rules = routes::read(r, &config);
     notes::find(r, &config, &rules);
+    config.routes = rules.tables;
     config
 }
 

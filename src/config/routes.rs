@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::code::Code;
 use super::fault::{Fault, Trouble};
@@ -6,19 +6,11 @@ use super::known::Kind;
 use super::place::Place;
 use super::reader::{Item, Reader};
 use super::suggest::nearest;
+use super::tree::Value;
 use super::who::{Declared, Named};
-use super::{policies, proxies, route_key, unknown};
+use super::{Config, policies, providers, proxies, route_key, unknown};
 use crate::route::{Action, Case, Relax, Spec, Tables};
 use crate::upstream;
-
-/// What stands around the routes and bears on them.
-pub(super) struct Around<'a> {
-    pub(super) roles: &'a BTreeSet<String>,
-    pub(super) providers: Vec<&'static str>,
-    pub(super) upstream: Option<upstream::Address>,
-    pub(super) hosts: &'a [String],
-    pub(super) prefix: &'a str,
-}
 
 /// The routes, and every who they and the policies name.
 pub(super) struct Rules {
@@ -29,12 +21,12 @@ pub(super) struct Rules {
 }
 
 /// `case`, `[policies]` and `[routes]`.
-pub(super) fn read(r: &mut Reader<'_>, around: &Around<'_>) -> Rules {
+pub(super) fn read(r: &mut Reader<'_>, config: &Config) -> Rules {
     let names = policies::names(r);
     let declared = Declared {
-        roles: around.roles,
+        roles: &config.roles,
         policies: names.iter().map(String::as_str).collect(),
-        providers: around.providers.clone(),
+        providers: providers::names(&config.providers),
     };
     let cases = [("guard", Case::Guard), ("exact", Case::Exact)];
     let doc = "A path that only in lower case would fall on another route with another verdict is refused (\"guard\"), \
@@ -45,10 +37,18 @@ pub(super) fn read(r: &mut Reader<'_>, around: &Around<'_>) -> Rules {
     let mut keys = BTreeMap::new();
     let doc = "What a route lets whom do. The most specific key wins; what no route names is refused. Without this \
                table everything needs a full account.";
-    let about = "A path pattern, or a host and a path pattern: literal segments, * for one segment, ** at the end for the rest.";
+    let about = "A path pattern, or a host and a path pattern: literal segments, * for one segment, ** at the end \
+                 for the rest.";
     let specs = r.named("routes", doc, (Kind::Table, about), |item| {
         if let Some(fault) = item.node.and_then(|_| unknown::top_level(item.name, "routes")) {
             item.fault(fault);
+            return None;
+        }
+        if let Some(node) = item.node.filter(|node| matches!(node.value, Value::Text(_) | Value::List(_))) {
+            let message = format!("\"{}\" does not say for which action", item.name);
+            let trouble =
+                Trouble::new(Code::WrongKind, message).help(format!("write \"{}\" = {{ all = … }}", item.name));
+            item.accept(node, Err::<(), _>(trouble));
             return None;
         }
         let spec = item.table(|r| route(r, &item, &mut named, &declared));
@@ -56,8 +56,8 @@ pub(super) fn read(r: &mut Reader<'_>, around: &Around<'_>) -> Rules {
         item.node.is_some().then_some(spec)
     });
     named.check(r.reading, &declared);
-    let tables = Tables { specs: specs.unwrap_or_default(), policies, case, upstream: around.upstream.clone() };
-    for (key, trouble) in route_key::troubles(&tables, around.hosts, around.prefix) {
+    let tables = Tables { specs: specs.unwrap_or_default(), policies, case, upstream: config.upstream.clone() };
+    for (key, trouble) in route_key::troubles(&tables, &config.hosts, &config.prefix) {
         r.fault(trouble.at(keys.get(&key).cloned().unwrap_or(Place::Whole)));
     }
     Rules { tables, named, keys }
@@ -83,7 +83,7 @@ fn route(r: &mut Reader<'_>, item: &Item<'_>, named: &mut Named, declared: &Decl
     spec.body = r.size_or_off("body", "The longest body of a request here; without it `limits.body`.");
     spec.audience =
         r.text("audience", "https://blog.example.com", "aud of the assertion; without it the public URL's origin.");
-    let is_table = item.node.is_some_and(|node| matches!(node.value, super::tree::Value::Table(_)));
+    let is_table = item.node.is_some_and(|node| matches!(node.value, Value::Table(_)));
     // An unknown key is most likely the action, and says so itself.
     if is_table && !found && !r.has_undeclared() {
         item.fault(

@@ -10,7 +10,7 @@ use super::known::{self, Kind, Known};
 pub fn schema() -> Value {
     let known = known::all();
     let mut root = Branch::default();
-    for key in &known {
+    for key in known {
         root.insert(&key.path, key);
     }
     let mut schema = root.object();
@@ -77,10 +77,8 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Rate => json!({ "type": "string", "pattern": "^[0-9]+/[0-9]*(ms|s|m|h|d)$", "examples": ["10/15m"] }),
         Kind::Words(words) => json!({ "type": "string", "enum": words }),
         Kind::Off(kind) => Value::Object(one_of([json!({ "type": "string", "enum": ["off"] }), of_kind(kind)])),
-        Kind::Secret => json!({ "$ref": "#/definitions/secret" }),
-        Kind::TextOrSecret => {
-            Value::Object(one_of([json!({ "type": "string" }), json!({ "$ref": "#/definitions/secret" })]))
-        }
+        Kind::Secret => reference("secret"),
+        Kind::TextOrSecret => Value::Object(one_of([json!({ "type": "string" }), reference("secret")])),
         Kind::List(kind) => json!({ "type": "array", "items": of_kind(kind) }),
         Kind::OneOrMany(kind) => {
             Value::Object(one_of([of_kind(kind), json!({ "type": "array", "items": of_kind(kind), "minItems": 1 })]))
@@ -91,12 +89,20 @@ fn of_kind(kind: &Kind) -> Value {
 }
 
 fn who() -> Value {
-    json!({ "$ref": "#/definitions/who" })
+    reference("who")
+}
+
+/// Draft 4 ignores whatever stands beside a `$ref`, so that stands alone.
+fn reference(definition: &str) -> Value {
+    json!({ "allOf": [{ "$ref": format!("#/definitions/{definition}") }] })
 }
 
 fn definitions() -> Value {
     let name = json!({ "type": "string", "minLength": 1 });
-    let source = |source: &str| json!({ "type": "object", "properties": { source: name }, "required": [source], "additionalProperties": false });
+    let source = |source: &str| {
+        let properties = json!({ source: name });
+        json!({ "type": "object", "properties": properties, "required": [source], "additionalProperties": false })
+    };
     let reference = json!({ "anyOf": [source("env"), source("file"), source("credential")] });
     let person = json!({
         "anyOf": [
@@ -104,9 +110,10 @@ fn definitions() -> Value {
             { "type": "string", "pattern": "^(role|provider|policy):.+$|^email:[^@]+@[^@]+$|^data:[^=]+=.*$" },
         ]
     });
+    let secret = "Where a secret is: a variable, a file, or a credential of systemd; of a list the first is used.";
     json!({
         "secret": {
-            "description": "Where a secret is: a variable, a file, or a credential of systemd; of a list the first is used.",
+            "description": secret,
             "anyOf": [reference, { "type": "array", "items": reference, "minItems": 1 }],
         },
         "who": {

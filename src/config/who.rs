@@ -22,6 +22,19 @@ pub(super) struct Declared<'a> {
     pub(super) providers: Vec<&'static str>,
 }
 
+/// What other programs call it.
+const ELSEWHERE: [(&str, &str); 9] = [
+    ("*", "anyone"),
+    ("all", "anyone"),
+    ("everyone", "anyone"),
+    ("everybody", "anyone"),
+    ("public", "anyone"),
+    ("anonymous", "guest"),
+    ("authenticated", "signed_in"),
+    ("user", "signed_in"),
+    ("none", "nobody"),
+];
+
 impl Named {
     /// Reads one who or a list of them. `None`: nothing of it could be read.
     pub(super) fn read(
@@ -76,6 +89,7 @@ impl Named {
             let trouble = Trouble::new(Code::Who, error.to_string());
             match declared.suggestion(text) {
                 Some(meant) => trouble.help(format!("did you mean \"{meant}\"?")),
+                None if text.contains(':') => trouble,
                 None => trouble.help(format!("who is one of: {}", Who::WORDS.join(", "))),
             }
         })?;
@@ -149,6 +163,9 @@ impl Declared<'_> {
         }
         if text.contains('@') {
             return Some(format!("email:{text}"));
+        }
+        if let Some((_, ours)) = ELSEWHERE.iter().find(|(theirs, _)| *theirs == text) {
+            return Some((*ours).to_owned());
         }
         nearest(text, Who::WORDS.iter().copied().filter(|word| !word.ends_with(':'))).map(str::to_owned)
     }

@@ -5,6 +5,7 @@
 mod support;
 
 mod cli;
+mod config;
 mod durability;
 mod harness;
 mod house;
