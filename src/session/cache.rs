@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::quality::RandomState;
+use moka::policy::EvictionPolicy;
 
 use crate::account::User;
 use crate::account::api_key::ApiKey;
@@ -65,6 +66,8 @@ impl Cache {
         let unknown_believed = settings.cache.min(UNKNOWN);
         let found = moka::sync::Cache::builder()
             .max_capacity(settings.cache_entries)
+            // Who was here last comes again: whoever just signed in must not have to earn a place.
+            .eviction_policy(EvictionPolicy::lru())
             .time_to_live(settings.cache.max(KEPT))
             .build_with_hasher(RandomState::default());
         let unknown = moka::sync::Cache::builder()

@@ -108,6 +108,13 @@ impl KeyRing {
         Err(store::Error::Unavailable("other instances make signing keys all the time".to_owned()))
     }
 
+    /// Sees to it that there is a key to sign with: a machine that slept past all of them does not have to wait
+    /// until it is looked after.
+    pub(super) async fn ready(&self, now: Timestamp) -> Result<(), store::Error> {
+        let missing = signing(&self.keys.load(), now).is_none();
+        if missing { self.rotate(now).await } else { Ok(()) }
+    }
+
     /// Reads the keys again for a token with an unknown key, which another instance may have made. Such tokens
     /// are free to make up, so this happens once in a while (`steady`) and not for each: `false`, if not now.
     pub(super) async fn look_again(&self, steady: Timestamp, now: Timestamp) -> Result<bool, store::Error> {

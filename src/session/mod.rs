@@ -13,6 +13,17 @@ mod sessions;
 mod settings;
 mod tokens;
 
+#[cfg(test)]
+mod tests_keys;
+#[cfg(test)]
+mod tests_limits;
+#[cfg(test)]
+mod tests_lookup;
+#[cfg(test)]
+mod tests_tokens;
+#[cfg(test)]
+mod watched;
+
 pub use caller::Caller;
 pub use record::{Device, Session};
 pub use sessions::Sessions;

@@ -86,16 +86,19 @@ impl Sessions {
         }
         let now = self.0.clock.now();
         let old = credential::refresh(refresh_token);
-        if let Some((session, user)) = self.0.store.session_by_token(old).await?
-            && (user.disabled || self.0.ended(&session).await)
-        {
-            return Ok(None);
+        let mut idle_expires_at = now + self.0.settings.refresh_token;
+        if let Some((session, user)) = self.0.store.session_by_token(old).await? {
+            if user.disabled || self.0.ended(&session).await {
+                return Ok(None);
+            }
+            idle_expires_at = idle_expires_at.min(session.expires_at);
         }
+        self.0.ring.ready(now).await?;
         let successors = self.0.ring.successors(refresh_token, now);
         let Some(successor) = successors.first() else { return Err(unsigned()) };
         // Exposed to be digested.
         let new = credential::refresh(successor.expose());
-        match self.0.store.rotate_token(old, new, now, now + self.0.settings.refresh_token).await? {
+        match self.0.store.rotate_token(old, new, now, idle_expires_at).await? {
             Rotated::Unknown => Ok(None),
             Rotated::Done(session, user) if user.disabled || !session.is_live(now) => Ok(None),
             Rotated::Done(session, _) => self.0.tokens(&session, successor.clone()).map(Some),
