@@ -235,6 +235,15 @@ mod tests {
         assert_eq!(pool.computed(), 0);
     }
 
+    #[cfg(target_os = "linux")]
+    #[tokio::test]
+    async fn traffic_goes_before_hashes() {
+        let nice = || rustix::process::getpriority_process(Some(rustix::thread::gettid())).unwrap();
+        let before = nice();
+        let in_pool = Pool::new(1).run(move |_| nice()).await.unwrap();
+        assert!(in_pool >= NICENESS && nice() == before, "{in_pool}");
+    }
+
     #[tokio::test]
     async fn threads_end_with_the_pool() {
         let pool = Pool::new(2);

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::Error;
-use super::local_userpass::LocalUserpass;
+use super::local_userpass::{EMAIL_TAKEN, LocalUserpass};
 use super::recovery::gone;
 use super::registration::NewAccount;
 use crate::account::User;
@@ -84,7 +84,7 @@ impl LocalUserpass {
         self.rules.check(password, &email)?;
         let hash = self.hasher.hash(password).await?;
         if self.store.user_by_email(email.key()).await?.is_some() {
-            return Err(Error::Conflict("email.taken"));
+            return Err(Error::Conflict(EMAIL_TAKEN));
         }
         let link = self.links.take(Purpose::Invite, token).await?;
         let account = NewAccount { email, hash, verified: invitation.proves, guest: None, roles: invitation.roles };
@@ -96,7 +96,7 @@ impl LocalUserpass {
 
     async fn expect_invitable(&self, email: &Email, user: Option<UserId>) -> Result<(), Error> {
         if self.store.user_by_email(email.key()).await?.is_some() {
-            return Err(Error::Conflict("email.taken"));
+            return Err(Error::Conflict(EMAIL_TAKEN));
         }
         let Some(id) = user else { return Ok(()) };
         let user = self.store.user(id).await?.ok_or(Error::Refused)?;

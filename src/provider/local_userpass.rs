@@ -166,7 +166,7 @@ impl LocalUserpass {
                     return Ok(user);
                 }
                 Saved::Stale => {}
-                Saved::EmailTaken => return Err(Error::Conflict("email.taken")),
+                Saved::EmailTaken => return Err(Error::Conflict(EMAIL_TAKEN)),
                 Saved::IdentityTaken => return Err(Error::Conflict("identity.taken")),
             }
         }
@@ -202,3 +202,6 @@ fn hash_of(user: &User) -> Option<&Secret> {
 
 /// Saves that may be overtaken before we give up; each time somebody else got on.
 pub(super) const TRIES: usize = 8;
+
+/// The word for an address that is another user's.
+pub(super) const EMAIL_TAKEN: &str = "email.taken";

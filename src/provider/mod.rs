@@ -142,3 +142,9 @@ impl From<Weak> for Error {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod recovery_tests;
+
+#[cfg(test)]
+mod invitation_tests;

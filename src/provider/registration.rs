@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::local_userpass::{LocalUserpass, TRIES};
+use super::local_userpass::{EMAIL_TAKEN, LocalUserpass, TRIES};
 use super::{Confirm, Error, LOCAL_USERPASS, SignUp};
 use crate::account::email::Email;
 use crate::account::one_time::{OneTime, Purpose};
@@ -43,7 +43,7 @@ impl LocalUserpass {
                 let account = NewAccount { email, hash, verified: false, guest, roles: BTreeSet::new() };
                 match self.make(account).await {
                     // Somebody else was quicker: as if the address had been known.
-                    Ok(_) | Err(Error::LinkOver) => {}
+                    Ok(_) | Err(Error::Conflict(EMAIL_TAKEN)) => {}
                     Err(error) => return Err(error),
                 }
             }
@@ -96,7 +96,19 @@ impl LocalUserpass {
         self.make_pending(link).await
     }
 
-    /// Makes an account; [`Error::LinkOver`] when its address has one already.
+    /// Makes an account at the operator's word, whatever `sign_up` says; its address counts as unproved.
+    ///
+    /// # Errors
+    /// [`Error::BadEmail`], [`Error::WeakPassword`], [`Error::Conflict`] (`email.taken`), [`Error::Busy`],
+    /// [`Error::Store`].
+    pub async fn add(&self, email: &str, password: &Secret, roles: BTreeSet<String>) -> Result<User, Error> {
+        let email = Email::parse(email).map_err(|_| Error::BadEmail)?;
+        self.rules.check(password, &email)?;
+        let hash = self.hasher.hash(password).await?;
+        self.make(NewAccount { email, hash, verified: false, guest: None, roles }).await
+    }
+
+    /// Makes an account; [`Error::Conflict`] when its address has one already.
     pub(super) async fn make(&self, account: NewAccount) -> Result<User, Error> {
         for _ in 0..TRIES {
             let now = self.clock.now();
@@ -109,7 +121,7 @@ impl LocalUserpass {
                     self.settle(&user, None).await?;
                     return Ok(user);
                 }
-                Saved::EmailTaken => return Err(Error::LinkOver),
+                Saved::EmailTaken => return Err(Error::Conflict(EMAIL_TAKEN)),
                 Saved::Stale | Saved::IdentityTaken => {}
             }
         }
@@ -130,7 +142,12 @@ impl LocalUserpass {
         let pending = Pending::read(link.payload).ok_or(Error::LinkOver)?;
         let email = Email::parse(&pending.email).map_err(|_| Error::LinkOver)?;
         let hash = Secret::new(pending.hash);
-        self.make(NewAccount { email, hash, verified: true, guest: pending.guest, roles: BTreeSet::new() }).await
+        let account = NewAccount { email, hash, verified: true, guest: pending.guest, roles: BTreeSet::new() };
+        // Another registration of the address was confirmed first, and voids this one.
+        self.make(account).await.map_err(|error| match error {
+            Error::Conflict(EMAIL_TAKEN) => Error::LinkOver,
+            error => error,
+        })
     }
 
     /// The guest, if it is still there and still one.

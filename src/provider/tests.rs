@@ -321,3 +321,26 @@ async fn weak_passwords_and_odd_addresses_are_refused_before_anything_else() {
     assert!(matches!(answer, Err(Error::BadEmail)));
     assert_eq!(house.hasher.computed(), 0);
 }
+
+#[tokio::test]
+async fn the_operator_adds_accounts_where_nobody_may_register() {
+    let house = House::with(|settings| settings.sign_up = SignUp::Closed).await;
+    let roles = std::collections::BTreeSet::from(["editor".to_owned()]);
+    let added = house.door().add(ANN, &secret(PASSWORD), roles.clone()).await.unwrap();
+    let user = house.door().sign_in(ANN, &secret(PASSWORD)).await.unwrap();
+    assert_eq!((user.id, &user.roles, user.verified_email()), (added.id, &roles, None));
+    let again = house.door().add(ANN, &secret(OTHER), roles).await;
+    assert!(matches!(again, Err(Error::Conflict("email.taken"))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn sign_ins_to_one_account_at_once_do_not_get_in_each_others_way() {
+    let house = House::open().await;
+    house.account(ANN, PASSWORD).await;
+    let mut tries = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let door = house.door().clone();
+        tries.spawn(async move { door.sign_in(ANN, &secret(PASSWORD)).await.is_ok() });
+    }
+    assert!(tries.join_all().await.into_iter().all(|done| done));
+}
