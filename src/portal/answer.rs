@@ -59,8 +59,10 @@ impl Fields {
 
     /// Dresses every answer under the prefix; what is set already about keeping it stays.
     pub(super) fn any(&self, headers: &mut HeaderMap) {
-        headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
-        headers.insert(VARY, HeaderValue::from_static("Cookie, Authorization"));
+        let kept = headers.entry(CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
+        if kept == "no-store" {
+            headers.insert(VARY, HeaderValue::from_static("Cookie, Authorization"));
+        }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         if self.secure {
             headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000"));

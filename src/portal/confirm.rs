@@ -55,7 +55,7 @@ impl Portal {
             }
             Err(reason) if input.is_form() && retells(&reason) => {
                 let page = confirm_page(None, false, input.typed("email")).problems(vec![self.problem(&reason)]);
-                Ok(self.retold(&reason, page))
+                Ok(self.retold(call, &reason, page))
             }
             Err(reason) => Err(reason),
         }
@@ -82,7 +82,7 @@ impl Portal {
             Ok(_) => Ok(empty(StatusCode::ACCEPTED)),
             Err(reason) if input.is_form() && retells(&reason) => {
                 let page = send_page(kind, false, input.typed("email"), &rd).problems(vec![self.problem(&reason)]);
-                Ok(self.retold(&reason, page))
+                Ok(self.retold(call, &reason, page))
             }
             Err(reason) => Err(reason),
         }

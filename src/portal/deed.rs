@@ -47,7 +47,7 @@ impl Portal {
             Err(reason) if input.is_form() && retells(&reason) => {
                 let typed = Typed { new_email: input.typed("new_email"), key_name: input.typed("name") };
                 let page = self.account_page(caller, &typed).await?.problems(vec![self.deed_problem(&reason, deed)]);
-                Ok(self.retold(&reason, page))
+                Ok(self.retold(call, &reason, page))
             }
             Err(reason) => Err(reason),
         }

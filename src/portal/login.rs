@@ -50,7 +50,7 @@ impl Portal {
                 Ok(answer::json(StatusCode::OK, &signed_in(&tokens.map_err(super::unavailable)?)))
             }
             Err(reason) if input.is_form() && retells(&reason) => {
-                Ok(self.retold(&reason, self.login_again(call, &rd, &input, way, &reason)))
+                Ok(self.retold(call, &reason, self.login_again(call, &rd, &input, way, &reason)))
             }
             Err(reason) => Err(reason),
         }

@@ -224,7 +224,7 @@ impl Portal {
     }
 
     fn refuse(&self, call: &Call, reason: &Reason) -> Response<Body> {
-        tracing::debug!(request = %call.id, code = reason.code(), "a request to our pages was refused");
+        note(call, reason);
         let for_programs = Endpoint::find(&self.prefix, &call.path).is_some_and(|endpoint| endpoint.is_for_programs());
         if for_programs || !call.is_person() {
             return reason.problem(call.id.as_str());
@@ -233,7 +233,8 @@ impl Portal {
     }
 
     /// A page again, with what went wrong in it, under the status of the refusal.
-    fn retold(&self, reason: &Reason, page: Page) -> Response<Body> {
+    fn retold(&self, call: &Call, reason: &Reason, page: Page) -> Response<Body> {
+        note(call, reason);
         let mut response = self.pages.show(page.status(reason.status()));
         reason.dress(&mut response);
         response
@@ -246,6 +247,19 @@ impl Portal {
     /// E-mail and password, where they are on; elsewhere their addresses do not exist.
     fn local(&self) -> Result<&LocalUserpass, Reason> {
         self.providers.local_userpass().ok_or(Reason::NotFound)
+    }
+}
+
+/// Tells the log what the visitor is told, and which limit it was.
+fn note(call: &Call, reason: &Reason) {
+    let (request, client, code) = (call.id, call.client.address, reason.code());
+    match reason {
+        Reason::RateLimited { limit, .. } => tracing::warn!(%request, %client, code, limit, "too many tries"),
+        Reason::CrossSite => tracing::warn!(%request, %client, code, "another site sent this"),
+        Reason::SignInRefused | Reason::BadCredential => {
+            tracing::info!(%request, %client, code, "a sign-in was refused")
+        }
+        _ => tracing::debug!(%request, %client, code, "a request to our pages was refused"),
     }
 }
 
@@ -294,6 +308,12 @@ fn bare(response: Response<Body>) -> Response<Body> {
 }
 
 #[cfg(test)]
+mod account_tests;
+#[cfg(test)]
+mod flow_tests;
+#[cfg(test)]
 mod html_tests;
+#[cfg(test)]
+mod security_tests;
 #[cfg(test)]
 mod tests;

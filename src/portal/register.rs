@@ -41,7 +41,7 @@ impl Portal {
             Err(reason) if input.is_form() && retells(&reason) => {
                 let problem = Problem::of(&reason, self.clock.now());
                 let page = self.register_page(call, &rd, input.typed("email")).problems(vec![problem]);
-                Ok(self.retold(&reason, page))
+                Ok(self.retold(call, &reason, page))
             }
             Err(reason) => Err(reason),
         }

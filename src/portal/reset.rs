@@ -79,12 +79,12 @@ impl Portal {
         if token.is_empty() {
             let rd = self.return_to(call, input);
             let page = self.mail_sent("reset", input.typed("email"), &rd).problems(vec![self.problem(reason)]);
-            return Ok(self.retold(reason, page));
+            return Ok(self.retold(call, reason, page));
         }
         match self.local()?.peek(token).await.map_err(reason_of)? {
             Some(link) if is_for_password(&link) => {
                 let page = self.reset_page(&link, token, input.typed("email")).problems(vec![self.problem(reason)]);
-                Ok(self.retold(reason, page))
+                Ok(self.retold(call, reason, page))
             }
             _ => Ok(self.link_over(call, "reset")),
         }
