@@ -135,6 +135,9 @@ impl Portal {
     pub(super) fn problem(&self, reason: &Reason) -> Problem {
         match reason {
             Reason::Conflict("link.over") => Problem::at("code", "This code is not right, or no longer good."),
+            Reason::Conflict("email.taken") => {
+                Problem::at("email", "This address has an account already. Use another.")
+            }
             _ => Problem::of(reason, self.clock.now()),
         }
     }
