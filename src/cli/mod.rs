@@ -3,7 +3,7 @@
 //! A family is a file with `pub struct Args` (its arguments, `clap::Args`) and
 //! `pub fn run(args: &Args, global: &Global) -> Exit`. It is added by its `mod` line here, a variant of
 //! `Command` whose doc comment is its line in `--help`, and an arm in `main`. Configuration faults go through
-//! [`Global::config`], output through [`print`], so that exit codes and forms are the same everywhere.
+//! [`Global::config`], output through [`print()`], so that exit codes and forms are the same everywhere.
 
 pub mod check;
 pub mod completions;

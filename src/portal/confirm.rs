@@ -9,9 +9,10 @@ use super::answer::{self, empty, see_other};
 use super::call::Call;
 use super::input::{Accepts, Input};
 use super::page::{Page, Problem};
+use super::refusal::{reason_of, retells};
 use super::register::bad_email;
 use super::return_to::ReturnTo;
-use super::{Answer, Portal, reason_of, retells};
+use super::{Answer, Portal};
 use crate::account::User;
 use crate::account::email::Email;
 use crate::account::one_time::Purpose;
@@ -134,6 +135,9 @@ impl Portal {
     pub(super) fn problem(&self, reason: &Reason) -> Problem {
         match reason {
             Reason::Conflict("link.over") => Problem::at("code", "This code is not right, or no longer good."),
+            Reason::Conflict("email.taken") => {
+                Problem::at("email", "This address has an account already. Use another.")
+            }
             _ => Problem::of(reason, self.clock.now()),
         }
     }

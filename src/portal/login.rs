@@ -9,8 +9,9 @@ use super::call::Call;
 use super::endpoint::Way;
 use super::input::{Accepts, Input};
 use super::page::{Page, Problem, is_guest, signed_in_as};
+use super::refusal::{reason_of, retells, unavailable};
 use super::return_to::ReturnTo;
-use super::{Answer, Portal, reason_of, retells};
+use super::{Answer, Portal};
 use crate::account::User;
 use crate::account::email::Email;
 use crate::body::Body;
@@ -47,7 +48,7 @@ impl Portal {
             }
             Ok(user) => {
                 let tokens = self.sessions.start_tokens(&user, way.name(), call.device()).await;
-                Ok(answer::json(StatusCode::OK, &signed_in(&tokens.map_err(super::unavailable)?)))
+                Ok(answer::json(StatusCode::OK, &signed_in(&tokens.map_err(unavailable)?)))
             }
             Err(reason) if input.is_form() && retells(&reason) => {
                 Ok(self.retold(call, &reason, self.login_again(call, &rd, &input, way, &reason)))
@@ -65,7 +66,7 @@ impl Portal {
         provider: &str,
         response: &mut Response<Body>,
     ) -> Result<(), Reason> {
-        let token = self.sessions.start(user, provider, call.device()).await.map_err(super::unavailable)?;
+        let token = self.sessions.start(user, provider, call.device()).await.map_err(unavailable)?;
         self.end_own(call).await?;
         self.set_cookie(response, self.cookie.set(&token, self.session_lifetime));
         Ok(())
@@ -75,7 +76,7 @@ impl Portal {
     pub(super) async fn end_own(&self, call: &Call) -> Result<(), Reason> {
         let session = call.caller.as_ref().and_then(|caller| caller.session);
         if let (Some(session), Credential::Cookie) = (session, call.credential) {
-            self.sessions.end(session).await.map_err(super::unavailable)?;
+            self.sessions.end(session).await.map_err(unavailable)?;
         }
         Ok(())
     }
@@ -99,7 +100,7 @@ impl Portal {
         let key = input.secret("key")?;
         self.count_try(call, None)?;
         // Looked up by its digest; a key that is off, over or unknown finds nobody.
-        let caller = self.sessions.by_key(key.expose().trim()).await.map_err(super::unavailable)?;
+        let caller = self.sessions.by_key(key.expose().trim()).await.map_err(unavailable)?;
         caller.map(|caller| caller.user.clone()).ok_or(Reason::SignInRefused)
     }
 

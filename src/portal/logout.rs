@@ -7,6 +7,7 @@ use super::answer::{empty, see_other};
 use super::call::Call;
 use super::input::{Accepts, Input};
 use super::page::{Page, is_guest, signed_in_as};
+use super::refusal::unavailable;
 use super::return_to::ReturnTo;
 use super::{Answer, Portal};
 use crate::body::Body;
@@ -35,7 +36,7 @@ impl Portal {
         let input = Input::read(&call.headers, body, Accepts::Anything).await?;
         let session = call.caller.as_ref().and_then(|caller| caller.session);
         if let (Some(session), Credential::Cookie | Credential::Bearer) = (session, call.credential) {
-            self.sessions.end(session).await.map_err(super::unavailable)?;
+            self.sessions.end(session).await.map_err(unavailable)?;
         }
         let rd = self.return_to(call, &input);
         let mut response = match (call.is_person(), rd.is_home()) {

@@ -42,18 +42,19 @@ pub use settings::Settings;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::limit::Limits;
+use crate::provider::Providers;
 use crate::provider::local_userpass::LocalUserpass;
-use crate::provider::{self, Providers};
 use crate::public_url::PublicUrl;
 use crate::rejection::Reason;
 use crate::session::Sessions;
 use crate::session::cookie::Name;
-use crate::store::{self, Store};
+use crate::store::Store;
 use crate::visit::Visit;
 use answer::see_other;
 use call::Call;
 use endpoint::Endpoint;
 use page::{Page, Pages};
+use refusal::note;
 use return_to::{Allowed, ReturnTo};
 
 /// The pages and endpoints of one site.
@@ -247,54 +248,6 @@ impl Portal {
     /// E-mail and password, where they are on; elsewhere their addresses do not exist.
     fn local(&self) -> Result<&LocalUserpass, Reason> {
         self.providers.local_userpass().ok_or(Reason::NotFound)
-    }
-}
-
-/// Tells the log what the visitor is told, and which limit it was.
-fn note(call: &Call, reason: &Reason) {
-    let (request, client, code) = (call.id, call.client.address, reason.code());
-    match reason {
-        Reason::RateLimited { limit, .. } => tracing::warn!(%request, %client, code, limit, "too many tries"),
-        Reason::CrossSite => tracing::warn!(%request, %client, code, "another site sent this"),
-        Reason::SignInRefused | Reason::BadCredential => {
-            tracing::info!(%request, %client, code, "a sign-in was refused")
-        }
-        _ => tracing::debug!(%request, %client, code, "a request to our pages was refused"),
-    }
-}
-
-/// Whether a form is shown again for it; anything else is a page of its own.
-fn retells(reason: &Reason) -> bool {
-    use Reason::{Conflict, Overloaded, RateLimited, SignInRefused, Unprocessable};
-    matches!(reason, SignInRefused | Unprocessable(_) | RateLimited { .. } | Overloaded | Conflict(_))
-}
-
-/// A provider's no, as ours.
-fn reason_of(error: provider::Error) -> Reason {
-    use provider::Error;
-    match error {
-        Error::Refused => Reason::SignInRefused,
-        Error::WeakPassword(why) => Reason::Unprocessable(format!("password: {why}")),
-        Error::BadEmail => register::bad_email(),
-        Error::BadName => Reason::Unprocessable("name: use 1 to 64 characters".into()),
-        Error::BadExpiry => Reason::Unprocessable("days: keys may not live so long here".into()),
-        Error::LinkOver => Reason::Conflict("link.over"),
-        Error::Closed => Reason::Forbidden,
-        Error::TooManyKeys => Reason::Conflict("keys.too_many"),
-        Error::Conflict(what) => Reason::Conflict(what),
-        Error::Busy => Reason::Overloaded,
-        Error::Store(error) => unavailable(error),
-    }
-}
-
-/// The store's no: refused, and told in the log alone.
-fn unavailable(error: store::Error) -> Reason {
-    tracing::error!(%error, "the store failed a request to our pages");
-    match error {
-        store::Error::Unavailable(_) => Reason::Unavailable,
-        store::Error::Corrupt(_) => Reason::Internal,
-        // Between reading and writing somebody else was quicker: an account was deleted, for instance.
-        store::Error::Conflict(_) => Reason::Conflict("account.changed"),
     }
 }
 

@@ -270,3 +270,23 @@ async fn sec_redir_the_whole_way_stays_here() {
     let policy = house.browser().open("login").await;
     assert!(policy.header("content-security-policy").contains("form-action 'self' https://app.example.com:443"));
 }
+
+#[tokio::test]
+async fn every_page_carries_the_fields_that_lock_it() {
+    let house = House::open().await;
+    let page = house.browser().open("login").await;
+    for (name, value) in [
+        ("referrer-policy", "same-origin"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("x-content-type-options", "nosniff"),
+        ("strict-transport-security", "max-age=31536000"),
+        ("content-type", "text/html; charset=utf-8"),
+    ] {
+        assert_eq!(page.header(name), value, "{name}");
+    }
+    assert!(page.header("permissions-policy").contains("camera=()"));
+    let style = page.text.split("assets&#x2f;").nth(1).unwrap().split('"').next().unwrap();
+    let style = house.browser().open(&format!("assets/{style}")).await;
+    assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
+    assert!(style.header("cache-control").contains("immutable") && style.header("vary").is_empty());
+}

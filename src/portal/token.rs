@@ -6,6 +6,7 @@ use serde_json::json;
 use super::answer::{empty, json as answer};
 use super::call::Call;
 use super::input::{Accepts, Input};
+use super::refusal::unavailable;
 use super::{Answer, Portal};
 use crate::body::Body;
 use crate::rejection::Reason;
@@ -28,7 +29,7 @@ impl Portal {
         let input = Input::read(&call.headers, body, Accepts::Json).await?;
         let token = input.secret("refresh_token")?;
         // Looked up by its digest.
-        let tokens = self.sessions.refresh(token.expose()).await.map_err(super::unavailable)?;
+        let tokens = self.sessions.refresh(token.expose()).await.map_err(unavailable)?;
         let tokens = tokens.ok_or(Reason::BadCredential)?;
         let body = json!({
             "access_token": tokens.access_token.expose(),
@@ -42,7 +43,7 @@ impl Portal {
     pub(super) async fn revoke(&self, call: &Call, body: Body) -> Answer {
         let input = Input::read(&call.headers, body, Accepts::Json).await?;
         let token = input.secret("refresh_token")?;
-        self.sessions.revoke(token.expose()).await.map_err(super::unavailable)?;
+        self.sessions.revoke(token.expose()).await.map_err(unavailable)?;
         Ok(empty(StatusCode::NO_CONTENT))
     }
 }
