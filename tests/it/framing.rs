@@ -203,7 +203,7 @@ async fn sec_smug_10_http2_requests_that_http1_cannot_say_are_stream_errors() {
     let instead = |name: &str, value: &'static str| {
         GOOD.map(|(have, old)| (have, if have == name { value } else { old })).to_vec()
     };
-    let cases: [Http2Case; 27] = [
+    let cases: [Http2Case; 26] = [
         ("CR LF in a value", with(&[("x-a", "b\r\nx-auth-user: admin")]), None),
         ("LF in a value", with(&[("x-a", "b\nc")]), None),
         ("NUL in a value", with(&[("x-a", "b\0c")]), None),
@@ -218,7 +218,6 @@ async fn sec_smug_10_http2_requests_that_http1_cannot_say_are_stream_errors() {
         ("a space in the path", instead(":path", "/public/a b"), None),
         ("CR in the path", instead(":path", "/public/a\r\nx: y"), None),
         ("no slash", instead(":path", "public/a"), None),
-        ("a fragment", instead(":path", "/public/a#/b"), None),
         ("an empty path", instead(":path", ""), None),
         ("two methods", with(&[(":method", "GET")]), None),
         ("an unknown pseudo-header", with(&[(":odd", "x")]), None),
@@ -241,6 +240,10 @@ async fn sec_smug_10_http2_requests_that_http1_cannot_say_are_stream_errors() {
         assert!(fine, "{what}: {outcome:?}");
         assert!(app.requests().is_empty(), "{what} reached the app: {:?}", app.requests());
     }
+    // The protocol library drops a fragment before anybody sees it: what it says decides nothing.
+    let fragment = instead(":path", "/admin/keys#/public/x");
+    let outcome = RawH2::connect(server.address()).await.ask(&fragment, None).await;
+    assert!(matches!(outcome, Outcome::Status(401) | Outcome::Reset(PROTOCOL_ERROR)), "sec_path_05: {outcome:?}");
     let same_host = with(&[("host", "app.localhost")]);
     for (what, fields) in [
         ("a good one", GOOD.to_vec()),

@@ -126,7 +126,7 @@ async fn the_mailbox_waits_for_a_mail_and_reads_it() {
     let wanted = mailbox.wait("ann@example.com", 1);
     let mail = "From: a@b\r\nTo: Ann <ann@example.com>\r\nSubject: =?utf-8?Q?Best=C3=A4tigen_Sie?=\r\n\
                 Content-Type: multipart/alternative; boundary=\"q\"\r\n\r\n--q\r\nContent-Type: text/plain; charset=utf-8\r\n\
-                Content-Transfer-Encoding: quoted-printable\r\n\r\nOpen http://app.localhost/.auth/confirm?token=3Da=\r\nb\r\n\r\nABCD 2345\r\n\
+                Content-Transfer-Encoding: quoted-printable\r\n\r\nOpen http://app.localhost/.auth/confirm?token=3Da=\r\nb\r\n\r\nOr this code: ABCD-2345\r\n\
                 --q\r\nContent-Type: text/html\r\n\r\n<p>\r\n--q--\r\n";
     let write = async {
         std::fs::create_dir_all(folder.path().join("outbox")).unwrap();

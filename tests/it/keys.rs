@@ -100,8 +100,7 @@ async fn an_operator_disables_enables_deletes_and_sees_last_use() {
     assert_eq!(status(&server, &key).await, 200);
     let list = server.cli(&["keys", "list", "--json"]).success();
     assert!(!list.stdout.contains(&key), "a list shows no key");
-    let keys = list.json();
-    let entry = keys.as_array().or(keys["keys"].as_array()).unwrap()[0].clone();
+    let entry = list.json_lines().remove(0);
     let id = entry["id"].as_str().unwrap_or_else(|| panic!("{entry}")).to_owned();
     assert_eq!(entry["name"], "backup");
     let soon =

@@ -45,7 +45,7 @@ async fn while_it_drains_it_still_answers() {
     let mut kept = server.raw().await;
     kept.ask("GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await;
     server.signal(Signal::TERM);
-    server.log().line("drain").await;
+    server.log().line("SIGTERM").await;
     server.client().get("/new").await.is(200);
     let reply = kept.ask("GET /b HTTP/1.1\r\nHost: x\r\n\r\n").await;
     assert_eq!(reply.status, 200);
@@ -75,7 +75,7 @@ async fn a_second_interrupt_ends_it_at_once() {
     slow.send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await;
     app.reached(1).await;
     server.signal(Signal::INT);
-    server.log().line("drain").await;
+    server.log().line("SIGINT").await;
     server.signal(Signal::INT);
     let status = server.exit().await;
     assert_eq!((status.code(), status.signal()), (Some(6), None));

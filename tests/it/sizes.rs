@@ -18,9 +18,7 @@ async fn site(app: &RecordingUpstream) -> Vestibule {
 async fn status(server: &Vestibule, request: String) -> u16 {
     let mut raw = server.raw().await;
     raw.send(request).await;
-    raw.finish().await;
-    let all = String::from_utf8_lossy(&raw.rest().await).into_owned();
-    all.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    raw.maybe_reply().await.map_or(0, |reply| reply.status)
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ async fn the_minimal_file_starts_and_needs_an_account_for_everything() {
     let app = RecordingUpstream::start();
     let site = Site::exactly(&on_a_free_port(&text).replace("http://127.0.0.1:3000", &app.url()));
     let server = site.start().await;
-    let client = server.client().calling(&format!("http://localhost:{}", server.address().port()));
+    let client = server.client().calling(&format!("http://{}", server.address()));
     client.get("/").await.is(401);
     assert!(client.get("/").navigate().await.leads_to_login());
     let page = client.get("/.auth/login").navigate().await.is(200).text();
@@ -36,7 +36,7 @@ async fn the_minimal_file_starts_and_needs_an_account_for_everything() {
         .split_whitespace()
         .find(|word| word.contains("/.auth/") && word.contains("token"))
         .unwrap_or_else(|| panic!("no link for the first account:\n{log}"));
-    assert!(link.starts_with("http://localhost"), "{link}");
+    assert!(link.starts_with(client.origin()), "{link}");
     assert_eq!(app.count(), 0);
 }
 

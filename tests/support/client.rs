@@ -20,7 +20,7 @@ use super::site::PASSWORD;
 use super::{Reply, within};
 
 /// What any answer may carry. A field that is not here fails the test that received it: add on purpose.
-const EXPECTED: [&str; 24] = [
+const EXPECTED: [&str; 25] = [
     "allow",
     "cache-control",
     "connection",
@@ -45,6 +45,8 @@ const EXPECTED: [&str; 24] = [
     "www-authenticate",
     "x-content-type-options",
     "x-frame-options",
+    // The name of the request in our log, for whoever reports a fault.
+    "x-request-id",
 ];
 
 /// What the recording upstream may add; nothing of ours begins so.

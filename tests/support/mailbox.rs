@@ -103,10 +103,10 @@ impl Mail {
         found.unwrap_or_else(|| panic!("no {name} in {link}"))
     }
 
-    /// The short code: the only word of eight letters and digits that stands alone on its line.
+    /// The short code: the only word of twice four capitals and digits, with or without a hyphen between.
     pub fn code(&self) -> String {
-        let plain = |line: &str| line.chars().filter(|c| !c.is_whitespace() && *c != '-').collect::<String>();
-        let codes: BTreeSet<_> = (self.text.lines().map(plain))
+        let plain = |word: &str| word.chars().filter(|c| *c != '-').collect::<String>();
+        let codes: BTreeSet<_> = (self.text.split_whitespace().map(plain))
             .filter(|word| word.len() == 8 && word.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase()))
             .collect();
         assert_eq!(codes.len(), 1, "codes in {self:?}");

@@ -164,6 +164,12 @@ impl Output {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
+    /// Standard output as a list: one JSON value per line.
+    pub fn json_lines(&self) -> Vec<serde_json::Value> {
+        let value = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {self:?}"));
+        self.stdout.lines().map(value).collect()
+    }
+
     /// Both outputs.
     pub fn text(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
