@@ -130,7 +130,6 @@ async fn connections_beyond_the_limit_wait_for_others_to_end() {
     let mut first = proxy.connect().await;
     first.write_all(get.as_bytes()).await.unwrap();
     read_head(&mut first).await;
-    // Workers hold the one permit in turn; whoever has it serves, the other waits.
     let mut second = proxy.connect().await;
     second.write_all(get.as_bytes()).await.unwrap();
     drop(first);
@@ -146,7 +145,7 @@ async fn sec_dos_02_large_heads_are_refused_on_http2() {
     let request = |uri: &str| Request::builder().uri(uri).body(Body::empty()).unwrap();
     assert_eq!(client.send_request(request(&long)).await.unwrap().status(), 414);
     let mut many = request("http://a/");
-    (0..200).for_each(|_| drop(many.headers_mut().append("x", "y".parse().unwrap())));
+    (0..200).for_each(|_| assert!(many.headers_mut().append("x", "y".parse().unwrap()) || many.headers().len() == 1));
     assert_eq!(client.send_request(many).await.unwrap().status(), 431);
     let connect = Request::builder().method("CONNECT").uri("a:1").body(Body::empty()).unwrap();
     assert_eq!(client.send_request(connect).await.unwrap().status(), 501);
