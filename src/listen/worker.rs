@@ -63,12 +63,15 @@ pub(super) async fn run<H: Handler>(sockets: Vec<StdListener>, handler: H, commo
     Ok(outcome)
 }
 
-/// Takes connections while there are permits; beyond that they wait in the kernel's queue until one ends. To answer
-/// each with a refusal would cost more than to serve it.
+/// Takes connections while there are permits; beyond that one waits here and the others in the kernel's queue until one
+/// ends. To answer each with a refusal would cost more than to serve it.
 async fn accept<H: Handler>(worker: Rc<Worker<H>>, listener: TcpListener, connections: Arc<Semaphore>) {
-    while let Ok(permit) = Arc::clone(&connections).acquire_owned().await {
+    loop {
         match listener.accept().await {
-            Ok((stream, _)) => worker.clone().open(stream, permit),
+            Ok((stream, _)) => match Arc::clone(&connections).acquire_owned().await {
+                Ok(permit) => Rc::clone(&worker).open(stream, permit),
+                Err(_) => return,
+            },
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
                 // No file descriptors, as a rule: others must end first.

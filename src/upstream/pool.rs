@@ -21,6 +21,8 @@ use crate::limit::Timeouts;
 pub struct Upstreams {
     list: Vec<Upstream>,
     timeouts: Timeouts,
+    /// After so long without a request a connection may be about to be closed by its other end.
+    doubtful: Duration,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Upstreams {
     /// The upstreams that requests name by their place in `addresses`.
     pub fn new(addresses: Vec<Address>, timeouts: Timeouts) -> Arc<Self> {
         let list = addresses.into_iter().map(|address| Upstream { address, is_down: AtomicBool::new(false) }).collect();
-        Arc::new(Self { list, timeouts })
+        Arc::new(Self { list, timeouts, doubtful: DOUBTFUL })
     }
 
     /// An empty pool, for one worker.
@@ -107,7 +109,7 @@ impl Pool {
         let target = self.upstreams.list.get(upstream).ok_or(Error::Unknown(upstream))?;
         expect::hold_body(&mut request);
         if let Some((idle, age)) = self.take(upstream) {
-            let spare = if age > DOUBTFUL { spare(&request) } else { None };
+            let spare = if age >= self.upstreams.doubtful { spare(&request) } else { None };
             match self.exchange(upstream, idle, request).await {
                 Ok(response) => return Ok(response),
                 Err((error, unsent)) => request = unsent.or(spare).ok_or(error)?,
@@ -223,7 +225,65 @@ fn spare(request: &Request<Body>) -> Option<Request<Body>> {
 
 /// How long a connection is kept without a request: less than the 5 s after which common app servers close theirs.
 const KEPT: Duration = Duration::from_secs(4);
-/// After so long the upstream may be closing a connection just as a request is sent on it.
+/// A request that follows the one before it at once meets no connection that was given up for being idle.
 const DOUBTFUL: Duration = Duration::from_millis(500);
 /// The most connections kept for one upstream by one worker.
 const MOST: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    async fn read_head(stream: &mut TcpStream) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+    }
+
+    /// Serves one request, then ends the connection at the second; whether that one came again on another.
+    async fn comes_again(doubtful: Duration, second: Request<Body>) -> Result<bool, Error> {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let list = vec![Upstream { address, is_down: AtomicBool::new(false) }];
+        let pool = Arc::new(Upstreams { list, timeouts: Timeouts::default(), doubtful }).pool();
+        let upstream = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            read_head(&mut stream).await;
+            drop(stream);
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+        });
+        assert_eq!(pool.send(0, Request::new(Body::empty())).await.unwrap().status(), 204);
+        let answer = pool.send(0, second).await;
+        upstream.abort();
+        answer.map(|response| response.status() == 205)
+    }
+
+    fn request(method: Method, body: &'static str) -> Request<Body> {
+        Request::builder().method(method).body(Body::from(body)).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_request_that_met_a_dying_connection_is_repeated_if_that_is_safe() {
+        for method in [Method::GET, Method::HEAD] {
+            assert!(comes_again(Duration::ZERO, request(method, "")).await.unwrap());
+        }
+        for (method, body) in [(Method::POST, ""), (Method::DELETE, ""), (Method::GET, "x")] {
+            let outcome = comes_again(Duration::ZERO, request(method, body)).await;
+            assert!(matches!(outcome, Err(Error::Broken(_))));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_request_on_a_lively_connection_is_never_repeated() {
+        let outcome = comes_again(DOUBTFUL, request(Method::GET, "")).await;
+        assert!(matches!(outcome, Err(Error::Broken(_))));
+    }
+}

@@ -126,54 +126,6 @@ async fn a_connection_that_was_closed_meanwhile_is_not_used() {
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_request_that_met_a_dying_connection_is_repeated_if_that_is_safe() {
-    for (method, fields, repeated) in [("GET", "", true), ("HEAD", "", true), ("POST", "", false), ("GET", "x", false)]
-    {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let pool = pool_to(format!("http://{}", listener.local_addr().unwrap()), Timeouts::default());
-        let request =
-            || Request::builder().method(method).uri("/").header("host", "a").body(Body::from(fields)).unwrap();
-        let (first, stream) = tokio::join!(pool.send(0, get()), async {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            read_head(&mut stream).await;
-            stream.write_all(OK.as_bytes()).await.unwrap();
-            stream
-        });
-        text(first).await;
-        tokio::time::advance(Duration::from_secs(1)).await;
-        let upstream = async {
-            let mut stream = stream;
-            read_head(&mut stream).await;
-            drop(stream);
-            if repeated {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                read_head(&mut stream).await;
-                stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
-            }
-        };
-        let (answer, ()) = tokio::join!(pool.send(0, request()), upstream);
-        match answer {
-            Ok(response) => assert!(repeated && response.status() == 204, "{method} {fields}"),
-            Err(error) => assert!(!repeated && matches!(error, Error::Broken(_)), "{method} {fields}: {error}"),
-        }
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_request_on_a_lively_connection_is_never_repeated() {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let pool = pool_to(format!("http://{}", listener.local_addr().unwrap()), Timeouts::default());
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        read_head(&mut stream).await;
-        stream.write_all(OK.as_bytes()).await.unwrap();
-        read_head(&mut stream).await;
-    });
-    text(pool.send(0, get()).await).await;
-    assert!(matches!(pool.send(0, get()).await, Err(Error::Broken(_))));
-}
-
 #[tokio::test]
 async fn a_unix_socket_is_an_upstream() {
     let folder = tempfile::tempdir().unwrap();

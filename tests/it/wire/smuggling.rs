@@ -9,8 +9,8 @@ async fn assert_refused(requests: &[String]) {
     for request in requests {
         let answer = proxy.raw(request).await;
         let shown = &request[..request.len().min(200)];
-        assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{shown:?} got {answer:?}");
-        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{shown:?} got {answer:?}");
+        let statuses: Vec<_> = answer.match_indices("HTTP/1.").map(|(at, _)| &answer[at + 9..at + 12]).collect();
+        assert_eq!(statuses, ["400"], "{shown:?} got {answer:?}");
         assert_eq!(upstream.seen(), "", "{shown:?}");
     }
 }
@@ -21,7 +21,7 @@ async fn assert_served(requests: &[String]) {
         let upstream = Recorder::start(OK).await;
         let proxy = Proxy::to(upstream.address).await;
         let answer = proxy.raw(request).await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{request:?} got {answer:?}");
+        assert_eq!(answer.get(8..15), Some(" 200 OK"), "{request:?} got {answer:?}");
         assert!(upstream.seen().contains("/ HTTP/1.1\r\n"), "{request:?}");
     }
 }
@@ -157,25 +157,19 @@ async fn sec_smug_04_the_upstream_gets_chunks_of_our_own() {
 async fn sec_smug_04_a_chunk_that_breaks_later_breaks_the_upload_off() {
     let (done, mut broken_off) = tokio::sync::mpsc::channel(1);
     let upstream = upstream(|mut stream| async move {
-        read_head(&mut stream).await;
+        done.send(read_head(&mut stream).await).await.unwrap();
         done.send(read_to_end(&mut stream).await).await.unwrap();
     })
     .await;
     let proxy = Proxy::to(upstream).await;
     let mut stream = proxy.connect().await;
     stream.write_all(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n").await.unwrap();
-    read_until_forwarded(&mut stream).await;
+    assert!(broken_off.recv().await.unwrap().starts_with("POST /"));
     stream.write_all(format!("5 \r\nworld\r\n0\r\n\r\n{HIDDEN}").as_bytes()).await.unwrap();
     assert!(!broken_off.recv().await.unwrap().contains("0\r\n\r\n"));
     let answer = read_to_end(&mut stream).await;
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
     assert!(answer.matches("HTTP/1.1").count() <= 1, "{answer}");
-}
-
-/// Gives the first bytes time to be read apart from the next ones: two writes may else arrive as one.
-async fn read_until_forwarded(stream: &mut TcpStream) {
-    stream.flush().await.unwrap();
-    tokio::task::yield_now().await;
 }
 
 #[tokio::test]

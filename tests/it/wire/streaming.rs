@@ -52,7 +52,7 @@ async fn sec_hdr_09_trailers_end_here_in_both_directions() {
         }
     })
     .await;
-    let proxy = Proxy::to(upstream).await;
+    let proxy = Proxy::with(upstream, |settings, _| settings.workers = 1).await;
     let mut stream = proxy.connect().await;
     let request = "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTrailer: X-Auth-User\r\nTransfer-Encoding: chunked\r\n\
         Connection: close\r\n\r\n5\r\nhello\r\n0\r\nX-Auth-User: admin\r\nAuthorization: Bearer x\r\n\r\n";
@@ -64,7 +64,8 @@ async fn sec_hdr_09_trailers_end_here_in_both_directions() {
 
     let mut client = super::limits::http2(&proxy).await;
     let trailers = http::HeaderMap::from_iter([("x-auth-user".parse().unwrap(), "admin".parse().unwrap())]);
-    let body = http_body_util::Full::from("hello").with_trailers(std::future::ready(Some(Ok(trailers))));
+    let frames = [http_body::Frame::data("hello".into()), http_body::Frame::trailers(trailers)].map(Ok::<_, Error>);
+    let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
     let request = Request::post("http://a/").header("te", "trailers").body(Body::new(body)).unwrap();
     let answer = client.send_request(request).await.unwrap().into_body().collect().await.unwrap();
     assert_eq!(answer.trailers(), None);
