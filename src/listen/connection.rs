@@ -34,6 +34,8 @@ impl Protocol {
     pub(super) fn new(limits: &limit::Settings, certificates: Option<Certificates>) -> Self {
         let mut http1 = http1::Builder::new();
         // Times are kept by the sweep: hyper's own would make a timer for every request.
+        // A client that has said all there is may close its side and still wants the answer.
+        http1.half_close(true);
         http1.header_read_timeout(None).max_header_size(limits.header_bytes).max_headers(limits.header_fields);
         http1.max_buf_size(limits.header_bytes.max(BUFFER));
         let mut http2 = http2::Builder::new(LocalTasks);
