@@ -6,6 +6,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::framing::Refusal;
+use super::streams::Streams;
 
 /// What a connection is doing, for the one sweep of its worker: plain counters instead of a timer per operation.
 #[derive(Default)]
@@ -21,6 +22,8 @@ pub(super) struct Gauge {
     order: AtomicU8,
     /// The task of the connection, or of the tunnel it became.
     pub(super) task: AtomicWaker,
+    /// Of HTTP/2; empty else.
+    pub(super) streams: Streams,
     refused: AtomicBool,
     refusal: Mutex<Option<Refusal>>,
     #[expect(dead_code, reason = "given back when dropped")]

@@ -153,6 +153,45 @@ async fn sec_dos_02_large_heads_are_refused_on_http2() {
     assert_eq!(client.send_request(request("http://a/")).await.unwrap().status(), 200);
 }
 
+#[tokio::test]
+async fn sec_dos_01_a_stalled_stream_ends_and_its_neighbour_lives() {
+    use http_body_util::BodyExt as _;
+    let (report, mut reports) = tokio::sync::mpsc::channel(1);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let upstream = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        let (mut endless, _) = listener.accept().await.unwrap();
+        tokio::spawn(async move {
+            read_head(&mut endless).await;
+            endless.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            while endless.write_all(&[b'x'; 4096]).await.is_ok() {}
+            report.send(()).await.unwrap();
+        });
+        let (stream, _) = listener.accept().await.unwrap();
+        record_and_answer(stream, Arc::default(), OK).await;
+    });
+    let proxy = Proxy::with(upstream, |settings, limits| {
+        (settings.workers, limits.timeouts.stall) = (1, Duration::from_millis(150));
+    })
+    .await;
+    let mut client = http2(&proxy).await;
+    let get = || Request::get("http://a/").body(Body::empty()).unwrap();
+    let stalled = client.send_request(get()).await.unwrap();
+    timeout(PATIENCE, reports.recv()).await.expect("the upstream works on").unwrap();
+    assert!(stalled.into_body().collect().await.is_err());
+    assert_eq!(client.send_request(get()).await.unwrap().into_body().collect().await.unwrap().to_bytes(), "ok");
+}
+
+#[tokio::test]
+async fn an_upload_that_stalls_on_http2_ends() {
+    let recorder = Recorder::start("").await;
+    let proxy = Proxy::with(recorder.address, |_, limits| limits.timeouts.stall = Duration::from_millis(150)).await;
+    let mut client = http2(&proxy).await;
+    let body = futures_util::stream::pending::<Result<http_body::Frame<bytes::Bytes>, Error>>();
+    let post = Request::post("http://a/").body(Body::new(http_body_util::StreamBody::new(body))).unwrap();
+    assert!(timeout(PATIENCE, client.send_request(post)).await.expect("the upload goes on").is_err());
+}
+
 pub(super) async fn http2(proxy: &Proxy) -> hyper::client::conn::http2::SendRequest<Body> {
     let io = hyper_util::rt::TokioIo::new(proxy.connect().await);
     let executor = hyper_util::rt::TokioExecutor::new();
