@@ -47,6 +47,8 @@ pub(super) enum Stage {
     Http2,
     /// No longer HTTP.
     Tunnel,
+    /// Answered for the last time, while the client may still be sending.
+    Lingering,
 }
 
 /// The gauge at one moment.
@@ -166,7 +168,7 @@ const STAGES: [Stage; 8] = [
     Stage::Body,
     Stage::Http2,
     Stage::Tunnel,
-    Stage::Fresh,
+    Stage::Lingering,
 ];
 
 #[cfg(test)]
@@ -176,7 +178,7 @@ mod tests {
     #[test]
     fn every_stage_reads_back_and_the_same_one_again_is_another_turn() {
         let gauge = Gauge::default();
-        for stage in &STAGES[..7] {
+        for stage in &STAGES {
             gauge.enter(*stage);
             assert_eq!(gauge.read().stage, *stage);
         }

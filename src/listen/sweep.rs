@@ -97,6 +97,7 @@ impl Record {
             Stage::Fresh | Stage::Head if spent >= timeouts.header => {
                 Some((Order::Cut, "the header block takes too long"))
             }
+            Stage::Lingering if spent >= timeouts.header => Some((Order::Cut, "the client goes on sending")),
             Stage::Between | Stage::Http2 if idle && spent >= timeouts.idle => {
                 let since = *self.retired.get_or_insert(now);
                 let order = if now.duration_since(since) >= timeouts.stall { Order::Cut } else { Order::Retire };
@@ -182,5 +183,9 @@ mod tests {
         assert_eq!(ended_after(|second| Reading { turn: second / 50, ..reading(Stage::Between) }), None);
         assert_eq!(ended_after(|_| reading(Stage::Fresh)), Some((10, Order::Cut)));
         assert_eq!(ended_after(|_| reading(Stage::Handshake)), Some((10, Order::Cut)));
+        assert_eq!(
+            ended_after(|second| Reading { received: second * 1000, ..reading(Stage::Lingering) }),
+            Some((10, Order::Cut))
+        );
     }
 }

@@ -112,10 +112,7 @@ async fn sec_dos_02_large_heads_are_refused_before_they_are_read() {
     ];
     for (expected, request) in cases {
         let answer = proxy.raw(&request).await;
-        // A reset can overtake the answer when much was left unread.
-        let refused =
-            answer.starts_with(&format!("HTTP/1.1 {expected}")) || (answer.is_empty() && request.len() > 60_000);
-        assert!(refused, "{:?} got {answer:?}", &request[..60]);
+        assert!(answer.starts_with(&format!("HTTP/1.1 {expected}")), "{:?} got {answer:?}", &request[..60]);
     }
     assert_eq!(upstream.seen(), "");
     let answer = proxy.raw(get(&format!("/{}", "a".repeat(8000)), &"X: y\r\n".repeat(90))).await;
