@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::future::Either;
+use http::header::SET_COOKIE;
 use http::{Request, Response};
 use tower::{ServiceBuilder, service_fn};
 use tower_service::Service;
@@ -126,12 +127,17 @@ fn own_pages(
         Box::pin(async move {
             let mut rest = Visit::new(Request::default(), visit.id, visit.client);
             rest.started = visit.started;
+            rest.place = Place::Own;
             rest.asker = visit.asker;
             rest.caller = visit.caller.clone();
             rest.reply = std::mem::take(&mut visit.reply);
             *rest.request.method_mut() = visit.request.method().clone();
             *rest.request.uri_mut() = visit.request.uri().clone();
             let response = portal.serve(*visit).await;
+            // A page that sets the cookie has the last word: the clearing of an ended one must not undo it.
+            if response.headers().contains_key(SET_COOKIE) {
+                rest.reply.retain(|(name, _)| *name != SET_COOKIE);
+            }
             Ok(Answer { response, visit: rest })
         })
     })

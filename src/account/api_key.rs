@@ -49,7 +49,14 @@ pub fn parse(text: &str) -> Option<(KeyId, Digest)> {
     Some((id.parse().ok()?, Digest::of(text)))
 }
 
-const PREFIX: &str = "vk_";
+/// Whether a key stands somewhere in this text: in an address it would end up in histories and logs.
+pub fn is_in(text: &str) -> bool {
+    const WHOLE: usize = PREFIX.len() + ID + 1 + SECRET + CHECKSUM;
+    text.match_indices(PREFIX).any(|(start, _)| text.get(start..start + WHOLE).and_then(parse).is_some())
+}
+
+/// How every key begins.
+pub const PREFIX: &str = "vk_";
 const ID: usize = 24;
 const SECRET: usize = 43;
 const CHECKSUM: usize = 6;

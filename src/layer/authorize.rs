@@ -50,6 +50,7 @@ impl Step for Authorize {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
         let denied = match decide(&self.router, &visit) {
             Ok(authorized) => {
+                tracing::trace!(request = %visit.id, route = authorized.route(), "allowed");
                 visit.authorized = Some(authorized);
                 return Progress::Go(visit);
             }
@@ -57,6 +58,7 @@ impl Step for Authorize {
             Err(Refused::Case) => return Progress::refuse(visit, Reason::CaseMismatch),
             Err(Refused::NoRoute(denied) | Refused::Denied(denied)) => denied,
         };
+        tracing::trace!(request = %visit.id, ?denied, trouble = ?visit.trouble, "not allowed");
         match (denied, visit.trouble) {
             (Denied::Forbidden, _) => Progress::refuse(visit, Reason::Forbidden),
             (_, Some(Trouble::Unavailable)) => Progress::refuse(visit, Reason::Unavailable),

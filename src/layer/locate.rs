@@ -10,6 +10,7 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 
+use crate::account::api_key;
 use crate::layer::{Progress, Step};
 use crate::rejection::Reason;
 use crate::route::{self, Irregular, Path};
@@ -34,6 +35,10 @@ impl Locate {
         if matches!(*visit.request.method(), Method::TRACE | Method::CONNECT) {
             return Err(Reason::MethodNotImplemented);
         }
+        // HTTP/2 lets a client name any scheme (RFC 9113 §8.3.1).
+        if visit.request.uri().scheme_str().is_some_and(|scheme| !matches!(scheme, "http" | "https")) {
+            return Err(Reason::Malformed("target.scheme"));
+        }
         if visit.upgrade == Upgrade::WebSocket && !is_handshake(&visit.request) {
             return Err(Reason::Malformed("websocket.handshake"));
         }
@@ -45,6 +50,10 @@ impl Locate {
             Cow::Owned(host) => Some(host.into_boxed_str()),
             Cow::Borrowed(_) => None,
         };
+        // RFC 6750 §2.3: addresses are kept and passed on by everybody.
+        if visit.request.uri().path_and_query().is_some_and(|target| api_key::is_in(target.as_str())) {
+            return Err(Reason::Malformed("credential.in_address"));
+        }
         let path = Path::parse(visit.request.uri().path()).map_err(|error| Reason::Malformed(error.0))?;
         let (place, irregular) = (self.place(path.as_str()), path.irregular());
         if place == Place::Own && irregular != Irregular::default() {

@@ -15,6 +15,7 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
+use crate::account::api_key;
 use crate::body::Body;
 use crate::layer::{Answer, Refusal, locate};
 use crate::portal::{Portal, Refused};
@@ -153,7 +154,7 @@ impl RespondLayer {
             request = %visit.id,
             status = status.as_u16(),
             method = %visit.request.method(),
-            path = visit.request.uri().path(),
+            path = &*shown(visit.request.uri().path()),
             client = %visit.client.address,
             user,
             kind = caller.map(|caller| caller.kind().as_str()),
@@ -178,6 +179,14 @@ impl RespondLayer {
                 self.router.find(&host.unwrap_or_default(), visit.request.uri().path())
             }
         }
+    }
+}
+
+/// A path as the log may show it: without the secret of an API key that somebody wrote into it.
+fn shown(path: &str) -> Cow<'_, str> {
+    match path.find(api_key::PREFIX) {
+        None => Cow::Borrowed(path),
+        Some(start) => Cow::Owned(format!("{}***", &path[..start + api_key::PREFIX.len()])),
     }
 }
 

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
 use super::gauge::Gauge;
+use super::streams::Stream;
 use crate::body::{Body, Error};
 
 /// A request in progress, from its head until the last byte of its answer is handed over or nobody wants it any more.
@@ -31,12 +32,14 @@ impl Drop for InProgress {
 /// The body of an answer.
 pub(super) struct Answer {
     body: Body,
+    /// On HTTP/2.
+    stream: Option<Arc<Stream>>,
     _in_progress: InProgress,
 }
 
 impl Answer {
-    pub(super) fn new(body: Body, in_progress: InProgress) -> Self {
-        Self { body, _in_progress: in_progress }
+    pub(super) fn new(body: Body, stream: Option<Arc<Stream>>, in_progress: InProgress) -> Self {
+        Self { body, stream, _in_progress: in_progress }
     }
 }
 
@@ -45,7 +48,11 @@ impl HttpBody for Answer {
     type Error = Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let poll = Pin::new(&mut self.body).poll_frame(cx);
+        if let Some(stream) = &self.stream {
+            stream.answered(&poll);
+        }
+        poll
     }
 
     fn is_end_stream(&self) -> bool {

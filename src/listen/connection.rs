@@ -16,6 +16,7 @@ use super::framing::Framing;
 use super::gauge::{Gauge, Order, Stage};
 use super::service::Service;
 use super::socket::Socket;
+use super::streams::StreamTasks;
 use super::tls::Certificates;
 use super::{Connection, Handler};
 use crate::limit;
@@ -24,7 +25,7 @@ use crate::visit::Scheme;
 /// How the connections of a worker are served.
 pub(super) struct Protocol {
     http1: http1::Builder,
-    http2: http2::Builder<LocalTasks>,
+    http2: http2::Builder<StreamTasks>,
     certificates: Option<Certificates>,
     longest_head: usize,
     most_fields: usize,
@@ -34,9 +35,11 @@ impl Protocol {
     pub(super) fn new(limits: &limit::Settings, certificates: Option<Certificates>) -> Self {
         let mut http1 = http1::Builder::new();
         // Times are kept by the sweep: hyper's own would make a timer for every request.
+        // A client that has said all there is may close its side and still wants the answer.
+        http1.half_close(true);
         http1.header_read_timeout(None).max_header_size(limits.header_bytes).max_headers(limits.header_fields);
         http1.max_buf_size(limits.header_bytes.max(BUFFER));
-        let mut http2 = http2::Builder::new(LocalTasks);
+        let mut http2 = http2::Builder::new(StreamTasks);
         http2
             .timer(TokioTimer::new())
             .max_concurrent_streams(limits.streams)
@@ -155,16 +158,6 @@ async fn until_retired<T>(gauge: &Gauge, work: impl Future<Output = io::Result<T
         work.as_mut().poll(cx)
     })
     .await
-}
-
-/// Streams of HTTP/2 run on the thread of their connection.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct LocalTasks;
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for LocalTasks {
-    fn execute(&self, task: F) {
-        tokio::task::spawn_local(task);
-    }
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";

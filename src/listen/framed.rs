@@ -1,13 +1,13 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Framing, Violation};
-use super::gauge::{Gauge, Stage};
+use super::gauge::{Gauge, Order, Stage};
 
 /// The bytes of a connection on their way to the parser, with the first ones (read to tell the protocol) put back.
 pub(super) struct Framed<S> {
@@ -16,7 +16,17 @@ pub(super) struct Framed<S> {
     /// None on HTTP/2, which frames by itself.
     framing: Option<Framing>,
     blocked: Blocked,
+    closing: Closing,
     gauge: Arc<Gauge>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Closing {
+    No,
+    /// So many bytes are still thrown away. To close with bytes unread would reset the connection, and the client could
+    /// lose the answer that tells it why.
+    Lingers(usize),
+    Done,
 }
 
 #[derive(Clone, Copy)]
@@ -30,7 +40,7 @@ enum Blocked {
 
 impl<S> Framed<S> {
     pub(super) fn new(inner: S, first: Bytes, framing: Option<Framing>, gauge: Arc<Gauge>) -> Self {
-        Self { inner, first, framing, blocked: Blocked::No, gauge }
+        Self { inner, first, framing, blocked: Blocked::No, closing: Closing::No, gauge }
     }
 
     fn follow(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
@@ -67,7 +77,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
             let some = this.first.split_to(this.first.len().min(buf.remaining()));
             buf.put_slice(&some);
         } else {
-            std::task::ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
+            ready!(Pin::new(&mut this.inner).poll_read(cx, buf))?;
         }
         if this.framing.is_some() && this.gauge.stage() != Stage::Tunnel {
             this.follow(buf, before);
@@ -81,7 +91,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Framed<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Framed<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Framed<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.inner).poll_write(cx, buf)
     }
@@ -103,6 +113,30 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Framed<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.inner).poll_shutdown(cx)
+        let this = &mut *self;
+        if this.closing == Closing::No {
+            ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
+            let may_send = matches!(this.gauge.stage(), Stage::Head | Stage::Body);
+            let is_refused = !matches!(this.blocked, Blocked::No);
+            this.closing = if may_send || is_refused { Closing::Lingers(LINGER) } else { Closing::Done };
+            if this.closing != Closing::Done {
+                this.gauge.enter(Stage::Lingering);
+            }
+        }
+        while let Closing::Lingers(left @ 1..) = this.closing
+            && this.gauge.order() == Order::None
+        {
+            let mut scrap = [0; 4 << 10];
+            let mut scrap = ReadBuf::new(&mut scrap);
+            let read = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut scrap)).map(|()| scrap.filled().len());
+            this.closing = match read {
+                Ok(read @ 1..) => Closing::Lingers(left.saturating_sub(read)),
+                _ => Closing::Done,
+            };
+        }
+        Poll::Ready(Ok(()))
     }
 }
+
+/// The most bytes that are thrown away after the last answer.
+const LINGER: usize = 4 << 20;

@@ -6,6 +6,7 @@ use futures_util::task::AtomicWaker;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::framing::Refusal;
+use super::streams::Streams;
 
 /// What a connection is doing, for the one sweep of its worker: plain counters instead of a timer per operation.
 #[derive(Default)]
@@ -21,6 +22,8 @@ pub(super) struct Gauge {
     order: AtomicU8,
     /// The task of the connection, or of the tunnel it became.
     pub(super) task: AtomicWaker,
+    /// Of HTTP/2; empty else.
+    pub(super) streams: Streams,
     refused: AtomicBool,
     refusal: Mutex<Option<Refusal>>,
     #[expect(dead_code, reason = "given back when dropped")]
@@ -44,6 +47,8 @@ pub(super) enum Stage {
     Http2,
     /// No longer HTTP.
     Tunnel,
+    /// Answered for the last time, while the client may still be sending.
+    Lingering,
 }
 
 /// The gauge at one moment.
@@ -163,7 +168,7 @@ const STAGES: [Stage; 8] = [
     Stage::Body,
     Stage::Http2,
     Stage::Tunnel,
-    Stage::Fresh,
+    Stage::Lingering,
 ];
 
 #[cfg(test)]
@@ -173,7 +178,7 @@ mod tests {
     #[test]
     fn every_stage_reads_back_and_the_same_one_again_is_another_turn() {
         let gauge = Gauge::default();
-        for stage in &STAGES[..7] {
+        for stage in &STAGES {
             gauge.enter(*stage);
             assert_eq!(gauge.read().stage, *stage);
         }

@@ -18,6 +18,7 @@ mod settings;
 mod shutdown;
 mod signal;
 mod socket;
+mod streams;
 mod sweep;
 mod tls;
 mod worker;

@@ -12,6 +12,7 @@ use pin_project_lite::pin_project;
 use super::answer::{Answer, InProgress};
 use super::gauge::{Gauge, Stage};
 use super::request_head::LONGEST_TARGET;
+use super::streams::{Arriving, Stream};
 use super::{Connection, Handler};
 use crate::body::Body;
 
@@ -54,23 +55,24 @@ impl<H: Handler> hyper::service::Service<Request<Incoming>> for Service<H> {
 
     fn call(&self, request: Request<Incoming>) -> Serving<H::Future> {
         let in_progress = Some(InProgress::begin(&self.gauge));
+        let is_http2 = request.version() == Version::HTTP_2;
+        let stream = is_http2.then(|| self.gauge.streams.open());
         if let Some(status) = self.refuse(&request) {
-            return Serving { doing: Doing::Refusing { status }, in_progress, asked: Asked::Http };
+            return Serving { doing: Doing::Refusing { status }, in_progress, stream, asked: Asked::Http };
         }
-        let asked = match (request.version(), is_websocket(&request)) {
-            (Version::HTTP_2, _) => Asked::Http2,
-            (_, true) => Asked::WebSocket,
-            (_, false) => Asked::Http,
-        };
-        let answer = self.handler.call(request.map(Body::from), self.connection);
-        Serving { doing: Doing::Handling { answer }, in_progress, asked }
+        let asked = if !is_http2 && is_websocket(&request) { Asked::WebSocket } else { Asked::Http };
+        let request = request.map(|body| match &stream {
+            Some(stream) => Arriving::watch(body.into(), stream),
+            None => body.into(),
+        });
+        let answer = self.handler.call(request, self.connection);
+        Serving { doing: Doing::Handling { answer }, in_progress, stream, asked }
     }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked {
     Http,
-    Http2,
     WebSocket,
 }
 
@@ -80,6 +82,7 @@ pin_project! {
         #[pin]
         doing: Doing<F>,
         in_progress: Option<InProgress>,
+        stream: Option<Arc<Stream>>,
         asked: Asked,
     }
 }
@@ -97,6 +100,9 @@ impl<F: Future<Output = Response<Body>>> Future for Serving<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
+        if let Some(stream) = this.stream {
+            stream.bind();
+        }
         let response = match this.doing.project() {
             DoingProject::Handling { answer } => {
                 let mut response = ready!(answer.poll(cx));
@@ -109,7 +115,7 @@ impl<F: Future<Output = Response<Body>>> Future for Serving<F> {
             DoingProject::Refusing { status } => refusal(*status),
         };
         let Some(in_progress) = this.in_progress.take() else { return Poll::Pending };
-        Poll::Ready(Ok(response.map(|body| Answer::new(body, in_progress))))
+        Poll::Ready(Ok(response.map(|body| Answer::new(body, this.stream.take(), in_progress))))
     }
 }
 
@@ -123,11 +129,11 @@ fn settle_upgrade(response: &mut Response<Body>, asked: Asked, gauge: Option<&Ga
             }
         }
         (Asked::WebSocket, false) => close(response),
-        (Asked::Http | Asked::Http2, true) => {
+        (Asked::Http, true) => {
             tracing::warn!("an answer switched protocols without having been asked to");
             *response = refusal(StatusCode::BAD_GATEWAY);
         }
-        (Asked::Http | Asked::Http2, false) => {}
+        (Asked::Http, false) => {}
     }
 }
 

@@ -26,6 +26,8 @@ struct Record {
     drought: (Instant, u32),
     /// Since when the client has taken nothing of what is to be sent.
     clogged_since: Instant,
+    /// When it was told to end for having no request: what is left of it then is bytes that nobody takes.
+    retired: Option<Instant>,
 }
 
 impl Sweep {
@@ -48,6 +50,7 @@ impl Sweep {
     pub(super) fn look(&mut self, now: Instant) {
         self.watched.retain_mut(|watched| {
             let Some(gauge) = watched.gauge.upgrade() else { return false };
+            gauge.streams.look(now, self.timeouts.stall);
             if let Some((order, why)) = watched.record.judge(gauge.read(), now, &self.timeouts) {
                 tracing::debug!(why, "connection ended");
                 gauge.give(order);
@@ -64,7 +67,7 @@ impl Sweep {
 
 impl Record {
     fn new(last: Reading, now: Instant) -> Self {
-        Self { last, stage_since: now, drought: (now, last.received), clogged_since: now }
+        Self { last, stage_since: now, drought: (now, last.received), clogged_since: now, retired: None }
     }
 
     /// Nobody is cut for having nothing to say: only who owes a header block or a body, does not take what is to be
@@ -94,7 +97,12 @@ impl Record {
             Stage::Fresh | Stage::Head if spent >= timeouts.header => {
                 Some((Order::Cut, "the header block takes too long"))
             }
-            Stage::Between | Stage::Http2 if idle && spent >= timeouts.idle => Some((Order::Retire, "idle")),
+            Stage::Lingering if spent >= timeouts.header => Some((Order::Cut, "the client goes on sending")),
+            Stage::Between | Stage::Http2 if idle && spent >= timeouts.idle => {
+                let since = *self.retired.get_or_insert(now);
+                let order = if now.duration_since(since) >= timeouts.stall { Order::Cut } else { Order::Retire };
+                Some((order, "idle"))
+            }
             _ => None,
         }
     }
@@ -156,11 +164,28 @@ mod tests {
     }
 
     #[test]
+    fn a_connection_that_does_not_end_when_told_to_is_cut() {
+        let start = Instant::now();
+        let mut record = Record::new(reading(Stage::Http2), start);
+        let mut order_at = |second: u32| {
+            record.judge(reading(Stage::Http2), start + SECOND * second, &Timeouts::default()).map(|(order, _)| order)
+        };
+        assert_eq!(
+            [59, 60, 89, 90].map(&mut order_at),
+            [None, Some(Order::Retire), Some(Order::Retire), Some(Order::Cut)]
+        );
+    }
+
+    #[test]
     fn a_connection_without_requests_retires() {
         assert_eq!(ended_after(|_| reading(Stage::Between)), Some((60, Order::Retire)));
         assert_eq!(ended_after(|_| reading(Stage::Http2)), Some((60, Order::Retire)));
         assert_eq!(ended_after(|second| Reading { turn: second / 50, ..reading(Stage::Between) }), None);
         assert_eq!(ended_after(|_| reading(Stage::Fresh)), Some((10, Order::Cut)));
         assert_eq!(ended_after(|_| reading(Stage::Handshake)), Some((10, Order::Cut)));
+        assert_eq!(
+            ended_after(|second| Reading { received: second * 1000, ..reading(Stage::Lingering) }),
+            Some((10, Order::Cut))
+        );
     }
 }

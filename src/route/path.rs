@@ -188,18 +188,35 @@ fn check_segments(path: &str, irregular: &mut Irregular) -> Result<(), Malformed
     loop {
         let end = rest.iter().position(|byte| *byte == b'/');
         let segment = &rest[..end.unwrap_or(rest.len())];
-        match segment {
-            // The last one may be empty: that is a slash at the end.
-            [] if end.is_some() => irregular.add(Relax::EmptySegments),
-            // `..;x` is `..` to servers that drop parameters first.
-            [b'.'] | [b'.', b'.'] | [b'.', b';', ..] | [b'.', b'.', b';', ..] => return Err(Malformed("path.dots")),
-            _ => {}
+        // The last one may be empty: that is a slash at the end.
+        if segment.is_empty() && end.is_some() {
+            irregular.add(Relax::EmptySegments);
+        }
+        if is_dots(segment) {
+            return Err(Malformed("path.dots"));
         }
         match end {
             Some(end) => rest = &rest[end + 1..],
             None => return Ok(()),
         }
     }
+}
+
+/// `.` and `..`, also as `..;x` to servers that drop parameters first, and between encoded slashes to servers
+/// that decode these.
+fn is_dots(segment: &[u8]) -> bool {
+    let dots = |part: &[u8]| matches!(part, [b'.'] | [b'.', b'.'] | [b'.', b';', ..] | [b'.', b'.', b';', ..]);
+    if !segment.contains(&b'%') {
+        return dots(segment);
+    }
+    let mut rest = segment;
+    while let Some(slash) = rest.windows(3).position(|window| window == b"%2F") {
+        if dots(&rest[..slash]) {
+            return true;
+        }
+        rest = &rest[slash + 3..];
+    }
+    dots(rest)
 }
 
 fn bit(relax: Relax) -> u8 {

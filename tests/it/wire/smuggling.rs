@@ -209,6 +209,27 @@ async fn sec_smug_05_a_name_of_64_kib_never_arrives() {
 }
 
 #[tokio::test]
+async fn sec_smug_06_an_unread_body_is_never_read_as_a_request() {
+    let upstream = Recorder::start(OK).await;
+    let proxy = Proxy::to(upstream.address).await;
+    for length in [10, 10 << 10, 1 << 20] {
+        let head = format!("POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n");
+        let body = HIDDEN.repeat(length / HIDDEN.len() + 1);
+        let mut stream = proxy.connect().await;
+        stream.write_all(format!("{head}{}{HIDDEN}", &body[..length]).as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut answer = Vec::new();
+        // No reset: the client reads its answer to the end.
+        timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 401"), "{length}: {answer}");
+        let answers = answer.matches("HTTP/1.1").count();
+        assert_eq!(upstream.seen().matches("/hidden").count(), answers - 1, "{length}: {answer}");
+        upstream.seen.lock().unwrap().clear();
+    }
+}
+
+#[tokio::test]
 async fn sec_smug_09_nothing_but_websocket_is_ever_upgraded() {
     let upstream =
         Recorder::start("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n").await;
