@@ -120,6 +120,11 @@ impl App {
         Ok(Self { house: Arc::new(house), upstreams, store, mailer, public_url, clock })
     }
 
+    /// What the layers share.
+    pub fn house(&self) -> &House {
+        &self.house
+    }
+
     /// The store, for what a command does before the first request.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store

@@ -59,6 +59,17 @@ pub fn stack(
     house: &House,
     pool: Pool,
 ) -> impl Service<Box<Visit>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<> {
+    around(house, upstream(house, pool))
+}
+
+/// Puts the layers around whatever answers for the apps behind.
+pub fn around<U>(
+    house: &House,
+    app: U,
+) -> impl Service<Box<Visit>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<U>
+where
+    U: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send,
+{
     let config = &house.config;
     let respond = RespondLayer { portal: house.portal.clone(), router: house.router.clone() };
     let guests = Guests {
@@ -87,7 +98,7 @@ pub fn stack(
         .layer(StepLayer(BodyLimit::new(house.router.clone(), config.limits.body)))
         // Last, so that nothing below can be mistaken for what a client sent.
         .layer(StepLayer(identity_headers))
-        .service(upstream(house, pool));
+        .service(app);
 
     ServiceBuilder::new()
         // Outermost: whatever happens below becomes one response and one log line.
@@ -113,7 +124,8 @@ fn upstream(
     let (router, cookie) = (house.router.clone(), house.cookie);
     service_fn(move |visit: Box<Visit>| {
         let upstream = visit.authorized.map(|authorized| router.route(authorized).upstream());
-        forward(visit, pool.clone(), upstream, cookie)
+        // Boxed: else every layer above would move its kilobytes on.
+        Box::pin(forward(visit, pool.clone(), upstream, cookie))
     })
 }
 

@@ -52,7 +52,8 @@ impl Step for IdentityHeaders {
             let assertion = self.assertion(&visit, &caller);
             let built = caller.headers.get_or_init(|| headers(&self.settings, &caller.user, &caller.provider).into());
             let map = visit.request.headers_mut();
-            map.reserve(built.len() + 2);
+            // With room for the forwarding headers to come: growing hashes every name again.
+            map.reserve(built.len() + 8);
             for (name, value) in built.iter() {
                 map.insert(name, value.clone());
             }

@@ -4,9 +4,9 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::clock::Timestamp;
+use crate::id::SessionId;
 use crate::secret::Secret;
+use crate::session::family::{Family, RefreshToken};
 use crate::store::{self, SigningKey, Store};
 
 /// The keys that sign access tokens and assertions: the one in force, the next, and those before it whose
@@ -24,24 +26,32 @@ use crate::store::{self, SigningKey, Store};
 ///
 /// All instances on a store share them. A new key is published [`LEAD`] before it signs, so that verifiers
 /// who fetch the keys now and then know it in time; an old one verifies until the last token it can have
-/// signed is over.
+/// signed is over, and is kept until the last session is over whose refresh tokens it can have made.
 pub(super) struct KeyRing {
     store: Arc<dyn Store>,
     keys: ArcSwap<Vec<Key>>,
-    /// The longest a token of ours is good.
-    token_life: Duration,
+    lives: Lives,
     /// When the store was last asked for an unknown key, in milliseconds.
     looked_at: AtomicI64,
+}
+
+/// For how long keys are needed after they have signed.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lives {
+    /// The longest a signed token of ours is good.
+    pub(super) token: Duration,
+    /// The longest a session lives whose refresh tokens are to be recognised.
+    pub(super) session: Duration,
 }
 
 struct Key {
     kid: String,
     signs_from: Timestamp,
+    /// When it no longer verifies; its refresh tokens are recognised for longer.
     retires_at: Timestamp,
     signer: EncodingKey,
     verifier: DecodingKey,
-    /// Makes refresh tokens from the ones before.
-    successor: hmac::Key,
+    family: Family,
     jwk: Value,
 }
 
@@ -78,15 +88,11 @@ const TRIES: usize = 8;
 
 impl KeyRing {
     /// Reads the keys, makes the first if there is none, and tries them.
-    pub(super) async fn open(
-        store: Arc<dyn Store>,
-        token_life: Duration,
-        now: Timestamp,
-    ) -> Result<Self, store::Error> {
+    pub(super) async fn open(store: Arc<dyn Store>, lives: Lives, now: Timestamp) -> Result<Self, store::Error> {
         // Named here so that a lost feature is a compile error, not a panic at the first token. An error
         // means that it is installed already.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
-        let ring = Self { store, keys: ArcSwap::default(), token_life, looked_at: AtomicI64::default() };
+        let ring = Self { store, keys: ArcSwap::default(), lives, looked_at: AtomicI64::default() };
         ring.rotate(now).await?;
         ring.test_itself(now)?;
         Ok(ring)
@@ -99,7 +105,7 @@ impl KeyRing {
             let Some(signs_from) = self.next_from(&stored, now) else {
                 return self.load(&stored, now).await;
             };
-            let key = make(now, signs_from, signs_from + PERIOD + SLACK + self.token_life)?;
+            let key = make(now, signs_from, signs_from + PERIOD + SLACK + self.lives.longest())?;
             let newest = stored.first().map(|newest| newest.kid.as_str());
             if self.store.add_signing_key(&key, newest).await? {
                 tracing::info!(kid = key.kid, signs_from = %key.signs_from, "a signing key was made");
@@ -168,12 +174,21 @@ impl KeyRing {
 
     /// What can follow an old refresh token, the likeliest first: every instance makes the same from the same,
     /// nobody without the keys can.
-    pub(super) fn successors(&self, token: &str, now: Timestamp) -> Vec<Secret> {
+    pub(super) fn successors(&self, token: &RefreshToken, now: Timestamp) -> Vec<Secret> {
         let keys = self.keys.load();
         let first = signing(&keys, now).into_iter();
-        let others = keys.iter().filter(|key| now < key.retires_at);
-        let tag = |key: &Key| hmac::sign(&key.successor, token.as_bytes());
-        first.chain(others).map(|key| Secret::new(URL_SAFE_NO_PAD.encode(tag(key)))).collect()
+        first.chain(keys.iter()).map(|key| key.family.successor(token)).collect()
+    }
+
+    /// The first refresh token of a session.
+    pub(super) fn refresh_token(&self, session: SessionId, now: Timestamp) -> Option<Secret> {
+        let keys = self.keys.load();
+        signing(&keys, now).map(|key| key.family.first(session))
+    }
+
+    /// Whether a refresh token was made here for the session it names, however long ago.
+    pub(super) fn made(&self, token: &RefreshToken) -> bool {
+        self.keys.load().iter().any(|key| key.family.made(token))
     }
 
     /// The public halves of all keys that verify: RFC 7517 §5.
@@ -187,7 +202,7 @@ impl KeyRing {
     fn next_from(&self, stored: &[SigningKey], now: Timestamp) -> Option<Timestamp> {
         let Some(newest) = stored.iter().max_by_key(|key| key.signs_from) else { return Some(now) };
         // The last moment from which its longest token still ends before it does.
-        let lasts = newest.retires_at - self.token_life;
+        let lasts = (newest.retires_at - self.lives.longest()).min(newest.signs_from + PERIOD + SLACK);
         let due = lasts.min(newest.signs_from + PERIOD);
         if now < due {
             return None;
@@ -199,7 +214,7 @@ impl KeyRing {
 
     async fn load(&self, stored: &[SigningKey], now: Timestamp) -> Result<(), store::Error> {
         let live = stored.iter().filter(|key| now < key.retires_at);
-        let mut keys: Vec<Key> = live.map(Key::read).collect::<Result<_, _>>()?;
+        let mut keys: Vec<Key> = live.map(|key| Key::read(key, self.lives)).collect::<Result<_, _>>()?;
         keys.sort_by_key(|key| std::cmp::Reverse(key.signs_from));
         self.keys.store(Arc::new(keys));
         if stored.iter().any(|key| key.retires_at <= now) {
@@ -229,21 +244,26 @@ impl Purpose {
     }
 }
 
+impl Lives {
+    fn longest(self) -> Duration {
+        self.token.max(self.session)
+    }
+}
+
 impl Key {
-    fn read(stored: &SigningKey) -> Result<Self, store::Error> {
+    fn read(stored: &SigningKey, lives: Lives) -> Result<Self, store::Error> {
         let corrupt = |_| store::Error::Corrupt(format!("signing key {}", stored.kid));
         // Exposed to be read as a key.
         let der = Zeroizing::new(STANDARD.decode(stored.private.expose()).map_err(|_| corrupt(()))?);
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der).map_err(|_| corrupt(()))?;
         let public = pair.public_key().as_ref();
-        let seed = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &der), b"vestibule refresh tokens");
         Ok(Self {
             kid: stored.kid.clone(),
             signs_from: stored.signs_from,
-            retires_at: stored.retires_at,
+            retires_at: stored.retires_at.min(stored.signs_from + PERIOD + SLACK + lives.token),
             signer: EncodingKey::from_ec_der(&der),
             verifier: DecodingKey::from_ec_der(public),
-            successor: hmac::Key::new(hmac::HMAC_SHA256, seed.as_ref()),
+            family: Family::of(&der),
             jwk: jwk(&stored.kid, public),
         })
     }

@@ -5,6 +5,7 @@ mod cache;
 mod caller;
 pub mod cookie;
 mod credential;
+mod family;
 mod keyring;
 mod lookup;
 mod record;
@@ -19,6 +20,8 @@ mod tests_keys;
 mod tests_limits;
 #[cfg(test)]
 mod tests_lookup;
+#[cfg(test)]
+mod tests_reuse;
 #[cfg(test)]
 mod tests_tokens;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::secret::{self, Digest, Secret};
 use crate::session::assertion;
 use crate::session::cache::Cache;
 use crate::session::credential::{self, Claim};
-use crate::session::keyring::KeyRing;
+use crate::session::keyring::{KeyRing, Lives};
 use crate::session::lookup::{self, Flights};
 use crate::session::revocations::Subject;
 use crate::session::{Caller, Device, Session, Settings};
@@ -55,8 +55,11 @@ impl Sessions {
     ) -> Result<Self, store::Error> {
         let cache = Cache::new(&settings, clock.clone());
         let issuer = public_url.origin().to_owned();
-        let token_life = settings.access_token.max(assertion::LIFETIME);
-        let ring = KeyRing::open(store.clone(), token_life, clock.now()).await?;
+        let lives = Lives {
+            token: settings.access_token.max(assertion::LIFETIME),
+            session: settings.max_lifetime.max(settings.refresh_token),
+        };
+        let ring = KeyRing::open(store.clone(), lives, clock.now()).await?;
         let (flights, touches) = (Flights::default(), AtomicUsize::new(0));
         Ok(Self(Arc::new(Inner { store, clock, settings, issuer, cache, flights, ring, touches })))
     }
@@ -101,7 +104,8 @@ impl Sessions {
         let settings = &self.0.settings;
         let limits = Limits { idle: settings.idle_timeout, whole: settings.max_lifetime };
         // Exposed to be digested: the store never sees the token.
-        self.add(user, provider, device, Digest::of(token.expose()), limits).await?;
+        let (id, digest) = (SessionId::generate(self.0.clock.now()), Digest::of(token.expose()));
+        self.add(id, user, provider, device, digest, limits).await?;
         Ok(token)
     }
 
@@ -154,6 +158,7 @@ impl Sessions {
 
     pub(super) async fn add(
         &self,
+        id: SessionId,
         user: &User,
         provider: &str,
         mut device: Device,
@@ -164,7 +169,7 @@ impl Sessions {
         device.user_agent = device.user_agent.chars().take(USER_AGENT).collect();
         let expires_at = now + limits.whole;
         let session = Session {
-            id: SessionId::generate(now),
+            id,
             user_id: user.id,
             provider: provider.to_owned(),
             token,

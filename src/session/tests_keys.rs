@@ -9,14 +9,14 @@ use serde_json::{Value, json};
 
 use crate::clock::Timestamp;
 use crate::secret::Secret;
-use crate::session::keyring::{KeyRing, Purpose};
+use crate::session::keyring::{KeyRing, Lives, Purpose};
 use crate::session::watched::{House, Watched, instance};
 use crate::session::{Sessions, Settings};
 use crate::store::{Error, SigningKey, Store};
 
 const START: Timestamp = Timestamp::from_seconds(1_700_000_000);
 const HOUR: Duration = Duration::from_secs(3600);
-const LIFE: Duration = Duration::from_secs(1800);
+const LIFE: Lives = Lives { token: Duration::from_secs(1800), session: Duration::ZERO };
 
 async fn ring(store: &Arc<Watched>, now: Timestamp) -> KeyRing {
     KeyRing::open(store.clone(), LIFE, now).await.unwrap()
@@ -120,7 +120,7 @@ async fn a_longer_life_of_tokens_gets_a_key_that_lasts() {
     let store = Arc::new(Watched::default());
     ring(&store, START).await;
     let life = 60 * 24 * HOUR;
-    let long = KeyRing::open(store.clone(), life, START + HOUR).await.unwrap();
+    let long = KeyRing::open(store.clone(), Lives { token: life, ..LIFE }, START + HOUR).await.unwrap();
     let token = signed(&long, START + HOUR);
     assert!(verifies(&long, &token, START + life));
 }
@@ -197,7 +197,7 @@ async fn maintenance_removes_what_is_over() {
     house.advance(12 * 3600);
     house.sessions.maintain().await.unwrap();
     assert!(house.store.sessions_of(user.id).await.unwrap().is_empty());
-    house.advance(90 * 24 * 3600);
+    house.advance(98 * 24 * 3600);
     instance(&house.store, &house.clock, Settings::default()).await.maintain().await.unwrap();
     assert_eq!(house.store.signing_keys().await.unwrap().len(), 1);
 }

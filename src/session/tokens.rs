@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::secret::{self, Digest, Secret};
 use crate::session::credential::{self, Claim};
+use crate::session::family::RefreshToken;
 use crate::session::keyring::{Purpose, Refused};
 use crate::session::sessions::{Inner, LONGEST, Limits, Sessions};
 use crate::session::{Caller, Device, Session};
@@ -49,10 +50,13 @@ impl Sessions {
     pub async fn start_tokens(&self, user: &User, provider: &str, device: Device) -> Result<Tokens, store::Error> {
         let settings = &self.0.settings;
         let limits = Limits { idle: settings.refresh_token, whole: settings.max_lifetime.max(settings.refresh_token) };
-        let refresh_token = secret::token();
+        let now = self.0.clock.now();
+        self.0.ring.ready(now).await?;
+        let id = SessionId::generate(now);
+        let refresh_token = self.0.ring.refresh_token(id, now).ok_or_else(unsigned)?;
         // Exposed to be digested: the store never sees the token.
         let digest = credential::refresh(refresh_token.expose());
-        let session = self.add(user, provider, device, digest, limits).await?;
+        let session = self.add(id, user, provider, device, digest, limits).await?;
         self.0.tokens(&session, refresh_token)
     }
 
@@ -75,15 +79,13 @@ impl Sessions {
         self.0.resolve(name, claim).await
     }
 
-    /// New tokens for a refresh token, which is good once. If it comes a second time, later than a lost answer
-    /// explains, two have it: then the session ends. `None`: it is not good.
+    /// New tokens for a refresh token, which is good once. If any of a session's tokens comes a second time, later
+    /// than a lost answer explains, two have it: then the session ends. `None`: it is not good.
     ///
     /// # Errors
     /// When the store does not answer.
     pub async fn refresh(&self, refresh_token: &str) -> Result<Option<Tokens>, store::Error> {
-        if refresh_token.len() > LONGEST {
-            return Ok(None);
-        }
+        let Some(token) = RefreshToken::parse(refresh_token) else { return Ok(None) };
         let now = self.0.clock.now();
         let old = credential::refresh(refresh_token);
         let mut idle_expires_at = now + self.0.settings.refresh_token;
@@ -94,28 +96,29 @@ impl Sessions {
             idle_expires_at = idle_expires_at.min(session.expires_at);
         }
         self.0.ring.ready(now).await?;
-        let successors = self.0.ring.successors(refresh_token, now);
+        let successors = self.0.ring.successors(&token, now);
         let Some(successor) = successors.first() else { return Err(unsigned()) };
         // Exposed to be digested.
         let new = credential::refresh(successor.expose());
         match self.0.store.rotate_token(old, new, now, idle_expires_at).await? {
-            Rotated::Unknown => Ok(None),
+            Rotated::Unknown => self.replaced_long_ago(&token, old, now).await,
             Rotated::Done(session, user) if user.disabled || !session.is_live(now) => Ok(None),
             Rotated::Done(session, _) => self.0.tokens(&session, successor.clone()).map(Some),
             Rotated::Reused(session) => self.reused(*session, successors, now).await,
         }
     }
 
-    /// Ends the session of this refresh token. `false`: it is not good.
+    /// Ends the session of this refresh token, also if it was replaced since. `false`: it is not good.
     ///
     /// # Errors
     /// When the store does not answer; then the session may go on.
     pub async fn revoke(&self, refresh_token: &str) -> Result<bool, store::Error> {
-        if refresh_token.len() > LONGEST {
-            return Ok(false);
-        }
-        match self.0.store.session_by_token(credential::refresh(refresh_token)).await? {
-            Some((session, _)) => self.end(session.id).await,
+        let Some(token) = RefreshToken::parse(refresh_token) else { return Ok(false) };
+        let current = self.0.store.session_by_token(credential::refresh(refresh_token)).await?;
+        match current.map(|(session, _)| session.id) {
+            Some(session) => self.end(session).await,
+            // Whoever took the session over has the current one.
+            None if self.0.made(&token).await? => self.end(token.session).await,
             None => Ok(false),
         }
     }
@@ -139,17 +142,38 @@ impl Sessions {
                 }
                 self.0.tokens(&session, current).map(Some)
             }
-            _ => {
-                tracing::warn!(
-                    code = "session.token_reused",
-                    session = %session.id,
-                    user = %session.user_id,
-                    "a refresh token came a second time, its session ends"
-                );
-                self.end(session.id).await?;
-                Ok(None)
-            }
+            _ => self.end_reused(&session).await,
         }
+    }
+
+    /// A token the store does not know. One that was made here is of before the previous one: its successor was
+    /// used, so no answer was lost. A made-up one ends nothing, or anybody who reads an id could.
+    async fn replaced_long_ago(
+        &self,
+        token: &RefreshToken<'_>,
+        digest: Digest,
+        now: Timestamp,
+    ) -> Result<Option<Tokens>, store::Error> {
+        if !self.0.made(token).await? {
+            return Ok(None);
+        }
+        match self.0.store.session(token.session).await? {
+            Some((session, _)) if session.is_live(now) && !session.token.matches(&digest) => {
+                self.end_reused(&session).await
+            }
+            _ => Ok(None),
+        }
+    }
+
+    async fn end_reused(&self, session: &Session) -> Result<Option<Tokens>, store::Error> {
+        tracing::warn!(
+            code = "session.token_reused",
+            session = %session.id,
+            user = %session.user_id,
+            "a refresh token came a second time, its session ends"
+        );
+        self.end(session.id).await?;
+        Ok(None)
     }
 }
 
@@ -167,6 +191,12 @@ impl Inner {
         };
         let access_token = self.ring.sign(Purpose::Access, &claims, now).ok_or_else(unsigned)?;
         Ok(Tokens { user_id: session.user_id, access_token, refresh_token, expires_in })
+    }
+
+    /// Whether we made this refresh token, with a key that another instance may have made a moment ago.
+    async fn made(&self, token: &RefreshToken<'_>) -> Result<bool, store::Error> {
+        let looked = self.ring.made(token) || self.ring.look_again(self.cache.now(), self.clock.now()).await?;
+        Ok(looked && self.ring.made(token))
     }
 
     /// What a JWT claims, if we signed it as an access token and it has not ended.

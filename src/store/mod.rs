@@ -194,7 +194,7 @@ pub struct SigningKey {
     pub created_at: Timestamp,
     /// When it starts to sign; it is published before, so that every verifier knows it in time.
     pub signs_from: Timestamp,
-    /// When it no longer verifies.
+    /// When nothing made with it counts any more and it can go.
     pub retires_at: Timestamp,
 }
 

@@ -9,7 +9,7 @@ use http::header::{
 use http::uri::{PathAndQuery, Uri};
 use http::{Request, Response, StatusCode, Version};
 
-use super::forwarded;
+use super::{forwarded, trailers};
 use crate::body::Body;
 use crate::client::Client;
 
@@ -29,7 +29,8 @@ pub struct ProtectedField;
 
 /// Removes what belongs to the client's connection alone (RFC 9110 §7.6.1), and says whether it wants a WebSocket.
 ///
-/// `protected` tells further names that `Connection` may not list, as the identity headers are.
+/// `protected` tells further names that `Connection` may not list, as the identity headers are; none of them may come
+/// as a trailer either.
 ///
 /// # Errors
 /// [`ProtectedField`] when `Connection` lists one: whoever does that wants to hide something.
@@ -51,7 +52,7 @@ pub fn strip_request(
         Some(to) if wants_upgrade && to.as_bytes().eq_ignore_ascii_case(b"websocket") => Upgrade::WebSocket,
         _ => Upgrade::No,
     };
-    strip_hop_by_hop(headers);
+    strip_hop_by_hop(headers, |name| !protected(name));
     if let Some(te) = headers.remove(TE)
         && tokens(&te).any(|token| token.eq_ignore_ascii_case(b"trailers"))
     {
@@ -91,7 +92,7 @@ pub fn response(response: &mut Response<Body>, own_cookies: &[&str]) {
             _ => {}
         }
     }
-    strip_hop_by_hop(headers);
+    strip_hop_by_hop(headers, |_| true);
     if switches {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     } else {
@@ -163,10 +164,16 @@ fn listed(headers: &mut HeaderMap) -> Vec<HeaderValue> {
 }
 
 /// One pass over the names is cheaper than to look each of these up, as hardly any message has one.
-fn strip_hop_by_hop(headers: &mut HeaderMap) {
+///
+/// `Trailer` is written anew with the names that may pass: on HTTP/1.1 none is sent that was not announced.
+fn strip_hop_by_hop(headers: &mut HeaderMap, may_trail: impl Fn(&HeaderName) -> bool) {
     if headers.keys().any(is_hop_by_hop) {
+        let announced = trailers::announced(headers, may_trail);
         for name in HOP_BY_HOP {
             headers.remove(name);
+        }
+        if let Some(names) = announced {
+            headers.insert(TRAILER, names);
         }
     }
 }
@@ -176,7 +183,8 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(name.as_str().len(), 7 | 10 | 14 | 16 | 17 | 18 | 19 | 25) && HOP_BY_HOP.contains(name)
 }
 
-fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+/// The members of a comma-separated list (RFC 9110 §5.6.1).
+pub(super) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
     value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
@@ -189,8 +197,7 @@ fn is_protected(name: &HeaderName) -> bool {
         || PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
 }
 
-/// Of one connection only, whether `Connection` lists them or not. Trailers end here, too, as nobody asked for them by
-/// name (RFC 9110 §6.5.1); hyper frames the body of the next connection by itself.
+/// Of one connection only, whether `Connection` lists them or not; hyper frames the body of the next one by itself.
 const HOP_BY_HOP: [HeaderName; 8] = [
     TRANSFER_ENCODING,
     TRAILER,
@@ -232,11 +239,11 @@ mod tests {
             ("keep-alive", "timeout=5"),
             ("proxy-authorization", "Basic eA=="),
             ("te", "gzip, trailers"),
-            ("trailer", "x-sum"),
+            ("trailer", "x-sum, Authorization, x-tenant"),
             ("x-mine", "3"),
         ]);
-        assert_eq!(strip_request(&mut lines, |_| false), Ok(Upgrade::No));
-        assert_eq!(lines, headers(&[("te", "trailers"), ("x-mine", "3")]));
+        assert_eq!(strip_request(&mut lines, |name| name == "x-tenant"), Ok(Upgrade::No));
+        assert_eq!(lines, headers(&[("te", "trailers"), ("trailer", "x-sum"), ("x-mine", "3")]));
     }
 
     #[test]
@@ -320,9 +327,9 @@ mod tests {
             ("set-cookie", "a=1"),
             ("upgrade", "h2c"),
             ("transfer-encoding", "chunked"),
-            ("trailer", "x-sum"),
+            ("trailer", "Set-Cookie, X-Sum"),
         ]);
         super::response(&mut response, &[]);
-        assert_eq!(*response.headers(), headers(&[("set-cookie", "a=1")]));
+        assert_eq!(*response.headers(), headers(&[("set-cookie", "a=1"), ("trailer", "x-sum")]));
     }
 }

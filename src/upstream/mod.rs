@@ -8,6 +8,7 @@ mod forwarded;
 mod gather;
 mod pool;
 mod reply;
+mod trailers;
 mod tunnel;
 mod upload;
 

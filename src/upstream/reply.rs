@@ -6,7 +6,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 
-use super::Pool;
+use super::{Pool, trailers};
 use crate::body::{Body, Error};
 
 /// The body of an upstream's answer, which gives its connection back to the pool when it has ended.
@@ -31,8 +31,19 @@ pub(super) fn body(mut body: Incoming, sender: SendRequest<Body>, pool: Pool, up
             pool.put(upstream, sender);
             data.into()
         }
-        Some(Ok(data)) => Body::new(Reply { first: Some(data), body, home: Some(Home { sender, pool, upstream }) }),
-        _ => Body::new(Reply { first: None, body, home: Some(Home { sender, pool, upstream }) }),
+        Some(Ok(data)) => {
+            let first = Some(Frame::data(data));
+            Body::new(Reply { first, body, home: Some(Home { sender, pool, upstream }) })
+        }
+        // An answer of trailers alone ends with them.
+        Some(Err(other)) => {
+            pool.put(upstream, sender);
+            match harmless(other) {
+                Some(frame) => Body::new(Reply { first: Some(frame), body, home: None }),
+                None => Body::empty(),
+            }
+        }
+        None => Body::new(Reply { first: None, body, home: Some(Home { sender, pool, upstream }) }),
     }
 }
 
@@ -40,8 +51,13 @@ fn look(body: &mut Incoming) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>>
     Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
 }
 
+/// Trailers without those that may be none.
+fn harmless(frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+    trailers::keep(frame.into_trailers().ok()?, |_| true).map(Frame::trailers)
+}
+
 struct Reply {
-    first: Option<Bytes>,
+    first: Option<Frame<Bytes>>,
     body: Incoming,
     /// Gone once the body has ended. Dropped with it before, the connection is closed: the upstream stops working.
     home: Option<Home>,
@@ -67,28 +83,29 @@ impl HttpBody for Reply {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         if let Some(first) = self.first.take() {
-            return Poll::Ready(Some(Ok(Frame::data(first))));
+            return Poll::Ready(Some(Ok(first)));
         }
-        loop {
-            return match Pin::new(&mut self.body).poll_frame(cx) {
-                // RFC 9110 §6.5.1: trailers that nobody asked for by name are not passed on.
-                Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => continue,
-                Poll::Ready(Some(Ok(frame))) => {
-                    if self.body.is_end_stream() {
-                        self.settle();
-                    }
-                    Poll::Ready(Some(Ok(frame)))
-                }
-                Poll::Ready(None) => {
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            // They are the end: whoever reads on HTTP/1.1 does not ask for more after them.
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => {
+                self.settle();
+                Poll::Ready(harmless(frame).map(Ok))
+            }
+            Poll::Ready(Some(Ok(frame))) => {
+                if self.body.is_end_stream() {
                     self.settle();
-                    Poll::Ready(None)
                 }
-                Poll::Ready(Some(Err(error))) => {
-                    self.home = None;
-                    Poll::Ready(Some(Err(error.into())))
-                }
-                Poll::Pending => Poll::Pending,
-            };
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(None) => {
+                self.settle();
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some(Err(error))) => {
+                self.home = None;
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -99,7 +116,7 @@ impl HttpBody for Reply {
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.body.size_hint();
         if let (Some(first), Some(rest)) = (&self.first, hint.exact()) {
-            hint.set_exact(rest + first.len() as u64);
+            hint.set_exact(rest + first.data_ref().map_or(0, Bytes::len) as u64);
         }
         hint
     }

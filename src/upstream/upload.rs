@@ -5,8 +5,11 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::Request;
+use http::header::{HeaderName, HeaderValue, TRAILER};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
+use super::forward::tokens;
+use super::trailers;
 use crate::body::{Body, Error};
 
 /// How the body of a request gets along. An upload may take hours: the time for the answer to begin only runs while
@@ -30,7 +33,8 @@ impl Upload {
         }
         let progress = Arc::new(Progress::default());
         let body = std::mem::take(request.body_mut());
-        *request.body_mut() = Body::new(Watched { body, progress: Arc::clone(&progress) });
+        let announced = request.headers().get(TRAILER).cloned();
+        *request.body_mut() = Body::new(Watched { body, announced, progress: Arc::clone(&progress) });
         Some(Self { progress, seen: AtomicU32::new(0) })
     }
 
@@ -43,7 +47,18 @@ impl Upload {
 
 struct Watched {
     body: Body,
+    /// What [`strip_request`](super::forward::strip_request) left of `Trailer`.
+    announced: Option<HeaderValue>,
     progress: Arc<Progress>,
+}
+
+impl Watched {
+    /// Trailers that were not announced are dropped: their names were not looked at when the headers were.
+    fn keep(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let announced = self.announced.as_ref()?;
+        let is_announced = |name: &HeaderName| tokens(announced).any(|other| name.as_str().as_bytes() == other);
+        trailers::keep(frame.into_trailers().ok()?, is_announced).map(Frame::trailers)
+    }
 }
 
 impl HttpBody for Watched {
@@ -56,7 +71,11 @@ impl HttpBody for Watched {
         if poll.is_ready() {
             self.progress.frames.fetch_add(1, Ordering::Relaxed);
         }
-        poll
+        match poll {
+            // Trailers are the end of a body, whether any of them passes or not.
+            Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => Poll::Ready(self.keep(frame).map(Ok)),
+            poll => poll,
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -41,36 +41,59 @@ async fn an_upload_streams_before_it_is_complete() {
 }
 
 #[tokio::test]
-async fn sec_hdr_09_trailers_end_here_in_both_directions() {
+async fn sec_hdr_09_only_announced_and_harmless_trailers_pass_in_both_directions() {
     let (report, mut reports) = tokio::sync::mpsc::channel(2);
     let upstream = upstream(|mut stream| async move {
         for _ in 0..2 {
-            report.send(read_head(&mut stream).await + &read_exactly(&mut stream, 15).await).await.unwrap();
-            let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Set-Cookie\r\n\r\n\
-                2\r\nok\r\n0\r\nSet-Cookie: __Host-vestibule=x\r\n\r\n";
+            report.send((read_head(&mut stream).await, read_head(&mut stream).await)).await.unwrap();
+            let answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Set-Cookie, X-Up\r\n\r\n\
+                2\r\nok\r\n0\r\nSet-Cookie: __Host-vestibule=x\r\nX-Up: 9\r\n\r\n";
             stream.write_all(answer.as_bytes()).await.unwrap();
         }
     })
     .await;
     let proxy = Proxy::with(upstream, |settings, _| settings.workers = 1).await;
     let mut stream = proxy.connect().await;
-    let request = "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTrailer: X-Auth-User\r\nTransfer-Encoding: chunked\r\n\
-        Connection: close\r\n\r\n5\r\nhello\r\n0\r\nX-Auth-User: admin\r\nAuthorization: Bearer x\r\n\r\n";
+    let request = "POST / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\nTrailer: X-Auth-User, X-Sum\r\n\
+        Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n5\r\nhello\r\n0\r\nX-Auth-User: admin\r\n\
+        Authorization: Bearer x\r\nX-Silent: 2\r\nX-Sum: 1\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let answer = read_to_end(&mut stream).await.to_lowercase();
-    assert!(answer.contains("ok") && !answer.contains("set-cookie") && !answer.contains("trailer"), "{answer}");
-    let seen = reports.recv().await.unwrap();
-    assert!(seen.ends_with("5\r\nhello\r\n0\r\n\r\n"), "{seen}");
+    assert!(answer.contains("trailer: x-up\r\n") && !answer.contains("set-cookie"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\n2\r\nok\r\n0\r\nx-up: 9\r\n\r\n"), "{answer}");
+    let (head, body) = reports.recv().await.unwrap();
+    assert!(head.contains("trailer: x-sum\r\n"), "{head}");
+    assert_eq!(body, "5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n");
 
     let mut client = super::limits::http2(&proxy).await;
-    let trailers = http::HeaderMap::from_iter([("x-auth-user".parse().unwrap(), "admin".parse().unwrap())]);
+    let fields = [("x-auth-user", "admin"), ("x-silent", "2"), ("x-sum", "1")];
+    let trailers = http::HeaderMap::from_iter(fields.map(|(n, v)| (n.parse().unwrap(), v.parse().unwrap())));
     let frames = [http_body::Frame::data("hello".into()), http_body::Frame::trailers(trailers)].map(Ok::<_, Error>);
     let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
-    let request = Request::post("http://a/").header("te", "trailers").body(Body::new(body)).unwrap();
+    let request = Request::post("http://a/").header("te", "trailers").header("trailer", "x-auth-user, x-sum");
+    let request = request.body(Body::new(body)).unwrap();
     let answer = client.send_request(request).await.unwrap().into_body().collect().await.unwrap();
-    assert_eq!(answer.trailers(), None);
+    let trailers: Vec<_> = answer.trailers().unwrap().iter().map(|(name, value)| (name.as_str(), value)).collect();
+    assert_eq!(trailers, [("x-up", &http::HeaderValue::from_static("9"))]);
     assert_eq!(answer.to_bytes(), "ok");
-    assert!(reports.recv().await.unwrap().ends_with("5\r\nhello\r\n0\r\n\r\n"));
+    assert_eq!(reports.recv().await.unwrap().1, "5\r\nhello\r\n0\r\nx-sum: 1\r\n\r\n");
+}
+
+#[tokio::test]
+async fn sec_hdr_09_an_answer_of_forbidden_trailers_alone_is_empty() {
+    let upstream = Recorder::start(
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: Set-Cookie\r\n\r\n0\r\nSet-Cookie: a=1\r\n\r\n",
+    )
+    .await;
+    let proxy = Proxy::with(upstream.address, |settings, _| settings.workers = 1).await;
+    let mut stream = proxy.connect().await;
+    for _ in 0..2 {
+        stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nTE: trailers\r\n\r\n").await.unwrap();
+        let head = read_head(&mut stream).await.to_lowercase();
+        assert!(head.starts_with("http/1.1 200") && head.contains("content-length: 0\r\n"), "{head}");
+        assert!(!head.contains("trailer"), "{head}");
+    }
+    assert_eq!(upstream.connections(), 1);
 }
 
 const EXPECTING: &str = "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
