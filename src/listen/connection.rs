@@ -123,12 +123,9 @@ impl Protocol {
 /// Ends the work on a connection at once when it is cut.
 pub(super) async fn until_cut<F: Future>(gauge: &Gauge, work: F) -> Option<F::Output> {
     let mut work = pin!(work);
-    let mut registered = false;
     poll_fn(|cx| {
-        // Once is enough: it is one task from beginning to end.
-        if !std::mem::replace(&mut registered, true) {
-            gauge.task.register(cx.waker());
-        }
+        // At every poll: an order takes the waker along, and a second one may follow.
+        gauge.task.register(cx.waker());
         if gauge.order() == Order::Cut { Poll::Ready(None) } else { work.as_mut().poll(cx).map(Some) }
     })
     .await
