@@ -63,8 +63,11 @@ impl Way {
 }
 
 thread_local! {
-    static RECENT: RefCell<[Option<(Client, Vec<u8>, Way)>; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
+    static RECENT: RefCell<[Option<Kept>; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
 }
+
+/// Of whom, at which host.
+type Kept = (Client, Vec<u8>, Way);
 
 fn place(address: IpAddr) -> usize {
     let bits = match address {
