@@ -9,7 +9,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::gauge::{Gauge, Order, Stage};
-use crate::upstream::poll_write_gathered;
 
 /// A client's connection which tells its gauge what moves.
 pub(super) struct Socket {
@@ -69,7 +68,7 @@ impl AsyncWrite for Socket {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.obey(cx)?;
-        let poll = poll_write_gathered(Pin::new(&mut self.stream), cx, bufs);
+        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
         self.wrote(poll)
     }
 

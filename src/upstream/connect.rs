@@ -8,7 +8,6 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::Address;
-use super::gather::Gathered;
 use crate::body::Body;
 
 /// Opens a connection and leaves it to a task of its own, which ends with the connection.
@@ -17,11 +16,11 @@ pub(super) async fn connect(address: &Address, limit: Duration) -> io::Result<Se
         Address::Tcp { host, port } => {
             let stream = dial(host, *port, limit).await?;
             stream.set_nodelay(true)?;
-            handshake(TokioIo::new(Gathered(stream))).await
+            handshake(TokioIo::new(stream)).await
         }
         Address::Unix(path) => {
             let stream = timeout(limit, UnixStream::connect(path)).await.map_err(|_| too_late())??;
-            handshake(TokioIo::new(Gathered(stream))).await
+            handshake(TokioIo::new(stream)).await
         }
     }
 }

@@ -5,7 +5,6 @@ mod connect;
 mod expect;
 pub mod forward;
 mod forwarded;
-mod gather;
 mod pool;
 mod reply;
 mod trailers;
@@ -13,5 +12,4 @@ mod tunnel;
 mod upload;
 
 pub use address::{Address, AddressError};
-pub(crate) use gather::poll_write_gathered;
 pub use pool::{Error, Pool, Upstreams};
