@@ -121,11 +121,11 @@ fn upstream(
     house: &House,
     pool: Pool,
 ) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + use<> {
-    let (router, cookie) = (house.router.clone(), house.cookie);
+    let (router, sessions, cookie) = (house.router.clone(), house.sessions.clone(), house.cookie);
     service_fn(move |visit: Box<Visit>| {
         let upstream = visit.authorized.map(|authorized| router.route(authorized).upstream());
         // Boxed: else every layer above would move its kilobytes on.
-        Box::pin(forward(visit, pool.clone(), upstream, cookie))
+        Box::pin(forward(visit, pool.clone(), upstream, cookie, sessions.clone()))
     })
 }
 

@@ -8,7 +8,7 @@ use http::Request;
 use crate::body::Body;
 use crate::layer::{Answer, Refusal};
 use crate::rejection::Reason;
-use crate::session::cookie;
+use crate::session::{Sessions, cookie};
 use crate::upstream::forward::{self, Upgrade};
 use crate::upstream::{Error, Pool};
 use crate::visit::Visit;
@@ -19,6 +19,7 @@ pub async fn forward(
     pool: Pool,
     upstream: Option<usize>,
     cookie: cookie::Name,
+    sessions: Sessions,
 ) -> Result<Answer, Refusal> {
     // Only the rules give an upstream: a visit that comes here without went past them.
     let Some(upstream) = upstream else {
@@ -30,7 +31,7 @@ pub async fn forward(
     let sent = Instant::now();
     let outcome = match visit.upgrade {
         Upgrade::No => pool.send(upstream, request).await,
-        Upgrade::WebSocket => pool.upgrade(upstream, request, std::future::pending()).await,
+        Upgrade::WebSocket => pool.upgrade(upstream, request, end_of(&visit, sessions)).await,
     };
     visit.upstream_time = sent.elapsed();
     match outcome {
@@ -42,6 +43,17 @@ pub async fn forward(
             let reason = reason(&error);
             tracing::debug!(request = %visit.id, %error, "no answer of the upstream");
             Err(Refusal::new(visit, reason))
+        }
+    }
+}
+
+/// When a tunnel has to end although both ends go on: when what let it in no longer counts.
+fn end_of(visit: &Visit, sessions: Sessions) -> impl Future<Output = ()> + Send + use<> {
+    let caller = visit.caller.clone();
+    async move {
+        match caller {
+            Some(caller) => sessions.over(&caller).await,
+            None => std::future::pending().await,
         }
     }
 }

@@ -156,7 +156,8 @@ impl Entry {
     /// A key that was found, with its user.
     pub(super) fn key(key: &ApiKey, user: User, read: Reading) -> Self {
         // Nobody proves who he is by using a key: nothing that asks for a recent sign-in is open to it.
-        let caller = Caller::new(user, "api-key".to_owned(), None, Timestamp::default());
+        let mut caller = Caller::new(user, "api-key".to_owned(), None, Timestamp::default());
+        caller.key = Some(key.id);
         Self {
             caller: Arc::new(caller),
             origin: Origin::Key(key.id),

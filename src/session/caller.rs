@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
-use crate::id::SessionId;
+use crate::id::{KeyId, SessionId};
 use crate::session::assertion::Assertions;
 
 /// Whom a request speaks for, once its credential was found good.
@@ -20,6 +20,8 @@ pub struct Caller {
     pub signed_in_at: Timestamp,
     /// The identity headers, built at the first request and cloned for the others.
     pub headers: OnceLock<Arc<[(HeaderName, HeaderValue)]>>,
+    /// Which API key, if it is one.
+    pub(super) key: Option<KeyId>,
     /// The assertions signed about it of late.
     pub(super) assertions: Assertions,
 }
@@ -27,12 +29,14 @@ pub struct Caller {
 impl Caller {
     /// A caller whose headers are not built yet.
     pub fn new(user: User, provider: String, session: Option<SessionId>, signed_in_at: Timestamp) -> Self {
-        Self { user, provider, session, signed_in_at, headers: OnceLock::new(), assertions: Assertions::default() }
+        let (headers, assertions) = (OnceLock::new(), Assertions::default());
+        Self { user, provider, session, signed_in_at, headers, key: None, assertions }
     }
 
     /// Whether both speak for the same user, unchanged, in the same sign-in.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.session == other.session
+            && self.key == other.key
             && self.provider == other.provider
             && self.signed_in_at == other.signed_in_at
             && self.user == other.user

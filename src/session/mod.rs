@@ -8,6 +8,7 @@ mod credential;
 mod family;
 mod keyring;
 mod lookup;
+mod over;
 mod record;
 mod revocations;
 mod sessions;
@@ -20,6 +21,8 @@ mod tests_keys;
 mod tests_limits;
 #[cfg(test)]
 mod tests_lookup;
+#[cfg(test)]
+mod tests_over;
 #[cfg(test)]
 mod tests_reuse;
 #[cfg(test)]

@@ -2,6 +2,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
+
 use crate::id::{SessionId, UserId};
 
 /// Counts what was revoked or changed in this process, so that nothing read before counts after.
@@ -13,6 +15,7 @@ use crate::id::{SessionId, UserId};
 pub(super) struct Revocations {
     count: AtomicU64,
     recent: Mutex<Recent>,
+    waiting: Waiting,
 }
 
 /// Whom a revocation is about.
@@ -28,6 +31,27 @@ struct Recent {
     floor: u64,
     /// The count at which each was last revoked, since the floor.
     at: HashMap<Subject, u64>,
+}
+
+/// Who waits for a revocation, by the last byte of its subject: a sign-in, which is noted too, does not wake
+/// every open stream.
+#[derive(Debug)]
+struct Waiting([Notify; 256]);
+
+impl Waiting {
+    fn at(&self, subject: Subject) -> &Notify {
+        let [.., last] = match subject {
+            Subject::User(id) => *id.as_bytes(),
+            Subject::Session(id) => *id.as_bytes(),
+        };
+        &self.0[usize::from(last)]
+    }
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| Notify::new()))
+    }
 }
 
 /// With more the table is emptied, and everybody is read from the store once.
@@ -50,6 +74,8 @@ impl Revocations {
             recent.at.insert(subject, count);
         }
         self.count.store(count, Ordering::Release);
+        drop(recent);
+        self.waiting.at(subject).notify_waiters();
     }
 
     /// Whether what was read at this count still holds.
@@ -60,6 +86,23 @@ impl Revocations {
         let recent = self.recent();
         let holds = |subject| recent.at.get(&subject).is_none_or(|at| *at <= read_at);
         read_at >= recent.floor && holds(Subject::User(user)) && session.is_none_or(|id| holds(Subject::Session(id)))
+    }
+
+    /// Waits until what was read at this count holds no more.
+    pub(super) async fn revoked(&self, read_at: u64, user: UserId, session: Option<SessionId>) {
+        let of_user = self.waiting.at(Subject::User(user));
+        let of_session = session.map_or(of_user, |session| self.waiting.at(Subject::Session(session)));
+        loop {
+            // They count from here on: what is noted after the look is not missed.
+            let (user_noted, session_noted) = (of_user.notified(), of_session.notified());
+            if !self.spare(read_at, user, session) {
+                return;
+            }
+            tokio::select! {
+                () = user_noted => {}
+                () = session_noted => {}
+            }
+        }
     }
 
     fn recent(&self) -> MutexGuard<'_, Recent> {

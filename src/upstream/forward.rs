@@ -151,15 +151,16 @@ fn set_host(request: &mut Request<Body>) {
 
 /// Takes `Connection` out; its lines if they list any field.
 fn listed(headers: &mut HeaderMap) -> Vec<HeaderValue> {
-    let mut lines = Vec::new();
-    if let Entry::Occupied(connection) = headers.entry(CONNECTION) {
-        let is_plain = |token: &[u8]| token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close");
-        if connection.iter().flat_map(tokens).all(is_plain) {
-            connection.remove_entry_mult();
-        } else {
-            lines.extend(connection.remove_entry_mult().1);
-        }
+    let is_plain = |token: &[u8]| token.eq_ignore_ascii_case(b"keep-alive") || token.eq_ignore_ascii_case(b"close");
+    let values = headers.get_all(CONNECTION);
+    if values.iter().next().is_none() {
+        return Vec::new();
     }
+    let lines = match values.iter().flat_map(tokens).all(is_plain) {
+        true => Vec::new(),
+        false => values.iter().cloned().collect(),
+    };
+    headers.remove(CONNECTION);
     lines
 }
 

@@ -1,3 +1,4 @@
+use std::cell::RefCell;
 use std::io::Write as _;
 use std::net::IpAddr;
 
@@ -10,27 +11,80 @@ use crate::client::{Client, Scheme};
 /// proxy said stays and gets its own address added, what anybody else said is replaced.
 pub(super) fn write(headers: &mut HeaderMap, client: &Client) {
     let host = headers.get(HOST).cloned();
-    let mut text = Text(BytesMut::with_capacity(192));
-    let chain = text.chain(headers, client);
-    let element = text.element(headers, client, host.as_ref());
-    let port = match (client.trusted, headers.contains_key(X_FORWARDED_PORT)) {
-        (true, true) => None,
-        _ => text.port(host.as_ref(), client.scheme),
-    };
-    set(headers, X_FORWARDED_FOR, chain);
-    set(headers, FORWARDED, element);
+    let way =
+        if client.trusted { Way::new(headers, client, host.as_ref()) } else { Way::of_stranger(client, host.as_ref()) };
+    set(headers, X_FORWARDED_FOR, way.chain);
+    set(headers, FORWARDED, way.element);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme.as_str()));
-    if let Some(port) = port {
-        headers.insert(X_FORWARDED_PORT, port);
+    if !client.trusted || !headers.contains_key(X_FORWARDED_PORT) {
+        set(headers, X_FORWARDED_PORT, way.port);
     }
-    if client.trusted && headers.contains_key(X_FORWARDED_HOST) {
-        return;
+    if !client.trusted || !headers.contains_key(X_FORWARDED_HOST) {
+        set(headers, X_FORWARDED_HOST, host);
     }
-    match host {
-        Some(host) => headers.insert(X_FORWARDED_HOST, host),
-        None => headers.remove(X_FORWARDED_HOST),
-    };
 }
+
+/// The values of one way that requests take.
+#[derive(Clone)]
+struct Way {
+    chain: Option<HeaderValue>,
+    element: Option<HeaderValue>,
+    port: Option<HeaderValue>,
+}
+
+impl Way {
+    fn new(headers: &HeaderMap, client: &Client, host: Option<&HeaderValue>) -> Self {
+        let mut text = Text(BytesMut::with_capacity(192));
+        Self {
+            chain: text.chain(headers, client),
+            element: text.element(headers, client, host),
+            port: text.port(host, client.scheme),
+        }
+    }
+
+    /// Depends on the client and its host alone, and one request of a client is seldom the last: the values are kept for
+    /// a while, as writing them is the dearest part of forwarding.
+    fn of_stranger(client: &Client, host: Option<&HeaderValue>) -> Self {
+        let host_bytes = host.map_or(&b""[..], HeaderValue::as_bytes);
+        RECENT.with_borrow_mut(|recent| {
+            let place = &mut recent[place(client.address)];
+            match place {
+                Some((of, at, way)) if of == client && at == host_bytes => way.clone(),
+                _ => {
+                    let way = Self::new(&HeaderMap::new(), client, host);
+                    if host_bytes.len() <= LONGEST_HOST {
+                        *place = Some((*client, host_bytes.to_vec(), way.clone()));
+                    }
+                    way
+                }
+            }
+        })
+    }
+}
+
+thread_local! {
+    static RECENT: RefCell<[Option<Kept>; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
+}
+
+/// Whose values they are, for which `Host`, and the values.
+type Kept = (Client, Vec<u8>, Way);
+
+fn place(address: IpAddr) -> usize {
+    let bits = match address {
+        IpAddr::V4(address) => address.to_bits(),
+        IpAddr::V6(address) => address
+            .to_bits()
+            .to_le_bytes()
+            .chunks(4)
+            .fold(0, |sum, four| sum ^ four.iter().fold(0, |word, byte| word << 8 | u32::from(*byte))),
+    };
+    (bits.wrapping_mul(0x9E37_79B1) >> 25) as usize
+}
+
+/// Ways kept by each worker: two to the power of the bits that `place` leaves.
+const PLACES: usize = 128;
+/// Longer ones are no host names (RFC 1035 §2.3.4), and not kept.
+const LONGEST_HOST: usize = 262;
 
 /// Values written one after another into one allocation.
 struct Text(BytesMut);
@@ -193,6 +247,24 @@ mod tests {
         assert_eq!(headers["x-forwarded-host"], "blog.example.com");
         assert_eq!(headers["x-forwarded-port"], "443");
         assert_eq!(headers["forwarded"], "for=\"[2001:db8::7]\", for=10.0.0.1;host=\"app.test\";proto=https");
+    }
+
+    #[test]
+    fn what_is_kept_for_one_client_or_host_is_not_another_ones() {
+        for _ in 0..2 {
+            for (address, host) in [("10.0.0.1", "a.test"), ("10.0.0.1", "b.test"), ("10.0.0.2", "a.test")] {
+                let headers = written(false, address, &[("host", host), ("x-forwarded-for", "6.6.6.6")]);
+                assert_eq!(headers["x-forwarded-for"], address);
+                assert_eq!(headers["forwarded"], format!("for={address};host=\"{host}\";proto=https"));
+            }
+        }
+    }
+
+    #[test]
+    fn every_address_has_its_place() {
+        for address in ["0.0.0.0", "255.255.255.255", "10.1.2.3", "::", "2001:db8::ffff:ffff:ffff:ffff"] {
+            assert!(place(address.parse().unwrap()) < PLACES);
+        }
     }
 
     #[test]

@@ -162,10 +162,16 @@ async fn upstream<F: Future<Output = ()> + Send>(serve: impl FnOnce(TcpStream) -
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
+        let (stream, _) = timeout(PATIENCE, listener.accept()).await.expect("nobody connects").unwrap();
         serve(stream).await;
     });
     address
+}
+
+/// What an upstream of a test reports next. It may be gone, or the request may never have come to it: nobody waits for
+/// ever.
+async fn reported<T>(reports: &mut tokio::sync::mpsc::Receiver<T>) -> T {
+    timeout(PATIENCE, reports.recv()).await.expect("nothing comes to the upstream").expect("the upstream failed")
 }
 
 /// Reads one header block, and not a byte more.

@@ -46,7 +46,7 @@ async fn a_request_in_progress_is_answered_and_is_the_last() {
     let mut proxy = Proxy::with(upstream, |settings, _| settings.drain = Duration::ZERO).await;
     let mut stream = proxy.connect().await;
     stream.write_all(GET).await.unwrap();
-    asked.recv().await.unwrap();
+    reported(&mut asked).await;
     proxy.shutdown.begin();
     proxy.shutdown.reached(listen::Phase::Closing).await;
     let gone = async { while TcpStream::connect(proxy.address).await.is_ok() {} };
@@ -66,7 +66,7 @@ async fn a_request_that_takes_too_long_is_broken_off() {
     .await;
     let mut stream = proxy.connect().await;
     stream.write_all(GET).await.unwrap();
-    asked.recv().await.unwrap();
+    reported(&mut asked).await;
     proxy.shutdown.begin();
     assert_eq!(ended(&mut proxy).await, Outcome::Forced);
     assert_eq!(read_to_end(&mut stream).await, "");
@@ -78,7 +78,7 @@ async fn whoever_insists_ends_it_at_once() {
     let mut proxy = Proxy::to(upstream).await;
     let mut stream = proxy.connect().await;
     stream.write_all(GET).await.unwrap();
-    asked.recv().await.unwrap();
+    reported(&mut asked).await;
     proxy.shutdown.begin();
     proxy.shutdown.force();
     assert_eq!(ended(&mut proxy).await, Outcome::Forced);
@@ -91,7 +91,7 @@ async fn http2_is_told_to_go_away_after_its_requests() {
     let mut client = super::limits::http2(&proxy).await;
     let request = || Request::get("http://a/").body(Body::empty()).unwrap();
     let answer = tokio::spawn(client.send_request(request()));
-    asked.recv().await.unwrap();
+    reported(&mut asked).await;
     proxy.shutdown.begin();
     proxy.shutdown.reached(listen::Phase::Closing).await;
     go.send(()).await.unwrap();
