@@ -19,6 +19,7 @@ mod guests;
 mod harness;
 mod headers;
 mod house;
+mod identity;
 mod keys;
 mod logs;
 mod methods;

@@ -1,5 +1,6 @@
 //! What the tests drive the binary with: the process itself, an upstream that records, clients that distrust.
 
+pub mod answer;
 pub mod browser;
 pub mod client;
 pub mod h2;
@@ -12,12 +13,13 @@ pub mod tools;
 pub mod upstream;
 pub mod vestibule;
 
+pub use answer::{Answer, Gate};
 pub use browser::Browser;
 pub use client::Client;
 pub use raw::{RawClient, RawUpstream};
 pub use reply::Reply;
 pub use site::Site;
-pub use upstream::{Answer, Gate, RecordingUpstream};
+pub use upstream::RecordingUpstream;
 pub use vestibule::Vestibule;
 
 use std::time::Duration;

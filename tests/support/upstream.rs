@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, Version};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
@@ -18,13 +18,13 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-use super::within;
+use super::{Answer, within};
 
 /// A request as it arrived.
 #[derive(Clone, Debug)]
@@ -41,24 +41,6 @@ pub struct Recorded {
     /// Which connection it came on, from 0.
     pub connection: usize,
 }
-
-/// What the app does with a request.
-pub enum Answer {
-    /// Answers.
-    Full(Response<Bytes>),
-    /// Answers, and sends trailers after the body.
-    Trailers(Response<Bytes>, HeaderMap),
-    /// Answers with a body that comes piece by piece and ends when the sender is dropped.
-    Stream(Response<()>, mpsc::UnboundedReceiver<Bytes>),
-    /// Answers once the gate is open.
-    Held(Gate, Box<Answer>),
-    /// Takes the WebSocket and sends every message back.
-    WebSocket,
-}
-
-/// Closed until the test opens it.
-#[derive(Clone)]
-pub struct Gate(Arc<watch::Sender<bool>>);
 
 type Script = Arc<dyn Fn(&Recorded) -> Answer + Send + Sync>;
 
@@ -190,56 +172,6 @@ impl RecordingUpstream {
 impl Drop for RecordingUpstream {
     fn drop(&mut self) {
         self.runtime.take().unwrap().shutdown_background();
-    }
-}
-
-impl Answer {
-    /// 200 with this text and the app's own header.
-    pub fn text(text: impl Into<String>) -> Self {
-        Self::status(200, text)
-    }
-
-    /// The same with another status.
-    pub fn status(status: u16, text: impl Into<String>) -> Self {
-        let mut response = Response::new(Bytes::from(text.into()));
-        *response.status_mut() = StatusCode::from_u16(status).unwrap();
-        response.headers_mut().insert("x-up-app", HeaderValue::from_static("yes"));
-        response.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
-        Self::Full(response)
-    }
-
-    /// The same with a header field more.
-    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        let Self::Full(response) = &mut self else { panic!("only a whole answer takes header fields") };
-        let name: HeaderName = name.parse().unwrap();
-        response.headers_mut().append(name, HeaderValue::from_bytes(value.as_ref()).unwrap());
-        self
-    }
-
-    /// An event stream, and what feeds it.
-    pub fn events() -> (Self, mpsc::UnboundedSender<Bytes>) {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        let response = Response::builder().header("content-type", "text/event-stream").body(()).unwrap();
-        (Self::Stream(response, receiver), sender)
-    }
-
-    /// The same once the gate is open.
-    pub fn held(self, gate: &Gate) -> Self {
-        Self::Held(gate.clone(), Box::new(self))
-    }
-}
-
-impl Gate {
-    pub fn closed() -> Self {
-        Self(Arc::new(watch::channel(false).0))
-    }
-
-    pub fn open(&self) {
-        self.0.send_replace(true);
-    }
-
-    async fn passed(&self) {
-        let _ = self.0.subscribe().wait_for(|open| *open).await;
     }
 }
 
