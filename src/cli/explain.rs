@@ -17,7 +17,7 @@ use crate::store::{self, Store};
 pub struct Args {
     /// The method, such as GET
     method: Method,
-    /// The path, or an address with a host: /posts or https://admin.example.com/posts
+    /// The path, or an address with a host: `/posts` or `https://admin.example.com/posts`
     target: String,
     /// Who asks: an e-mail address or a user's id; nobody if left out
     #[arg(long = "as", value_name = "USER")]

@@ -1,8 +1,8 @@
 //! Our own pages and endpoints under the prefix (`/.auth`): signing in and out, new accounts, lost passwords, the
 //! account page, and what programs need.
 //!
-//! [`Portal::serve`] answers one request. The way inside is always the same: find the [`endpoint`], refuse what
-//! another site sends ([`csrf`]), read the body ([`input`]), and one handler per family, a straight line of early
+//! [`Portal::serve`] answers one request. The way inside is always the same: find the `endpoint`, refuse what
+//! another site sends ([`csrf`]), read the body (`input`), and one handler per family, a straight line of early
 //! returns, with a [`Reason`] for the way out.
 
 mod account;
