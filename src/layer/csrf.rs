@@ -55,9 +55,11 @@ fn is_same_site(
     if upgrade {
         return own;
     }
-    match headers.get("sec-fetch-site") {
-        Some(site) => site == "same-origin" || site == "none",
-        None => origin.is_none() || own,
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    match (sites.next(), sites.next()) {
+        (Some(_), Some(_)) => false,
+        (Some(site), None) => site == "same-origin" || site == "none",
+        (None, _) => origin.is_none() || own,
     }
 }
 
@@ -78,8 +80,10 @@ mod tests {
     use super::*;
 
     fn allowed(method: &Method, headers: &[(&'static str, &'static str)]) -> bool {
-        let mut map: HeaderMap =
-            headers.iter().map(|(n, v)| (HeaderName::from_static(n), HeaderValue::from_static(v))).collect();
+        let mut map = HeaderMap::new();
+        for (name, value) in headers {
+            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
         map.insert(HOST, HeaderValue::from_static("app.test"));
         let upgrade = if map.contains_key("upgrade") { Upgrade::WebSocket } else { Upgrade::No };
         is_same_site(method, &map, upgrade, None, Scheme::Https)
@@ -107,6 +111,8 @@ mod tests {
             assert!(allowed(&Method::POST, &headers), "{headers:?}");
         }
         assert!(allowed(&Method::POST, &[]));
+        let two = [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")];
+        assert!(!allowed(&Method::POST, &two));
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Writes who it is into the request, last of all. Reads caller and route; sets the identity headers and
-//! `X-Request-Id`; removes our cookies. Refuses nothing. Sits right above the upstream, far below
+//! `X-Request-Id`; removes our cookies. Refuses with 503 when there is no key to sign with. Sits right above the upstream, far below
 //! [`sanitize`](super::sanitize), which removed what the client sent under these names.
 
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::account::User;
 use crate::layer::{IdentityHeaders as Settings, Preset, Progress, Source, Step};
+use crate::rejection::Reason;
 use crate::route::Router;
 use crate::session::{Caller, Sessions, cookie};
 use crate::visit::Visit;
@@ -50,6 +51,11 @@ impl Step for IdentityHeaders {
         self.cookie.strip(visit.request.headers_mut());
         if let Some(caller) = visit.caller.clone() {
             let assertion = self.assertion(&visit, &caller);
+            // Without a key to sign with, the app would get less than the whole set.
+            if assertion.is_none() && self.settings.preset == Preset::XAuth {
+                tracing::error!(request = %visit.id, "there is no key to sign the assertion with");
+                return Progress::refuse(visit, Reason::Unavailable);
+            }
             let built = caller.headers.get_or_init(|| headers(&self.settings, &caller.user, &caller.provider).into());
             let map = visit.request.headers_mut();
             // With room for the forwarding headers to come: growing hashes every name again.
