@@ -9,6 +9,7 @@ mod family;
 mod keyring;
 mod lookup;
 mod over;
+mod recent;
 mod record;
 mod revocations;
 mod sessions;
