@@ -72,6 +72,13 @@ pub struct Timeouts {
     pub upstream: Duration,
 }
 
+impl Settings {
+    /// What [`Limits`](super::Limits) counts by; the rest bounds single requests and connections.
+    pub fn rates(&self) -> ([Pair; 4], Requests) {
+        ([self.sign_in, self.sign_up, self.reset, self.guest], self.requests)
+    }
+}
+
 impl Rate {
     /// So many in such a span; a count of zero becomes one.
     pub fn new(count: u32, span: Duration) -> Self {

@@ -27,6 +27,7 @@ mod outage;
 mod paths;
 mod rates;
 mod redirects;
+mod reload;
 mod rules;
 mod sessions;
 mod shutdown;
