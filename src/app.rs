@@ -103,10 +103,12 @@ impl App {
             .filter(|app| app.house.router.upstreams() == router.upstreams())
             .map(|app| app.upstreams.clone())
             .unwrap_or_else(|| Upstreams::new(router.upstreams().to_vec(), config.limits.timeouts));
-        let sessions = match at_home(|old, new| old.session == new.session) {
-            Some(app) => app.house.sessions.clone(),
-            None => Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?,
-        };
+        // What is known of a caller has the identity headers with it, built by the settings of its day.
+        let sessions =
+            match at_home(|old, new| old.session == new.session && old.identity_headers == new.identity_headers) {
+                Some(app) => app.house.sessions.clone(),
+                None => Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?,
+            };
         let mailer = match at_home(|old, new| old.mail == new.mail && old.pages.title == new.pages.title) {
             Some(app) => app.mailer.clone(),
             None => Mailer::new(&config.mail, &title, &public_url, clock.clone())?,

@@ -111,6 +111,25 @@ async fn sessions_and_what_limits_have_counted_outlive_a_reload() {
 }
 
 #[tokio::test]
+async fn other_identity_headers_are_sent_for_somebody_who_is_known_already() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let ann = server.client();
+    ann.sign_in("ann@example.com").await;
+    ann.get("/account/a").script().await.is(200);
+    assert_eq!(
+        (app.last().header("x-auth-email").as_str(), app.last().header("remote-email").as_str()),
+        ("ann@example.com", "")
+    );
+    reload(&server, "[limits]", "identity_headers.preset = \"remote\"\n[limits]", "configuration reloaded").await;
+    ann.get("/account/a").script().await.is(200);
+    assert_eq!(
+        (app.last().header("x-auth-email").as_str(), app.last().header("remote-email").as_str()),
+        ("", "ann@example.com")
+    );
+}
+
+#[tokio::test]
 async fn a_stream_under_way_goes_on_while_the_rule_changes() {
     let gate = Gate::closed();
     let app = {
