@@ -180,3 +180,27 @@ async fn forwarding_headers_are_ours_and_the_host_is_the_clients() {
         ("198.51.100.7, 127.0.0.2", "https")
     );
 }
+
+#[tokio::test]
+async fn a_trusted_proxy_names_the_request_and_nobody_else_does() {
+    let app = RecordingUpstream::start();
+    let rules = "[trusted_proxies]\naddresses = [\"127.0.0.2\"]\n[routes]\n\"/**\" = { all = \"anyone\" }\n\
+                 \"/closed/**\" = { all = \"nobody\" }\n";
+    let server = Site::new(&app, rules).start().await;
+    let (proxy, stranger) = (server.client().from("127.0.0.2"), server.client());
+    let name = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736";
+    proxy.get("/a").header("x-request-id", name).await.is(200);
+    assert_eq!(app.last().header("x-request-id"), name);
+    assert!(server.log().line(name).await.contains("status=200"));
+    let refused = proxy.get("/closed/a").header("x-request-id", name).await;
+    assert_eq!(refused.header("x-request-id"), name);
+    let long = "x".repeat(65);
+    for bad in ["two words", "quote\"d", "{\"level\":\"info\"}", "\u{e4}", &long] {
+        proxy.get("/a").header("x-request-id", bad).await.is(200);
+        assert_eq!(app.last().header("x-request-id").len(), 16, "{bad}");
+    }
+    proxy.get("/a").header("x-request-id", name).header("x-request-id", "other").await.is(200);
+    assert_eq!(app.last().header("x-request-id").len(), 16);
+    stranger.get("/a").header("x-request-id", name).await.is(200);
+    assert_eq!(app.last().header("x-request-id").len(), 16);
+}
