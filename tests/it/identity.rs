@@ -1,26 +1,7 @@
 //! What the app learns of a visitor: the whole set, by the names it knows, and none of our own credentials.
 
-use crate::support::{RecordingUpstream, Site, Vestibule};
-
-const RULES: &str = r#"
-roles = ["admin", "journalist"]
-[providers.anon-user]
-[providers.local-userpass]
-[providers.api-key]
-[routes]
-"/**" = { all = "signed_in" }
-"/public/**" = { all = "anyone" }
-"/guests/**" = { all = "guest" }
-"/machines/**" = { all = "service" }
-"/admin/**" = { all = "role:admin" }
-"#;
-
-/// What no app may ever see.
-const EVIL: &str = "evil-identity";
-
-async fn site(app: &RecordingUpstream) -> Vestibule {
-    Site::new(app, RULES).user("ann@example.com", &["journalist", "admin"]).start().await
-}
+use super::headers::{EVIL, RULES, site};
+use crate::support::{RecordingUpstream, Site};
 
 #[tokio::test]
 async fn a_signed_in_visitor_reaches_the_app_with_the_whole_set() {
