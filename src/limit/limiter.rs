@@ -11,7 +11,7 @@ use governor::{Quota, RateLimiter};
 use crate::clock::Clock;
 use crate::id::UserId;
 use crate::limit::table::{Table, Ticks};
-use crate::limit::{Pair, Rate, Settings};
+use crate::limit::{Pair, Rate, Settings, Streaks};
 
 /// A limit counted apart for each key, in bounded memory: with 100,000 keys under way the next share
 /// sixteen budgets.
@@ -55,6 +55,8 @@ pub struct Limits {
     pub reset: PairLimiter,
     /// New guests.
     pub guest: PairLimiter,
+    /// Wrong passwords in a row for one account, or for one browser it is known on.
+    pub failures: Streaks,
     /// Requests of any kind, per client address.
     pub request_address: Limiter,
     /// Requests of any kind, per signed-in user.
@@ -143,6 +145,7 @@ impl Limits {
             sign_up: PairLimiter::new(settings.sign_up, clock),
             reset: PairLimiter::new(settings.reset, clock),
             guest: PairLimiter::new(settings.guest, clock),
+            failures: Streaks::new(settings.failures),
             request_address: Limiter::new(settings.requests.per_address, clock.clone()),
             request_user: Limiter::new(settings.requests.per_user, clock.clone()),
         }
