@@ -57,6 +57,9 @@ pub enum Error {
     /// The pages.
     #[error("{}", lines(.0))]
     Pages(Vec<portal::Error>),
+    /// A provider.
+    #[error(transparent)]
+    Provider(#[from] provider::Setup),
     /// The mail.
     #[error(transparent)]
     Mail(#[from] mail::Error),
@@ -131,7 +134,7 @@ impl App {
             public_url: public_url.clone(),
             prefix: config.prefix.clone(),
             site: title,
-        });
+        })?;
         let portal = Portal::new(portal::Parts {
             settings: config.pages.clone(),
             public_url: public_url.clone(),

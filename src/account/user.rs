@@ -73,6 +73,20 @@ impl User {
         self.data.get("name").and_then(Value::as_str)
     }
 
+    /// The roles of somebody who signed in by this provider: the operator's, and what that provider tells. What
+    /// another provider told does not count: a weaker sign-in must not bring a stronger one's roles.
+    pub fn roles_by(&self, provider: &str) -> BTreeSet<&str> {
+        let told = self.identities.iter().filter(|identity| identity.provider == provider);
+        let told = told.flat_map(|identity| &identity.roles);
+        self.roles.iter().chain(told).map(String::as_str).collect()
+    }
+
+    /// Whether [`roles_by`](Self::roles_by) has this one.
+    pub fn has_role(&self, role: &str, provider: &str) -> bool {
+        let told = |identity: &Identity| identity.provider == provider && identity.roles.contains(role);
+        self.roles.contains(role) || self.identities.iter().any(told)
+    }
+
     /// The identity of this provider, if linked.
     pub fn identity(&self, provider: &str) -> Option<&Identity> {
         self.identities.iter().find(|identity| identity.provider == provider)
@@ -115,6 +129,33 @@ pub struct Identity {
     pub verified_email: Option<String>,
     /// When it was linked.
     pub created_at: Timestamp,
+    /// When it was last signed in with, or linked.
+    pub last_sign_in_at: Option<Timestamp>,
+    /// What the provider told at the last sign-in; part of the user's `data`.
+    pub data: Map<String, Value>,
+    /// Roles of ours that the provider's answer stood for at the last sign-in.
+    pub roles: BTreeSet<String>,
+}
+
+impl Identity {
+    /// One that was linked now, of which nothing else is known.
+    pub fn new(provider: &str, issuer: &str, subject: &str, now: Timestamp) -> Self {
+        Self {
+            provider: provider.to_owned(),
+            issuer: issuer.to_owned(),
+            subject: subject.to_owned(),
+            verified_email: None,
+            created_at: now,
+            last_sign_in_at: Some(now),
+            data: Map::new(),
+            roles: BTreeSet::new(),
+        }
+    }
+
+    /// Whether it is the account of this name.
+    pub fn is(&self, provider: &str, issuer: &str, subject: &str) -> bool {
+        self.provider == provider && self.issuer == issuer && self.subject == subject
+    }
 }
 
 /// The password of a user and the address it belongs to.

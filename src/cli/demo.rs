@@ -143,13 +143,8 @@ async fn people(app: &App) -> Result<Cast, store::Error> {
         user.data.insert("email".to_owned(), email.as_str().into());
         user.data.insert("name".to_owned(), name.into());
         user.roles.extend(role.map(str::to_owned));
-        user.identities.push(Identity {
-            provider: crate::provider::LOCAL_USERPASS.to_owned(),
-            issuer: String::new(),
-            subject: UserId::generate(now).to_string(),
-            verified_email: None,
-            created_at: now,
-        });
+        let subject = UserId::generate(now).to_string();
+        user.identities.push(Identity::new(crate::provider::LOCAL_USERPASS, "", &subject, now));
         user.password = Some(PasswordCredential { email, hash, verified: true, changed_at: now });
         if app.store().save_user(&user).await? != Saved::Done {
             return Err(store::Error::Corrupt(format!("no account for {name} could be made")));

@@ -125,13 +125,7 @@ async fn make_service(operator: &Operator, key: KeyId, name: &str, roles: &[Stri
     let mut service = User::new(UserId::generate(now), Kind::Service, now);
     service.data.insert("name".to_owned(), Value::from(name));
     service.roles = roles.iter().cloned().collect();
-    service.identities.push(Identity {
-        provider: API_KEY.to_owned(),
-        issuer: String::new(),
-        subject: key.to_string(),
-        verified_email: None,
-        created_at: now,
-    });
+    service.identities.push(Identity::new(API_KEY, "", &key.to_string(), now));
     match operator.store.save_user(&service).await? {
         Saved::Done => Ok(service),
         Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => {

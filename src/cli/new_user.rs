@@ -77,7 +77,7 @@ async fn providers(operator: &Operator, public_url: &Option<PublicUrl>) -> Resul
     let mailer =
         Mailer::new(&silent, &site, &public_url, clock.clone()).map_err(|error| Failure::Refused(error.to_string()))?;
     let hash_threads = config.providers.local_userpass.as_ref().map_or(0, |settings| settings.hash_threads);
-    Ok(Providers::new(&Parts {
+    Providers::new(&Parts {
         settings: config.providers.clone(),
         store: Arc::clone(store),
         sessions,
@@ -87,7 +87,8 @@ async fn providers(operator: &Operator, public_url: &Option<PublicUrl>) -> Resul
         public_url,
         prefix: config.prefix.clone(),
         site,
-    }))
+    })
+    .map_err(|error| Failure::Refused(error.to_string()))
 }
 
 fn local(providers: &Providers) -> Result<&crate::provider::local_userpass::LocalUserpass, Failure> {

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::code::Code;
@@ -5,7 +6,7 @@ use super::fault::{Fault, Trouble};
 use super::known::Kind;
 use super::reader::Reader;
 use super::value::TEN_YEARS;
-use crate::provider::{AnonUser, ApiKeys, Confirm, LocalUserpass, Settings, SignUp};
+use crate::provider::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
 
 /// `[providers]`: what is absent is off; without the table e-mail and password are on.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
@@ -17,6 +18,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
             anon_user: r.optional("anon-user", "Guests: stored users without credentials.", anon_user),
             local_userpass: r.optional("local-userpass", "E-mail and password.", local_userpass),
             api_key: r.optional("api-key", "API keys: the operator's and the users' own.", api_key),
+            others: others(r),
         };
         nothing_given = given && !r.has_undeclared();
         settings
@@ -31,14 +33,43 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
     super::default_providers()
 }
 
+/// A type of provider whose accounts are somebody else's: its word, what it is, and how it is read.
+struct Type {
+    word: &'static str,
+    doc: &'static str,
+    read: fn(&mut Reader<'_>) -> Option<Other>,
+}
+
+const TYPES: &[Type] = &[];
+
+/// A name that is a type has that type; every other name says which one it is of.
+fn others(r: &mut Reader<'_>) -> BTreeMap<String, Other> {
+    let mut found = BTreeMap::new();
+    for kind in TYPES {
+        let other = r.optional(kind.word, kind.doc, |r| (kind.read)(r)).flatten();
+        found.extend(other.map(|other| (kind.word.to_owned(), other)));
+    }
+    for name in r.undeclared() {
+        let Some(word) = r.text_in(&name, "type") else { continue };
+        let Some(kind) = TYPES.iter().find(|kind| kind.word == word) else { continue };
+        let other = r.table(&name, kind.doc, |r| {
+            r.take("type", Kind::Text("oidc"), None, "The type of this provider.");
+            (kind.read)(r)
+        });
+        found.extend(other.map(|other| (name, other)));
+    }
+    found
+}
+
 /// The names that rules may give after `provider:`.
-pub(super) fn names(settings: &Settings) -> Vec<&'static str> {
+pub(super) fn names(settings: &Settings) -> Vec<String> {
     let all = [
         ("anon-user", settings.anon_user.is_some()),
         ("local-userpass", settings.local_userpass.is_some()),
         ("api-key", settings.api_key.is_some()),
     ];
-    all.into_iter().filter_map(|(name, on)| on.then_some(name)).collect()
+    let ours = all.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
+    ours.chain(settings.others.keys().cloned()).collect()
 }
 
 fn anon_user(r: &mut Reader<'_>) -> AnonUser {

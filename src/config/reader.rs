@@ -139,6 +139,21 @@ impl<'a> Reader<'a> {
         self.table.entries.iter().any(|entry| !self.declared.contains(&entry.key))
     }
 
+    /// The keys of the table that nobody has declared so far.
+    pub(super) fn undeclared(&self) -> Vec<String> {
+        let keys = self.table.entries.iter().map(|entry| &entry.key);
+        keys.filter(|key| !self.declared.contains(key)).cloned().collect()
+    }
+
+    /// The text of a key of a table in this one; declares nothing.
+    pub(super) fn text_in(&self, table: &str, key: &str) -> Option<&'a str> {
+        let Value::Table(table) = &self.table.get(table)?.node.value else { return None };
+        match &table.get(key)?.node.value {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether a key is there with a list that holds nothing.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
         self.table.get(key).is_some_and(|entry| matches!(&entry.node.value, Value::List(items) if items.is_empty()))

@@ -69,6 +69,7 @@ fn it_means_the_same_as_an_empty_file() {
         anon_user: Some(Default::default()),
         local_userpass: Some(Default::default()),
         api_key: Some(Default::default()),
+        ..Default::default()
     };
     let actions = vec![(Action::All, vec![Who::SignedIn])];
     expected.routes.specs = vec![Spec { key: "/**".to_owned(), actions, ..Spec::default() }];

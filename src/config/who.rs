@@ -19,7 +19,7 @@ pub(super) struct Named(Vec<(Who, Place)>);
 pub(super) struct Declared<'a> {
     pub(super) roles: &'a BTreeSet<String>,
     pub(super) policies: Vec<&'a str>,
-    pub(super) providers: Vec<&'static str>,
+    pub(super) providers: Vec<String>,
 }
 
 /// What other programs call it.
@@ -113,14 +113,19 @@ impl Declared<'_> {
                 let trouble = self.meant(Code::UnknownPolicy, message, "policy", policy, self.policies.iter().copied());
                 Some(trouble.help(format!("or write it: [policies.{policy}] with require = [\"…\"]")))
             }
-            Who::Provider(name) if !self.providers.contains(&name.as_str()) => {
+            Who::Provider(name) if !self.providers.contains(name) => {
                 let message = format!("provider `{name}` is not switched on, so nobody can sign in by it");
-                let trouble =
-                    self.meant(Code::AbsentProvider, message, "provider", name, self.providers.iter().copied());
+                let trouble = self.meant(
+                    Code::AbsentProvider,
+                    message,
+                    "provider",
+                    name,
+                    self.providers.iter().map(String::as_str),
+                );
                 let on: Vec<String> = self.providers.iter().map(|name| format!("`{name}`")).collect();
                 Some(trouble.help(format!("switched on: {}", on.join(", "))))
             }
-            Who::Service if !self.providers.contains(&"api-key") => {
+            Who::Service if !self.providers.iter().any(|name| name == "api-key") => {
                 let message = "\"service\" means a server's API key, but the provider `api-key` is not switched on";
                 Some(Trouble::new(Code::AbsentProvider, message).help("add [providers.api-key]"))
             }
@@ -155,7 +160,7 @@ impl Declared<'_> {
         }
         let named = [
             ("role", self.roles.contains(text)),
-            ("provider", self.providers.contains(&text)),
+            ("provider", self.providers.iter().any(|name| name == text)),
             ("policy", self.policies.contains(&text)),
         ];
         if let Some((word, _)) = named.iter().find(|(_, known)| *known) {

@@ -86,7 +86,7 @@ pub fn headers(settings: &Settings, user: &User, provider: &str) -> Vec<(HeaderN
     let id = Value::String(user.id.to_string());
     let text = |text: &str| encode(&Value::String(text.to_owned()));
     let (email, name) = (user.email().and_then(text), user.name().and_then(text));
-    let roles = roles(user).and_then(|roles| text(&roles));
+    let roles = roles(user, provider).and_then(|roles| text(&roles));
     match settings.preset {
         Preset::XAuth => {
             add(HeaderName::from_static("x-auth-user"), encode(&id));
@@ -134,14 +134,14 @@ fn field(source: &Source, user: &User, provider: &str) -> Option<Value> {
         Source::Provider => text(provider),
         Source::Email => user.email().and_then(text),
         Source::Name => user.name().and_then(text),
-        Source::Roles => text(&roles(user)?),
+        Source::Roles => text(&roles(user, provider)?),
         Source::Data(path) => within(&user.data, path),
         Source::CustomData(path) => within(&user.custom_data, path),
     }
 }
 
-fn roles(user: &User) -> Option<String> {
-    let roles: Vec<&str> = user.roles.iter().map(String::as_str).collect();
+fn roles(user: &User, provider: &str) -> Option<String> {
+    let roles: Vec<&str> = user.roles_by(provider).into_iter().collect();
     (!roles.is_empty()).then(|| roles.join(","))
 }
 

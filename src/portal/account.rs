@@ -4,7 +4,7 @@ use minijinja::{Value, context};
 
 use super::call::Call;
 use super::device;
-use super::endpoint::Way;
+
 use super::login::sign_up_word;
 use super::page::{Moment, Page, is_guest};
 use super::refusal::{reason_of, unavailable};
@@ -14,6 +14,7 @@ use crate::account::api_key::ApiKey;
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
 use crate::id::SessionId;
+use crate::provider::API_KEY;
 use crate::provider::SignUp;
 use crate::rejection::Reason;
 use crate::session::{Caller, Session};
@@ -91,7 +92,7 @@ impl Portal {
 
 /// Whether this way may be used to manage the account; a key that leaked must not make others.
 pub(super) fn may_manage(caller: &Caller) -> bool {
-    caller.session.is_some() && caller.kind() == Kind::User && caller.provider != Way::ApiKey.name()
+    caller.session.is_some() && caller.kind() == Kind::User && caller.provider != API_KEY
 }
 
 fn user_values(user: &User) -> Value {

@@ -11,6 +11,7 @@ use super::input::{Format, format};
 use super::refusal::Refused;
 use super::return_to::{Allowed, ReturnTo};
 use crate::body::Body;
+use crate::provider::Facts;
 use crate::rejection::Reason;
 use crate::session::cookie::{Cookie, Name};
 use crate::session::{Caller, Device};
@@ -86,6 +87,12 @@ impl Call {
         let user_agent = self.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         let user_agent = user_agent.unwrap_or_default().chars().take(256).collect();
         Device { user_agent, address: Some(self.client.address) }
+    }
+
+    /// What providers get to know of it.
+    pub(super) fn facts(&self) -> Facts {
+        let (request_id, address) = (self.id.as_str().to_owned(), self.client.address);
+        Facts { request_id, address, user_agent: self.device().user_agent }
     }
 
     /// What a page of refusal tells about it.

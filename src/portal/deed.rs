@@ -9,7 +9,7 @@ use serde_json::json;
 use super::account::{Typed, may_manage};
 use super::answer::{self, empty, see_other};
 use super::call::Call;
-use super::endpoint::{Deed, Way};
+use super::endpoint::Deed;
 use super::input::{Accepts, Input};
 use super::page::{Page, Problem};
 use super::refusal::{reason_of, retells, unavailable};
@@ -18,6 +18,7 @@ use super::{Answer, Portal};
 use crate::account::email::Email;
 use crate::body::Body;
 use crate::id::{KeyId, SessionId};
+use crate::provider::API_KEY;
 use crate::rejection::Reason;
 use crate::secret::Secret;
 use crate::session::Caller;
@@ -125,7 +126,7 @@ impl Portal {
     /// Sessions that were opened with a key do not outlive it. Which key opened which is not kept, so all go.
     async fn end_sessions_of_keys(&self, caller: &Caller) -> Result<(), Reason> {
         let sessions = self.store.sessions_of(caller.user.id).await.map_err(unavailable)?;
-        for session in sessions.iter().filter(|session| session.provider == Way::ApiKey.name()) {
+        for session in sessions.iter().filter(|session| session.provider == API_KEY) {
             self.sessions.end(session.id).await.map_err(unavailable)?;
         }
         Ok(())

@@ -1,6 +1,7 @@
 //! Which addresses under the prefix there are, and what may be done at each.
 
 use crate::id::{KeyId, SessionId};
+use crate::provider::{ANON_USER, API_KEY, LOCAL_USERPASS};
 
 /// An address of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub(super) enum Endpoint {
 }
 
 /// A way to sign in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// E-mail and password.
     LocalUserpass,
@@ -48,6 +49,8 @@ pub(super) enum Way {
     ApiKey,
     /// As a guest.
     AnonUser,
+    /// By the provider of this name, if there is one.
+    Other(String),
 }
 
 /// What somebody does to the own account.
@@ -135,15 +138,19 @@ impl Endpoint {
 
 impl Way {
     fn named(name: &str) -> Option<Self> {
-        [Self::LocalUserpass, Self::ApiKey, Self::AnonUser].into_iter().find(|way| way.name() == name)
+        let ours = [Self::LocalUserpass, Self::ApiKey, Self::AnonUser];
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let may_be_one = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(plain);
+        ours.into_iter().find(|way| way.name() == name).or_else(|| may_be_one.then(|| Self::Other(name.to_owned())))
     }
 
     /// The provider's name.
-    pub(super) fn name(self) -> &'static str {
+    pub(super) fn name(&self) -> &str {
         match self {
-            Self::LocalUserpass => "local-userpass",
-            Self::ApiKey => "api-key",
-            Self::AnonUser => "anon-user",
+            Self::LocalUserpass => LOCAL_USERPASS,
+            Self::ApiKey => API_KEY,
+            Self::AnonUser => ANON_USER,
+            Self::Other(name) => name,
         }
     }
 }
@@ -166,6 +173,7 @@ impl Deed {
 }
 
 const WELL_KNOWN: &str = "/.well-known/change-password";
+const LONGEST_NAME: usize = 64;
 const READ: &str = "GET, HEAD";
 const WRITE: &str = "POST";
 const BOTH: &str = "GET, HEAD, POST";
@@ -197,7 +205,7 @@ mod tests {
             "/.auth/ME",
             "/.auth/%6de",
             "/.auth/me;x.css",
-            "/.auth/login/unknown",
+            "/.auth/login/x.css",
             "/.auth/login/local-userpass/x",
             "/.auth/account/keys/1/delete",
             "/.auth",

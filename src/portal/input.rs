@@ -70,6 +70,11 @@ impl Input {
         self.form
     }
 
+    /// All fields.
+    pub(super) fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
     /// The text of a field.
     ///
     /// # Errors

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::{Response, StatusCode};
 use minijinja::context;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::answer::{self, see_other};
 use super::call::Call;
@@ -18,9 +18,10 @@ use super::{Answer, Portal};
 use crate::account::User;
 use crate::account::email::Email;
 use crate::body::Body;
-use crate::provider::{LOCAL_USERPASS, SignUp};
+use crate::id::SessionId;
+use crate::provider::{Account, LOCAL_USERPASS, SignUp, Verdict};
 use crate::rejection::Reason;
-use crate::session::Tokens;
+use crate::session::{ProviderSession, Tokens};
 use crate::visit::Credential;
 
 impl Portal {
@@ -33,28 +34,28 @@ impl Portal {
 
     /// Takes credentials; a page goes on to where its visitor wanted to, a program gets tokens.
     pub(super) async fn sign_in(&self, call: &Call, body: Body, way: Way) -> Answer {
-        if !self.offers(way) {
-            return Err(Reason::NotFound);
-        }
         let input = Input::read(&call.headers, body, Accepts::Both).await?;
         let rd = self.return_to(call, &input);
-        let user = match way {
-            Way::LocalUserpass => self.by_password(call, &input).await,
-            Way::ApiKey => self.by_key(call, &input).await,
-            Way::AnonUser => self.as_guest(call).await,
+        let incomer = match &way {
+            Way::LocalUserpass => self.by_password(call, &input).await.map(Incomer::from),
+            Way::ApiKey => self.by_key(call, &input).await.map(Incomer::from),
+            Way::AnonUser => self.as_guest(call).await.map(Incomer::from),
+            Way::Other(name) => self.by_other(call, name, input.fields()).await,
         };
-        match user {
-            Ok(user) if input.is_form() => {
+        match incomer {
+            Ok(incomer) if input.is_form() => {
                 let mut response = see_other(rd.location());
-                self.open(call, &user, way.name(), &mut response).await?;
+                self.open(call, &incomer, way.name(), &mut response).await?;
                 Ok(response)
             }
-            Ok(user) => {
-                let tokens = self.sessions.start_tokens(&user, way.name(), call.device()).await;
-                Ok(answer::json(StatusCode::OK, &signed_in(&tokens.map_err(unavailable)?)))
+            Ok(incomer) => {
+                let tokens = self.sessions.start_tokens(&incomer.user, way.name(), call.device()).await;
+                let tokens = tokens.map_err(unavailable)?;
+                self.keep_account(&incomer, way.name(), tokens.session).await?;
+                Ok(answer::json(StatusCode::OK, &signed_in(&tokens)))
             }
             Err(reason) if input.is_form() && retells(&reason) => {
-                Ok(self.retold(call, &reason, self.login_again(call, &rd, &input, way, &reason)))
+                Ok(self.retold(call, &reason, self.login_again(call, &rd, &input, &way, &reason)))
             }
             Err(reason) => Err(reason),
         }
@@ -65,19 +66,39 @@ impl Portal {
     pub(super) async fn open(
         &self,
         call: &Call,
-        user: &User,
+        incomer: &Incomer,
         provider: &str,
         response: &mut Response<Body>,
     ) -> Result<(), Reason> {
-        let token = self.sessions.start(user, provider, call.device()).await.map_err(unavailable)?;
+        let started = self.sessions.start_named(&incomer.user, provider, call.device()).await;
+        let (session, token) = started.map_err(unavailable)?;
+        self.keep_account(incomer, provider, session).await?;
         self.end_own(call).await?;
         self.set_cookie(response, self.cookie.set(&token, self.session_lifetime));
-        if let (LOCAL_USERPASS, Some(credential)) = (provider, &user.password)
+        if let (LOCAL_USERPASS, Some(credential)) = (provider, &incomer.user.password)
             && let Some(device) = self.sessions.device_token(credential.email.key())
         {
             self.set_cookie(response, self.cookie.set_device(&device));
         }
         Ok(())
+    }
+
+    /// Notes what the provider gave with a sign-in, for as long as the session lives.
+    async fn keep_account(&self, incomer: &Incomer, provider: &str, session: SessionId) -> Result<(), Reason> {
+        let Some(account) = &incomer.account else { return Ok(()) };
+        let Some(tokens) = &account.tokens else { return Ok(()) };
+        let kept = ProviderSession {
+            session,
+            provider: provider.to_owned(),
+            issuer: account.issuer.clone(),
+            subject: account.subject.clone(),
+            sid: tokens.sid.clone(),
+            id_token: tokens.id_token.clone(),
+            access_token: tokens.access_token.clone(),
+            refresh_token: tokens.refresh_token.clone(),
+            expires_at: tokens.expires_at,
+        };
+        self.store.save_provider_session(&kept).await.map_err(unavailable)
     }
 
     /// Ends the session of the cookie a request came with.
@@ -129,6 +150,30 @@ impl Portal {
         caller.map(|caller| caller.user.clone()).ok_or(Reason::SignInRefused)
     }
 
+    /// By credentials that a provider decides about whose accounts are not ours.
+    async fn by_other(&self, call: &Call, name: &str, credentials: &Map<String, Value>) -> Result<Incomer, Reason> {
+        let named = self.providers.other(name).ok_or(Reason::NotFound)?;
+        self.count_try(call, None)?;
+        match named.provider.sign_in(credentials, &call.facts()).await {
+            Verdict::Yes(account) => self.admit(call, name, *account).await,
+            Verdict::No(why) => {
+                tracing::info!(request = %call.id, provider = name, why, "a provider refused a sign-in");
+                Err(Reason::SignInRefused)
+            }
+            Verdict::CannotTell(why) => {
+                tracing::warn!(request = %call.id, provider = name, why, "a provider could not decide");
+                Err(Reason::Unavailable)
+            }
+        }
+    }
+
+    /// The user an account elsewhere belongs to; a guest who asks keeps the user id.
+    pub(super) async fn admit(&self, call: &Call, provider: &str, account: Account) -> Result<Incomer, Reason> {
+        let guest = call.caller.as_deref().filter(|caller| is_guest(Some(caller))).map(|caller| caller.user.id);
+        let admitted = self.providers.admission().admit(provider, &account, guest).await.map_err(reason_of)?;
+        Ok(Incomer { user: admitted.user, account: Some(account) })
+    }
+
     async fn as_guest(&self, call: &Call) -> Result<User, Reason> {
         let guests = self.providers.anon_user().ok_or(Reason::NotFound)?;
         if let Some(caller) = call.caller.as_deref().filter(|caller| is_guest(Some(caller))) {
@@ -139,15 +184,17 @@ impl Portal {
         guests.make().await.map_err(reason_of)
     }
 
-    fn offers(&self, way: Way) -> bool {
+    /// Whether there is such a provider.
+    pub(super) fn offers(&self, way: &Way) -> bool {
         match way {
             Way::LocalUserpass => self.providers.local_userpass().is_some(),
             Way::ApiKey => self.providers.api_key().is_some(),
             Way::AnonUser => self.providers.anon_user().is_some(),
+            Way::Other(name) => self.providers.other(name).is_some(),
         }
     }
 
-    fn login_again(&self, call: &Call, rd: &ReturnTo, input: &Input, way: Way, reason: &Reason) -> Page {
+    fn login_again(&self, call: &Call, rd: &ReturnTo, input: &Input, way: &Way, reason: &Reason) -> Page {
         let problem = match (reason, way) {
             (Reason::SignInRefused, Way::LocalUserpass) => Problem::at("email", "E-mail or password is not right."),
             (Reason::SignInRefused, _) => Problem::at("key", "This key is not right, or no longer good."),
@@ -156,7 +203,7 @@ impl Portal {
         self.login_page(call, rd, Some(way), input.typed("email")).problems(vec![problem])
     }
 
-    fn login_page(&self, call: &Call, rd: &ReturnTo, tried: Option<Way>, email: &str) -> Page {
+    fn login_page(&self, call: &Call, rd: &ReturnTo, tried: Option<&Way>, email: &str) -> Page {
         let caller = call.caller.as_deref();
         // After a failed try as somebody else the form stays: that is what was asked for.
         let signed_in_as = signed_in_as(caller).filter(|_| tried.is_none());
@@ -169,14 +216,26 @@ impl Portal {
                 going_to => (!rd.is_home()).then(|| rd.shown(&self.public_url)),
                 signed_in_as => signed_in_as,
                 guest => is_guest(caller),
-                local => self.offers(Way::LocalUserpass),
-                anonymous => self.offers(Way::AnonUser),
-                keys => self.offers(Way::ApiKey),
-                key_open => tried == Some(Way::ApiKey),
+                local => self.offers(&Way::LocalUserpass),
+                anonymous => self.offers(&Way::AnonUser),
+                keys => self.offers(&Way::ApiKey),
+                key_open => tried == Some(&Way::ApiKey),
                 email => email,
                 sign_up => sign_up_word(sign_up),
             },
         )
+    }
+}
+
+/// Somebody who may come in, and the account elsewhere that proved it.
+pub(super) struct Incomer {
+    pub(super) user: User,
+    pub(super) account: Option<Account>,
+}
+
+impl From<User> for Incomer {
+    fn from(user: User) -> Self {
+        Self { user, account: None }
     }
 }
 

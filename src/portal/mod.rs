@@ -167,6 +167,9 @@ impl Portal {
 
     async fn answer(&self, call: &Call, body: Body) -> Answer {
         let endpoint = Endpoint::find(&self.prefix, &call.path).ok_or(Reason::NotFound)?;
+        if matches!(&endpoint, Endpoint::SignIn(way) if !self.offers(way)) {
+            return Err(Reason::NotFound);
+        }
         if !endpoint.allow().split(", ").any(|method| call.method == method) {
             return match endpoint.page() {
                 Some(page) if call.method == Method::GET && call.is_person() => {

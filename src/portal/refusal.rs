@@ -95,6 +95,7 @@ pub(super) fn reason_of(error: provider::Error) -> Reason {
         Error::LinkOver => Reason::Conflict("link.over"),
         Error::Closed => Reason::Forbidden,
         Error::TooManyKeys => Reason::Conflict("keys.too_many"),
+        Error::TooMuchData => Reason::SignInRefused,
         Error::Conflict(what) => Reason::Conflict(what),
         Error::Busy => Reason::Overloaded,
         Error::Store(error) => unavailable(error),

@@ -61,6 +61,7 @@ impl House {
             anon_user: Some(provider::AnonUser::default()),
             local_userpass: Some(LocalUserpass { sign_up: SignUp::Open, ..LocalUserpass::default() }),
             api_key: Some(ApiKeys::default()),
+            ..provider::Settings::default()
         };
         change(&mut settings, &mut kinds);
         let store = store::open(&store::Address::Memory).unwrap();
@@ -79,7 +80,8 @@ impl House {
             public_url: public_url.clone(),
             prefix: "/.auth".into(),
             site: "Example Blog".into(),
-        });
+        })
+        .unwrap();
         let portal = Portal::new(Parts {
             settings,
             public_url,

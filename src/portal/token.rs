@@ -61,7 +61,7 @@ fn describe(caller: &Caller) -> serde_json::Value {
         "identities": user.identities.iter().map(identity).collect::<Vec<_>>(),
         "data": user.data,
         "custom_data": user.custom_data,
-        "roles": user.roles,
+        "roles": user.roles_by(&caller.provider),
         "session": caller.session.map(|id| json!({
             "id": id.to_string(),
             "signed_in_at": caller.signed_in_at.rfc3339(),

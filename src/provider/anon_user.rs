@@ -30,13 +30,7 @@ impl AnonUser {
         let now = self.clock.now();
         let mut user = User::new(UserId::generate(now), Kind::Guest, now);
         user.last_sign_in_at = Some(now);
-        user.identities.push(Identity {
-            provider: ANON_USER.to_owned(),
-            issuer: String::new(),
-            subject: user.id.to_string(),
-            verified_email: None,
-            created_at: now,
-        });
+        user.identities.push(Identity::new(ANON_USER, "", &user.id.to_string(), now));
         match self.store.save_user(&user).await? {
             Saved::Done => {
                 user.version += 1;

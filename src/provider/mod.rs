@@ -1,5 +1,6 @@
 //! Ways to sign in.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::account::new_password::Weak;
@@ -10,10 +11,12 @@ use crate::public_url::PublicUrl;
 use crate::session::Sessions;
 use crate::store::{self, Store};
 
+mod admission;
 pub mod anon_user;
 pub mod api_key;
 mod change_email;
 mod enrolment;
+mod external;
 mod invitation;
 mod links;
 pub mod local_userpass;
@@ -21,10 +24,12 @@ mod recovery;
 mod registration;
 mod settings;
 
+pub use admission::{Admission, Admitted};
+pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
 pub use links::OpenLink;
 pub use registration::Registered;
-pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Settings, SignUp};
+pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
 
 /// Name of the provider of guests.
 pub const ANON_USER: &str = "anon-user";
@@ -39,6 +44,8 @@ pub struct Providers {
     anon_user: Option<anon_user::AnonUser>,
     local_userpass: Option<local_userpass::LocalUserpass>,
     api_key: Option<api_key::ApiKeys>,
+    others: Arc<BTreeMap<String, Named>>,
+    admission: Admission,
 }
 
 /// What providers are built from.
@@ -66,13 +73,22 @@ pub struct Parts {
 
 impl Providers {
     /// Builds those that the settings name.
-    pub fn new(parts: &Parts) -> Self {
-        let Settings { anon_user, local_userpass, api_key } = &parts.settings;
-        Self {
+    ///
+    /// # Errors
+    /// What of the settings cannot be used, naming the key.
+    pub fn new(parts: &Parts) -> Result<Self, Setup> {
+        let Settings { anon_user, local_userpass, api_key, others } = &parts.settings;
+        let others = others.iter().map(|(name, settings)| {
+            let named = settings.build(name, parts)?;
+            Ok((name.clone(), named))
+        });
+        Ok(Self {
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
             local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
-        }
+            others: Arc::new(others.collect::<Result<_, _>>()?),
+            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone()),
+        })
     }
 
     /// Guests, if on.
@@ -85,11 +101,31 @@ impl Providers {
         self.local_userpass.as_ref()
     }
 
+    /// The provider of this name whose accounts are somebody else's, if there is one.
+    pub fn other(&self, name: &str) -> Option<&Named> {
+        self.others.get(name)
+    }
+
+    /// All of them, in the order of their names.
+    pub fn others(&self) -> impl Iterator<Item = &Named> {
+        self.others.values()
+    }
+
+    /// Who makes users of accounts elsewhere.
+    pub fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
     /// API keys, if on.
     pub fn api_key(&self) -> Option<&api_key::ApiKeys> {
         self.api_key.as_ref()
     }
 }
+
+/// A provider that cannot be built from its settings; the text names the key.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Setup(pub String);
 
 /// Why a provider did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +154,9 @@ pub enum Error {
     /// The user has as many keys as one may have.
     #[error("there are as many keys as one may have")]
     TooManyKeys,
+    /// The provider told more of the user than is kept: 16 KiB in all.
+    #[error("the provider tells more of the user than is kept")]
+    TooMuchData,
     /// Something else is in the way; the word names it.
     #[error("{0}")]
     Conflict(&'static str),
@@ -140,6 +179,9 @@ impl From<Weak> for Error {
         Self::WeakPassword(weak.to_string())
     }
 }
+
+#[cfg(test)]
+mod admission_tests;
 
 #[cfg(test)]
 mod tests;

@@ -172,13 +172,7 @@ impl NewAccount {
         user.kind = Kind::User;
         user.roles.extend(self.roles.iter().cloned());
         user.data.insert("email".to_owned(), Value::from(self.email.as_str()));
-        user.identities.push(Identity {
-            provider: LOCAL_USERPASS.to_owned(),
-            issuer: String::new(),
-            subject: UserId::generate(now).to_string(),
-            verified_email: None,
-            created_at: now,
-        });
+        user.identities.push(Identity::new(LOCAL_USERPASS, "", &UserId::generate(now).to_string(), now));
         user.password = Some(PasswordCredential {
             email: self.email.clone(),
             hash: self.hash.clone(),

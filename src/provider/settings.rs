@@ -1,4 +1,7 @@
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+use super::{Named, Parts, Setup};
 
 /// `[providers]`: what is absent is off.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -9,6 +12,19 @@ pub struct Settings {
     pub local_userpass: Option<LocalUserpass>,
     /// `[providers.api-key]`.
     pub api_key: Option<ApiKeys>,
+    /// All others, by name.
+    pub others: BTreeMap<String, Other>,
+}
+
+/// A provider whose accounts are somebody else's, by type.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Other {}
+
+impl Other {
+    /// The provider of these settings.
+    pub(super) fn build(&self, _name: &str, _parts: &Parts) -> Result<Named, Setup> {
+        match *self {}
+    }
 }
 
 /// `[providers.anon-user]`: guests.

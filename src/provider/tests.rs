@@ -47,6 +47,7 @@ impl House {
                 anon_user: Some(super::AnonUser::default()),
                 local_userpass: Some(local_userpass),
                 api_key: Some(super::ApiKeys { user_keys: 2, max_lifetime: Some(Duration::from_hours(24)) }),
+                ..Settings::default()
             },
             store: Arc::clone(&store),
             sessions: sessions.clone(),
@@ -56,7 +57,8 @@ impl House {
             public_url,
             prefix: "/.auth".to_owned(),
             site: "The Daily Blog".to_owned(),
-        });
+        })
+        .unwrap();
         Self { providers, store, sessions, hasher, mailer, clock }
     }
 

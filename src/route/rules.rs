@@ -223,7 +223,7 @@ fn admits(who: &Who, subject: Subject<'_>) -> bool {
         Who::Anyone | Who::Guest => true,
         Who::SignedIn => user.kind == Kind::User,
         Who::Service => user.kind == Kind::Service,
-        Who::Role(role) => user.roles.contains(role),
+        Who::Role(role) => user.has_role(role, subject.provider),
         Who::Provider(provider) => subject.provider == provider,
         Who::Email(pattern) => user.verified_email().is_some_and(|email| pattern.covers(email)),
         Who::VerifiedEmail => user.verified_email().is_some(),

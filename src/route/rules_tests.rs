@@ -92,13 +92,9 @@ fn each_who_lets_in_those_it_names_and_no_others() {
     let mut ann = user(Kind::User);
     ann.data = json!({ "plan": "pro", "seats": 3, "tags": ["pro"] }).as_object().unwrap().clone();
     ann.roles = BTreeSet::from(["editor".to_owned()]);
-    ann.identities = vec![Identity {
-        provider: "corp".into(),
-        issuer: "https://id.example.com".into(),
-        subject: "7".into(),
-        verified_email: Some("Ann@example.com".into()),
-        created_at: Timestamp::default(),
-    }];
+    let mut corp = Identity::new("corp", "https://id.example.com", "7", Timestamp::default());
+    corp.verified_email = Some("Ann@example.com".into());
+    ann.identities = vec![corp];
     let (max, guest, service) = (user(Kind::User), user(Kind::Guest), user(Kind::Service));
     for (who, yes, no) in [
         ("signed_in", &ann, &guest),

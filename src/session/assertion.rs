@@ -72,7 +72,7 @@ impl Sessions {
             exp: (now + LIFETIME).seconds(),
             kind: caller.kind().as_str(),
             provider: &caller.provider,
-            roles: caller.user.roles.iter().map(String::as_str).collect(),
+            roles: caller.user.roles_by(&caller.provider).into_iter().collect(),
             data: &caller.user.data,
         };
         let token = self.0.ring.sign(Purpose::Assertion, &claims, now)?;

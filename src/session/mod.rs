@@ -32,7 +32,7 @@ mod tests_tokens;
 mod watched;
 
 pub use caller::Caller;
-pub use record::{Device, Session};
+pub use record::{Device, ProviderSession, Session};
 pub use sessions::Sessions;
 pub use settings::Settings;
 pub use tokens::Tokens;

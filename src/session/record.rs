@@ -2,7 +2,7 @@ use std::net::IpAddr;
 
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
-use crate::secret::Digest;
+use crate::secret::{Digest, Secret};
 
 /// One sign-in on one device, as the store keeps it.
 ///
@@ -37,6 +37,29 @@ impl Session {
     pub fn is_live(&self, now: Timestamp) -> bool {
         now < self.idle_expires_at && now < self.expires_at
     }
+}
+
+/// What a provider gave with the sign-in of a session: how it names the two, and its tokens.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProviderSession {
+    /// The session.
+    pub session: SessionId,
+    /// The provider's name here.
+    pub provider: String,
+    /// The provider's own name.
+    pub issuer: String,
+    /// Its name for the account.
+    pub subject: String,
+    /// Its name for its own session (OpenID Connect Back-Channel Logout 1.0, `sid`).
+    pub sid: Option<String>,
+    /// Its statement about the sign-in, for signing out there (RP-Initiated Logout 1.0, `id_token_hint`).
+    pub id_token: Option<Secret>,
+    /// For calls to its interfaces; kept only where a route forwards it.
+    pub access_token: Option<Secret>,
+    /// For the next access token.
+    pub refresh_token: Option<Secret>,
+    /// When the access token ends, as far as it said.
+    pub expires_at: Option<Timestamp>,
 }
 
 /// What a session was opened from, for its owner to recognise.

@@ -100,13 +100,26 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer.
     pub async fn start(&self, user: &User, provider: &str, device: Device) -> Result<Secret, store::Error> {
+        self.start_named(user, provider, device).await.map(|(_, token)| token)
+    }
+
+    /// The same, with the name of the new session.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_named(
+        &self,
+        user: &User,
+        provider: &str,
+        device: Device,
+    ) -> Result<(SessionId, Secret), store::Error> {
         let token = secret::token();
         let settings = &self.0.settings;
         let limits = Limits { idle: settings.idle_timeout, whole: settings.max_lifetime };
         // Exposed to be digested: the store never sees the token.
         let (id, digest) = (SessionId::generate(self.0.clock.now()), Digest::of(token.expose()));
         self.add(id, user, provider, device, digest, limits).await?;
-        Ok(token)
+        Ok((id, token))
     }
 
     /// Ends a session, its access tokens included. `false`: there was none.

@@ -19,6 +19,8 @@ use crate::store::{self, Rotated};
 pub struct Tokens {
     /// Whose they are.
     pub user_id: UserId,
+    /// The session they belong to.
+    pub session: SessionId,
     /// For `Authorization: Bearer`: a JWT (ES256, `typ` `at+jwt`), good while its session lives.
     pub access_token: Secret,
     /// For the next access token; good once.
@@ -190,7 +192,7 @@ impl Inner {
             jti: secret::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect(),
         };
         let access_token = self.ring.sign(Purpose::Access, &claims, now).ok_or_else(unsigned)?;
-        Ok(Tokens { user_id: session.user_id, access_token, refresh_token, expires_in })
+        Ok(Tokens { user_id: session.user_id, session: session.id, access_token, refresh_token, expires_in })
     }
 
     /// Whether we made this refresh token, with a key that another instance may have made a moment ago.

@@ -12,8 +12,8 @@ use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
-use crate::session::{Device, Session, Sessions, Settings};
-use crate::store::{self, Address, Answer, Error, Rotated, Saved, SigningKey, Store};
+use crate::session::{Device, ProviderSession, Session, Sessions, Settings};
+use crate::store::{self, Address, Answer, AtProvider, Error, Rotated, Saved, SigningKey, Store};
 
 /// One or more instances on one store.
 pub(super) struct House {
@@ -222,6 +222,9 @@ impl Store for Watched {
         fn set_key_disabled(id: KeyId, disabled: bool) -> bool;
         fn delete_key(id: KeyId) -> bool;
         fn add_one_time(one_time: &'a OneTime) -> ();
+        fn save_provider_session(saved: &'a ProviderSession) -> ();
+        fn provider_session(id: SessionId) -> Option<ProviderSession>;
+        fn sessions_at_provider(named: &'a AtProvider) -> Vec<SessionId>;
         fn one_time(token: Digest, now: Timestamp) -> Option<OneTime>;
         fn take_one_time(token: Digest, now: Timestamp) -> Option<OneTime>;
         fn one_times(purpose: Purpose, email_key: &'a str, now: Timestamp) -> Vec<OneTime>;

@@ -126,13 +126,10 @@ pub(super) fn password(email: &str) -> PasswordCredential {
 }
 
 pub(super) fn identity(provider: &str, subject: &str) -> Identity {
-    Identity {
-        provider: provider.into(),
-        issuer: format!("https://{provider}.test"),
-        subject: subject.into(),
-        verified_email: None,
-        created_at: at(1),
-    }
+    let mut identity = Identity::new(provider, &format!("https://{provider}.test"), subject, at(1));
+    identity.data.insert("name".to_owned(), subject.into());
+    identity.roles.insert("editor".to_owned());
+    identity
 }
 
 /// A session that idles out an hour after it was seen and ends after a day.

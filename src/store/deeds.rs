@@ -8,8 +8,8 @@ use crate::account::api_key::ApiKey;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
-use crate::secret::Digest;
-use crate::session::Session;
+use crate::secret::{Digest, Secret};
+use crate::session::{ProviderSession, Session};
 
 /// Runs a statement; the number of rows it changed.
 pub(super) fn change(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> Result<usize> {
@@ -79,6 +79,9 @@ fn save_identities(connection: &Connection, user: &User) -> Result<()> {
             identity.subject,
             identity.verified_email,
             identity.created_at.millis(),
+            identity.last_sign_in_at.map(Timestamp::millis),
+            json(&identity.data)?,
+            json(&identity.roles)?,
         ])?;
     }
     Ok(())
@@ -108,6 +111,23 @@ pub(super) fn add_session(connection: &Connection, session: &Session, max_per_us
     let others = i64::try_from(max_per_user.saturating_sub(1)).unwrap_or(i64::MAX);
     change(connection, sql::EVICT_SESSIONS, params![session.user_id.as_bytes(), session.id.as_bytes(), others])?;
     Ok(())
+}
+
+pub(super) fn save_provider_session(connection: &Connection, saved: &ProviderSession) -> Result<()> {
+    // The tokens are needed as they are: they are for others.
+    let expose = |secret: &Option<Secret>| secret.as_ref().map(|secret| secret.expose().to_owned());
+    let written = params![
+        saved.session.as_bytes(),
+        saved.provider,
+        saved.issuer,
+        saved.subject,
+        saved.sid,
+        expose(&saved.id_token),
+        expose(&saved.access_token),
+        expose(&saved.refresh_token),
+        saved.expires_at.map(Timestamp::millis),
+    ];
+    change(connection, sql::SAVE_PROVIDER_SESSION, written).map(|_| ())
 }
 
 pub(super) fn rotate_token(

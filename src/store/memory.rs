@@ -3,14 +3,14 @@
 use std::sync::{Mutex, PoisonError};
 
 use super::memory_state::State;
-use super::{Answer, Error, Rotated, Saved, SigningKey, Store};
+use super::{Answer, AtProvider, Error, Rotated, Saved, SigningKey, Store};
 use crate::account::api_key::ApiKey;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::Digest;
-use crate::session::Session;
+use crate::session::{ProviderSession, Session};
 
 /// A store in memory; every deed holds its one lock for as long as it takes, which is never across an await.
 #[derive(Debug, Default)]
@@ -124,6 +124,34 @@ impl Store for Memory {
             let mut ended: Vec<SessionId> = state.sessions_of(user).iter().map(|session| session.id).collect();
             ended.retain(|id| Some(*id) != except && state.end_session(*id));
             Ok(ended)
+        })
+    }
+
+    fn save_provider_session<'a>(&'a self, saved: &'a ProviderSession) -> Answer<'a, ()> {
+        self.with(move |state| {
+            if !state.sessions.contains_key(&saved.session) {
+                return Err(Error::Conflict("its session is gone".into()));
+            }
+            state.provider_sessions.insert(saved.session, saved.clone());
+            Ok(())
+        })
+    }
+
+    fn provider_session(&self, id: SessionId) -> Answer<'_, Option<ProviderSession>> {
+        self.with(move |state| Ok(state.provider_sessions.get(&id).cloned()))
+    }
+
+    fn sessions_at_provider<'a>(&'a self, named: &'a AtProvider) -> Answer<'a, Vec<SessionId>> {
+        self.with(move |state| {
+            let meant = |kept: &&ProviderSession| {
+                let (subject, sid) = (&named.subject, &named.sid);
+                kept.provider == named.provider
+                    && kept.issuer == named.issuer
+                    && (subject.is_some() || sid.is_some())
+                    && subject.as_ref().is_none_or(|subject| *subject == kept.subject)
+                    && sid.as_ref().is_none_or(|sid| kept.sid.as_ref() == Some(sid))
+            };
+            Ok(state.provider_sessions.values().filter(meant).map(|kept| kept.session).collect())
         })
     }
 

@@ -9,7 +9,7 @@ use crate::account::{Identity, Kind, User};
 use crate::clock::Timestamp;
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::Digest;
-use crate::session::Session;
+use crate::session::{ProviderSession, Session};
 
 /// Users, sessions, keys and links with the indexes that find them.
 #[derive(Debug, Default)]
@@ -24,6 +24,7 @@ pub(super) struct State {
     pub(super) one_times: BTreeMap<u64, OneTime>,
     /// The newest last.
     pub(super) signing_keys: Vec<SigningKey>,
+    pub(super) provider_sessions: HashMap<SessionId, ProviderSession>,
     previous_tokens: HashMap<Digest, SessionId>,
     sessions_by_user: BTreeSet<(UserId, SessionId)>,
     next_one_time: u64,
@@ -122,6 +123,7 @@ impl State {
     pub(super) fn end_session(&mut self, id: SessionId) -> bool {
         let Some(session) = self.sessions.remove(&id) else { return false };
         self.tokens.remove(&session.token);
+        self.provider_sessions.remove(&id);
         if let Some((digest, _)) = session.previous {
             self.previous_tokens.remove(&digest);
         }

@@ -6,6 +6,8 @@
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod conformance_providers;
+#[cfg(test)]
 mod conformance_sessions;
 #[cfg(test)]
 mod conformance_users;
@@ -32,7 +34,7 @@ use crate::account::{Kind, User};
 use crate::clock::Timestamp;
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
-use crate::session::Session;
+use crate::session::{ProviderSession, Session};
 
 pub use open::{OpenError, open};
 
@@ -93,6 +95,16 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Ends all sessions of a user but `except`; answers with those that ended.
     fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>>;
+
+    /// Keeps what a provider gave with the sign-in of a session, in place of what was kept before; it goes with
+    /// the session.
+    fn save_provider_session<'a>(&'a self, saved: &'a ProviderSession) -> Answer<'a, ()>;
+
+    /// What is kept of the provider's side of a session.
+    fn provider_session(&self, id: SessionId) -> Answer<'_, Option<ProviderSession>>;
+
+    /// The sessions that a provider means. Naming neither account nor session means none.
+    fn sessions_at_provider<'a>(&'a self, named: &'a AtProvider) -> Answer<'a, Vec<SessionId>>;
 
     /// Removes sessions and links that are over, at most `limit` of each; answers with their number.
     fn sweep(&self, now: Timestamp, limit: usize) -> Answer<'_, usize>;
@@ -157,6 +169,19 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Whether the store answers, for readiness.
     fn ping(&self) -> Answer<'_, ()>;
+}
+
+/// How a provider names sessions: those of an account of its own, one by its own id, or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AtProvider {
+    /// The provider's name here.
+    pub provider: String,
+    /// The provider's own name.
+    pub issuer: String,
+    /// Its name for the account (`sub`).
+    pub subject: Option<String>,
+    /// Its name for the session (`sid`).
+    pub sid: Option<String>,
 }
 
 /// How a save ended.

@@ -12,10 +12,10 @@ use crate::account::{Identity, Kind, PasswordCredential, User};
 use crate::clock::Timestamp;
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
-use crate::session::{Device, Session};
+use crate::session::{Device, ProviderSession, Session};
 
 /// The columns of a user and one of its identities; what is joined to them begins here.
-pub(super) const AFTER_USER: usize = 18;
+pub(super) const AFTER_USER: usize = 21;
 
 /// The users of these rows, which come as one row for each identity.
 pub(super) fn users(rows: &mut Rows<'_>) -> Result<Vec<User>> {
@@ -76,6 +76,9 @@ fn identity(row: &Row<'_>) -> Result<Option<Identity>> {
         subject: row.get(15)?,
         verified_email: row.get(16)?,
         created_at: moment(row, 17)?,
+        last_sign_in_at: optional_moment(row, 18)?,
+        data: json(row, 19, "data of an identity")?,
+        roles: json(row, 20, "roles of an identity")?,
     }))
 }
 
@@ -98,6 +101,21 @@ pub(super) fn session(row: &Row<'_>, at: usize) -> Result<Session> {
         last_seen_at: moment(row, at + 9)?,
         idle_expires_at: moment(row, at + 10)?,
         expires_at: moment(row, at + 11)?,
+    })
+}
+
+pub(super) fn provider_session(row: &Row<'_>) -> Result<ProviderSession> {
+    let secret = |at| Ok::<_, Error>(row.get::<_, Option<String>>(at)?.map(Secret::new));
+    Ok(ProviderSession {
+        session: SessionId::from_bytes(row.get(0)?),
+        provider: row.get(1)?,
+        issuer: row.get(2)?,
+        subject: row.get(3)?,
+        sid: row.get(4)?,
+        id_token: secret(5)?,
+        access_token: secret(6)?,
+        refresh_token: secret(7)?,
+        expires_at: optional_moment(row, 8)?,
     })
 }
 

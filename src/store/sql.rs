@@ -13,7 +13,7 @@ macro_rules! user_columns {
     () => {
         "u.id, u.kind, u.data, u.custom_data, u.roles, u.disabled, u.created_at, u.last_sign_in_at, u.version, \
          u.email, u.password_hash, u.email_verified, u.password_changed_at, \
-         i.provider, i.issuer, i.subject, i.verified_email, i.created_at"
+         i.provider, i.issuer, i.subject, i.verified_email, i.created_at, i.last_sign_in_at, i.data, i.roles"
     };
 }
 
@@ -64,7 +64,7 @@ statements! {
         created_at = ?6, last_sign_in_at = ?7, version = ?8, email = ?9, email_key = ?10, password_hash = ?11, \
         email_verified = ?12, password_changed_at = ?13 WHERE id = ?14";
     INSERT_IDENTITY = "INSERT INTO identities (user_id, position, provider, issuer, subject, verified_email, \
-        created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+        created_at, last_sign_in_at, data, roles) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     DELETE_IDENTITIES = "DELETE FROM identities WHERE user_id = ?1";
     DELETE_USER = "DELETE FROM users WHERE id = ?1";
     IDLE_GUESTS = "SELECT id FROM users u WHERE kind = 'guest' AND created_at < ?1 \
@@ -99,6 +99,14 @@ statements! {
     END_SESSIONS_OF = "DELETE FROM sessions WHERE user_id = ?1 AND (?2 IS NULL OR id <> ?2) RETURNING id";
     SWEEP_SESSIONS = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
         WHERE min(idle_expires_at, expires_at) <= ?1 LIMIT ?2)";
+
+    SAVE_PROVIDER_SESSION = "INSERT OR REPLACE INTO provider_sessions (session_id, provider, issuer, subject, sid, \
+        id_token, access_token, refresh_token, expires_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    PROVIDER_SESSION = "SELECT session_id, provider, issuer, subject, sid, id_token, access_token, refresh_token, \
+        expires_at FROM provider_sessions WHERE session_id = ?1";
+    SESSIONS_BY_SUBJECT = "SELECT session_id FROM provider_sessions \
+        WHERE provider = ?1 AND issuer = ?2 AND subject = ?3 AND (?4 IS NULL OR sid = ?4)";
+    SESSIONS_BY_SID = "SELECT session_id FROM provider_sessions WHERE provider = ?1 AND issuer = ?2 AND sid = ?3";
 
     KEY = "SELECT ", user_columns!(), ", ", key_columns!(), " FROM api_keys k JOIN users u ON u.id = k.user_id",
         identities!(), "WHERE k.id = ?1 ORDER BY i.position";

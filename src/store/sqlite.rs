@@ -15,14 +15,14 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{Answer, Error, Rotated, Saved, SigningKey, Store, deeds, rows, schema, sql};
+use super::{Answer, AtProvider, Error, Rotated, Saved, SigningKey, Store, deeds, rows, schema, sql};
 use crate::account::api_key::ApiKey;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::Digest;
-use crate::session::Session;
+use crate::session::{ProviderSession, Session};
 
 /// How long another process's lock is waited for.
 const BUSY: Duration = Duration::from_secs(2);
@@ -207,6 +207,32 @@ impl Store for Sqlite {
 
     fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>> {
         self.writer.run(move |connection| deeds::end_sessions_of(connection, user, except))
+    }
+
+    fn save_provider_session<'a>(&'a self, saved: &'a ProviderSession) -> Answer<'a, ()> {
+        let saved = saved.clone();
+        self.writer.run(move |connection| deeds::save_provider_session(connection, &saved))
+    }
+
+    fn provider_session(&self, id: SessionId) -> Answer<'_, Option<ProviderSession>> {
+        self.readers.point(move |connection| {
+            let mut statement = connection.prepare_cached(sql::PROVIDER_SESSION)?;
+            statement.query_row([id.as_bytes()], rows::provider_session).optional()
+        })
+    }
+
+    fn sessions_at_provider<'a>(&'a self, named: &'a AtProvider) -> Answer<'a, Vec<SessionId>> {
+        self.readers.point(move |connection| {
+            let AtProvider { provider, issuer, subject, sid } = named;
+            let read = |row: &rusqlite::Row<'_>| row.get(0).map(SessionId::from_bytes);
+            match (subject, sid) {
+                (Some(subject), sid) => {
+                    list(connection, sql::SESSIONS_BY_SUBJECT, params![provider, issuer, subject, sid], read)
+                }
+                (None, Some(sid)) => list(connection, sql::SESSIONS_BY_SID, params![provider, issuer, sid], read),
+                (None, None) => Ok(Vec::new()),
+            }
+        })
     }
 
     fn sweep(&self, now: Timestamp, limit: usize) -> Answer<'_, usize> {

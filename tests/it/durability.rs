@@ -101,13 +101,7 @@ fn hold_the_lock() {
 async fn register(store: &Arc<dyn Store>) -> UserId {
     let now = Timestamp::from_seconds(1_800_000_000);
     let mut user = User::new(UserId::generate(now), Kind::User, now);
-    user.identities.push(Identity {
-        provider: "local-userpass".into(),
-        issuer: String::new(),
-        subject: user.id.to_string(),
-        verified_email: None,
-        created_at: now,
-    });
+    user.identities.push(Identity::new("local-userpass", "", &user.id.to_string(), now));
     let email = Email::parse(&format!("{}@example.com", user.id)).unwrap();
     user.password =
         Some(PasswordCredential { email, hash: Secret::new("$argon2id$"), verified: true, changed_at: now });

@@ -1,0 +1,153 @@
+//! From an account elsewhere to a user here.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Account, Error};
+use crate::account::{Identity, Kind, User};
+use crate::clock::{Clock, Timestamp};
+use crate::id::UserId;
+use crate::session::Sessions;
+use crate::store::{Saved, Store};
+
+/// Finds or makes the user an account belongs to.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    store: Arc<dyn Store>,
+    sessions: Sessions,
+    clock: Clock,
+}
+
+/// A user who may come in.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Admitted {
+    /// As it is stored now.
+    pub user: User,
+    /// Whether the account was not known before: a new user, or a guest that became one.
+    pub is_new: bool,
+}
+
+impl Admission {
+    pub(super) fn new(store: Arc<dyn Store>, sessions: Sessions, clock: Clock) -> Self {
+        Self { store, sessions, clock }
+    }
+
+    /// Signs in with an account of the provider of this name: the user it belongs to, else the guest who asks (who
+    /// keeps the user id), else a new user. What the provider told is noted.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a disabled user or an account without a name; [`Error::TooMuchData`];
+    /// [`Error::Busy`]; [`Error::Store`].
+    pub async fn admit(&self, provider: &str, account: &Account, guest: Option<UserId>) -> Result<Admitted, Error> {
+        self.settle(provider, account, guest, true).await
+    }
+
+    /// The same for an account that shows itself at every request: written down only if something is new.
+    ///
+    /// # Errors
+    /// As [`admit`](Self::admit).
+    pub async fn recognise(&self, provider: &str, account: &Account) -> Result<Admitted, Error> {
+        self.settle(provider, account, None, false).await
+    }
+
+    async fn settle(
+        &self,
+        provider: &str,
+        account: &Account,
+        guest: Option<UserId>,
+        is_sign_in: bool,
+    ) -> Result<Admitted, Error> {
+        if account.subject.is_empty() || account.subject.chars().count() > LONGEST_SUBJECT {
+            tracing::info!(provider, "an account without a usable name was refused");
+            return Err(Error::Refused);
+        }
+        for _ in 0..TRIES {
+            let now = self.clock.now();
+            let known = self.store.user_by_identity(provider, &account.issuer, &account.subject).await?;
+            let is_new = known.is_none();
+            let mut user = match known {
+                Some(user) => user,
+                None => self.guest(guest).await?.unwrap_or_else(|| User::new(UserId::generate(now), Kind::User, now)),
+            };
+            if user.disabled {
+                return Err(Error::Refused);
+            }
+            let before = user.clone();
+            note(&mut user, provider, account, is_sign_in.then_some(now), now)?;
+            if !is_new && user == before {
+                return Ok(Admitted { user, is_new });
+            }
+            match self.store.save_user(&user).await? {
+                Saved::Done => {
+                    user.version += 1;
+                    if before.kind == Kind::Guest {
+                        // A guest's cookie could have been planted; it must not become the account's.
+                        self.sessions.end_all(user.id, None).await?;
+                    }
+                    self.sessions.forget_user(user.id);
+                    return Ok(Admitted { user, is_new });
+                }
+                Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => {}
+            }
+        }
+        Err(Error::Busy)
+    }
+
+    async fn guest(&self, id: Option<UserId>) -> Result<Option<User>, Error> {
+        let Some(id) = id else { return Ok(None) };
+        Ok(self.store.user(id).await?.filter(|user| user.kind == Kind::Guest && !user.disabled))
+    }
+}
+
+/// Writes down what the provider told: the identity whole, and each field of its data into the user's.
+fn note(
+    user: &mut User,
+    provider: &str,
+    account: &Account,
+    signed_in: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<(), Error> {
+    user.kind = Kind::User;
+    let (issuer, subject) = (&account.issuer, &account.subject);
+    let position = user.identities.iter().position(|identity| identity.is(provider, issuer, subject));
+    let position = position.unwrap_or_else(|| {
+        user.identities.push(Identity::new(provider, issuer, subject, now));
+        user.identities.len() - 1
+    });
+    let identity = &mut user.identities[position];
+    identity.verified_email.clone_from(&account.verified_email);
+    identity.roles.clone_from(&account.roles);
+    identity.data = account.data.clone();
+    identity.data.retain(|field, value| {
+        let short = length(value) <= LONGEST_FIELD && field.chars().count() <= LONGEST_NAME;
+        if !short {
+            tracing::warn!(event = "claim.dropped", provider, "a field of a provider's answer is too long");
+        }
+        short && !value.is_null()
+    });
+    if let Some(now) = signed_in {
+        identity.last_sign_in_at = Some(now);
+        user.last_sign_in_at = Some(now);
+    }
+    user.data.extend(identity.data.clone());
+    let size = serde_json::to_string(&user.data).map_or(usize::MAX, |text| text.len());
+    if size > MOST_DATA { Err(Error::TooMuchData) } else { Ok(()) }
+}
+
+fn length(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.chars().count(),
+        other => other.to_string().chars().count(),
+    }
+}
+
+/// Characters of an account's name (OpenID Connect Core §2 allows 255 for `sub`; functions may need more).
+const LONGEST_SUBJECT: usize = 512;
+/// Characters of a field of metadata, as App Services had it.
+const LONGEST_FIELD: usize = 4096;
+/// Characters of a field's name, likewise.
+const LONGEST_NAME: usize = 64;
+/// Bytes of a user's metadata, as JSON.
+const MOST_DATA: usize = 16 << 10;
+const TRIES: usize = 8;

@@ -1,0 +1,126 @@
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::{Account, Admission, Error};
+use crate::account::{Kind, User};
+use crate::clock::{Clock, Timestamp};
+use crate::id::UserId;
+use crate::session::{self, Sessions};
+use crate::store::{self, Store};
+
+struct House {
+    admission: Admission,
+    store: Arc<dyn Store>,
+    clock: Clock,
+}
+
+impl House {
+    async fn new() -> Self {
+        let clock = Clock::manual(Timestamp::from_seconds(1_795_363_200));
+        let store = store::open(&store::Address::Memory).unwrap();
+        let public_url = "https://blog.example.com".parse().unwrap();
+        let sessions =
+            Sessions::open(store.clone(), clock.clone(), session::Settings::default(), &public_url).await.unwrap();
+        Self { admission: Admission::new(store.clone(), sessions, clock.clone()), store, clock }
+    }
+
+    async fn guest(&self) -> UserId {
+        let now = self.clock.now();
+        let guest = User::new(UserId::generate(now), Kind::Guest, now);
+        self.store.save_user(&guest).await.unwrap();
+        guest.id
+    }
+}
+
+fn account(subject: &str) -> Account {
+    let data = json!({ "name": "Ann", "email": "ann@example.com" }).as_object().unwrap().clone();
+    Account {
+        issuer: "https://id.example.com".into(),
+        subject: subject.into(),
+        data,
+        roles: ["editor".to_owned()].into(),
+        ..Account::default()
+    }
+}
+
+#[tokio::test]
+async fn the_same_account_is_the_same_user_and_another_one_is_not() {
+    let house = House::new().await;
+    let first = house.admission.admit("corp", &account("7"), None).await.unwrap();
+    let again = house.admission.admit("corp", &account("7"), None).await.unwrap();
+    assert!(first.is_new && !again.is_new);
+    assert_eq!(first.user.id, again.user.id);
+    // SEC-LINK-07: the same address under another name, issuer or provider is somebody else.
+    let elsewhere = Account { issuer: "https://id.example.net".into(), ..account("7") };
+    for (provider, account) in [("corp", account("8")), ("corp", elsewhere), ("other", account("7"))] {
+        assert_ne!(house.admission.admit(provider, &account, None).await.unwrap().user.id, first.user.id);
+    }
+}
+
+#[tokio::test]
+async fn a_guest_keeps_its_id_unless_the_account_is_somebodys() {
+    let house = House::new().await;
+    let guest = house.guest().await;
+    let admitted = house.admission.admit("corp", &account("7"), Some(guest)).await.unwrap();
+    assert_eq!((admitted.user.id, admitted.user.kind, admitted.is_new), (guest, Kind::User, true));
+    let another = house.guest().await;
+    let admitted = house.admission.admit("corp", &account("7"), Some(another)).await.unwrap();
+    assert_eq!((admitted.user.id, admitted.is_new), (guest, false));
+    assert_eq!(house.store.user(another).await.unwrap().unwrap().kind, Kind::Guest);
+}
+
+#[tokio::test]
+async fn what_the_provider_tells_is_noted_and_the_later_word_wins() {
+    let house = House::new().await;
+    house.admission.admit("corp", &account("7"), None).await.unwrap();
+    let mut later = account("7");
+    later.data = json!({ "name": "Ann B", "big": "x".repeat(4097), "nothing": null }).as_object().unwrap().clone();
+    later.roles.clear();
+    let user = house.admission.admit("corp", &later, None).await.unwrap().user;
+    assert_eq!(json!(user.data), json!({ "name": "Ann B", "email": "ann@example.com" }));
+    assert!(!user.has_role("editor", "corp"));
+}
+
+#[tokio::test]
+async fn roles_count_for_sign_ins_by_the_provider_that_told_them() {
+    let house = House::new().await;
+    let user = house.admission.admit("corp", &account("7"), None).await.unwrap().user;
+    assert!(user.has_role("editor", "corp"));
+    assert!(!user.has_role("editor", "local-userpass"));
+    assert_eq!(user.roles_by("corp").into_iter().collect::<Vec<_>>(), ["editor"]);
+}
+
+#[tokio::test]
+async fn a_disabled_user_and_a_nameless_account_are_refused() {
+    let house = House::new().await;
+    let mut user = house.admission.admit("corp", &account("7"), None).await.unwrap().user;
+    user.disabled = true;
+    house.store.save_user(&user).await.unwrap();
+    assert!(matches!(house.admission.admit("corp", &account("7"), None).await, Err(Error::Refused)));
+    assert!(matches!(house.admission.admit("corp", &account(""), None).await, Err(Error::Refused)));
+    assert!(house.admission.admit("corp", &account("8"), None).await.is_ok());
+}
+
+#[tokio::test]
+async fn recognising_writes_only_what_is_new() {
+    let house = House::new().await;
+    let first = house.admission.recognise("custom-token", &account("7")).await.unwrap().user;
+    let again = house.admission.recognise("custom-token", &account("7")).await.unwrap().user;
+    assert_eq!(first.version, again.version);
+    let mut changed = account("7");
+    changed.data.insert("name".into(), "Ann B".into());
+    assert_eq!(house.admission.recognise("custom-token", &changed).await.unwrap().user.version, first.version + 1);
+}
+
+#[tokio::test]
+async fn more_than_is_kept_is_refused() {
+    let house = House::new().await;
+    let fill = |fields: usize| {
+        let mut account = account("7");
+        account.data = (0..fields).map(|n| (format!("f{n}"), "x".repeat(4000).into())).collect();
+        account
+    };
+    assert!(house.admission.admit("corp", &fill(4), None).await.is_ok());
+    assert!(matches!(house.admission.admit("corp", &fill(5), None).await, Err(Error::TooMuchData)));
+}
