@@ -12,6 +12,7 @@ pub mod id;
 pub mod layer;
 pub mod limit;
 pub mod listen;
+pub mod live;
 pub mod mail;
 pub mod portal;
 pub mod provider;

@@ -33,6 +33,13 @@ impl Socket {
         Ok(())
     }
 
+    /// Whether the client has reset the connection while its request waits for an answer. Nothing is read meanwhile, and
+    /// a client that ended its side only still wants the answer: but a reset leaves an error on the socket.
+    fn is_reset(&self, cx: &mut Context<'_>) -> bool {
+        let waits = matches!(self.gauge.stage(), Stage::Between) && self.gauge.is_busy();
+        waits && self.stream.poll_read_ready(cx).is_ready() && matches!(self.stream.take_error(), Ok(Some(_)) | Err(_))
+    }
+
     fn wrote(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &poll {
             Poll::Ready(Ok(bytes)) => self.gauge.sent(*bytes),
@@ -77,8 +84,9 @@ impl AsyncWrite for Socket {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A TCP stream has nothing to flush; the connection comes by here whenever it has nothing else to do.
+        if self.is_reset(cx) { Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -7,6 +7,7 @@ pub mod cookie;
 mod credential;
 mod family;
 mod keyring;
+mod known_device;
 mod lookup;
 mod over;
 mod recent;
