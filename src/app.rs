@@ -17,6 +17,7 @@ use crate::account::password::Hasher;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::layer::forward_auth::ForwardAuth;
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
 use crate::mail::{self, Mailer};
@@ -149,6 +150,7 @@ impl App {
         })
         .map_err(Error::Pages)?;
         let house = House {
+            forward_auth: ForwardAuth::new(&config.prefix),
             audience: public_url.origin().to_owned(),
             router: Arc::new(router),
             portal: Arc::new(portal),

@@ -15,6 +15,7 @@ mod csrf;
 mod durability;
 mod explain;
 mod floods;
+mod forward_auth;
 mod framing;
 mod guests;
 mod harness;
