@@ -8,6 +8,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod id;
+pub mod language;
 pub mod layer;
 pub mod limit;
 pub mod listen;
