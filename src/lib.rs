@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod gather;
 pub mod id;
 pub mod language;
 pub mod layer;

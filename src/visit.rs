@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
 use crate::body::Body;
 pub use crate::client::{Client, Scheme};
@@ -34,6 +34,8 @@ pub struct Visit {
     pub irregular: Irregular,
     /// The canonical host, if the request spells it otherwise.
     pub host: Option<Box<str>>,
+    /// Else how many bytes of it the request begins its own spelling with.
+    pub host_length: usize,
     /// Whom it speaks for, once authenticated.
     pub caller: Option<Arc<Caller>>,
     /// By which kind of credential.
@@ -44,6 +46,8 @@ pub struct Visit {
     pub authorized: Option<Authorized>,
     /// Header fields that whatever answer will carry (cookies set and cleared).
     pub reply: Vec<(HeaderName, HeaderValue)>,
+    /// The answer, once there is one.
+    pub response: Response<Body>,
     /// How long the upstream took until its answer began.
     pub upstream_time: Duration,
 }
@@ -62,11 +66,13 @@ impl Visit {
             place: Place::default(),
             irregular: Irregular::default(),
             host: None,
+            host_length: 0,
             caller: None,
             credential: Credential::default(),
             trouble: None,
             authorized: None,
             reply: Vec::new(),
+            response: Response::default(),
             upstream_time: Duration::ZERO,
         })
     }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::gauge::{Gauge, Order, Stage};
+use crate::gather;
 
 /// A client's connection which tells its gauge what moves.
 pub(super) struct Socket {
@@ -75,7 +76,7 @@ impl AsyncWrite for Socket {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.obey(cx)?;
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let poll = gather::poll_write(Pin::new(&mut self.stream), cx, bufs);
         self.wrote(poll)
     }
 

@@ -93,6 +93,10 @@ impl Name {
         let mut fields = headers.get_all(COOKIE).iter();
         let (first, more) = (fields.next(), fields.next().is_some());
         let Some(first) = first else { return };
+        if !more && self.value(first.as_bytes()).is_some_and(|value| memchr::memchr(b';', value).is_none()) {
+            headers.remove(COOKIE);
+            return;
+        }
         let ours = |field: &HeaderValue| crumbs(field.as_bytes()).any(|(_, crumb)| self.is_ours(crumb));
         if !more && !ours(first) {
             return;

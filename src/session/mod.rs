@@ -10,6 +10,7 @@ mod keyring;
 mod known_device;
 mod lookup;
 mod over;
+mod recent;
 mod record;
 mod revocations;
 mod sessions;
