@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod gather;
 pub mod id;
+pub mod language;
 pub mod layer;
 pub mod limit;
 pub mod listen;

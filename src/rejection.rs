@@ -202,11 +202,48 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::{Language, translated};
 
     #[test]
     fn a_refusal_never_answers_success() {
         for reason in [Reason::SignInNeeded, Reason::Forbidden, Reason::Internal, Reason::Unavailable] {
             assert!(reason.problem("r1").status().as_u16() >= 400);
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_its_words_in_every_language() {
+        use Reason::*;
+        let wait = Duration::from_secs(1);
+        for reason in [
+            Malformed("x"),
+            CaseMismatch,
+            NotFound,
+            MethodNotAllowed("GET"),
+            MethodNotImplemented,
+            UnsupportedMediaType,
+            Unprocessable("missing".to_owned()),
+            UnknownHost,
+            SignInNeeded,
+            BadCredential,
+            SignInRefused,
+            Forbidden,
+            CrossSite,
+            Conflict("x"),
+            RateLimited { limit: "x", retry_after: wait },
+            BodyTooLarge,
+            TargetTooLong,
+            HeadersTooLarge,
+            Unavailable,
+            Overloaded,
+            UpstreamDown,
+            UpstreamTimeout,
+            Internal,
+        ] {
+            let (title, detail) = reason.words();
+            for text in [title, detail] {
+                assert_ne!(translated(Language::German, text), text, "{reason:?}");
+            }
         }
     }
 

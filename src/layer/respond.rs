@@ -137,7 +137,12 @@ impl RespondLayer {
             Reason::SignInNeeded => self.portal.to_login(&target),
             _ => self.portal.refusal_page(
                 reason,
-                Refused { request_id: &visit.id, caller: visit.caller.as_deref(), target: &target },
+                Refused {
+                    request_id: &visit.id,
+                    caller: visit.caller.as_deref(),
+                    headers: visit.request.headers(),
+                    target: &target,
+                },
             ),
         }
     }

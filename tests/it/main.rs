@@ -23,6 +23,7 @@ mod headers;
 mod house;
 mod identity;
 mod keys;
+mod languages;
 mod logs;
 mod methods;
 mod outage;
