@@ -23,5 +23,6 @@ pub mod secret;
 pub mod session;
 pub mod stack;
 pub mod store;
+pub mod token;
 pub mod upstream;
 pub mod visit;
