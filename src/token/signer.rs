@@ -1,4 +1,4 @@
-//! For tests: keys made on the spot, and tokens signed with them as no library would.
+//! For tests, here and in `tests/support`: keys made on the spot, and tokens signed with them as no library would.
 
 use std::sync::OnceLock;
 
@@ -10,16 +10,14 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::EncodingKey;
+use jsonwebtoken::{Algorithm, EncodingKey};
 use serde_json::{Value, json};
-
-use super::Algorithm;
 
 /// A key pair, or a secret.
 #[derive(Clone)]
 pub(crate) struct Signer {
     kid: String,
-    pub(crate) algorithm: Algorithm,
+    pub(crate) alg: &'static str,
     key: EncodingKey,
     jwk: Value,
     spki: Vec<u8>,
@@ -45,22 +43,22 @@ impl Signer {
         let pem =
             format!("-----BEGIN PRIVATE KEY-----\n{}\n-----END PRIVATE KEY-----\n", STANDARD.encode(der.as_ref()));
         let key = EncodingKey::from_rsa_pem(pem.as_bytes()).unwrap();
-        Self { kid: kid.to_owned(), algorithm: Algorithm::RS256, key, jwk, spki }
+        Self { kid: kid.to_owned(), alg: "RS256", key, jwk, spki }
     }
 
     /// ES256.
     pub(crate) fn ec(kid: &str) -> Self {
-        Self::of_curve(kid, Algorithm::ES256)
+        Self::of_curve(kid, "ES256")
     }
 
     /// ES384.
     pub(crate) fn ec384(kid: &str) -> Self {
-        Self::of_curve(kid, Algorithm::ES384)
+        Self::of_curve(kid, "ES384")
     }
 
-    fn of_curve(kid: &str, algorithm: Algorithm) -> Self {
-        let (signing, curve) = match algorithm {
-            Algorithm::ES256 => (&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),
+    fn of_curve(kid: &str, alg: &'static str) -> Self {
+        let (signing, curve) = match alg {
+            "ES256" => (&ECDSA_P256_SHA256_FIXED_SIGNING, "P-256"),
             _ => (&ECDSA_P384_SHA384_FIXED_SIGNING, "P-384"),
         };
         let pair = EcdsaKeyPair::generate(signing).unwrap();
@@ -70,7 +68,7 @@ impl Signer {
         let jwk = json!({ "kty": "EC", "crv": curve, "x": encoded(x), "y": encoded(y) });
         let key = EncodingKey::from_ec_der(pair.to_pkcs8v1().unwrap().as_ref());
         let spki = pair.public_key().as_der().unwrap().as_ref().to_vec();
-        Self { kid: kid.to_owned(), algorithm, key, jwk, spki }
+        Self { kid: kid.to_owned(), alg, key, jwk, spki }
     }
 
     /// EdDSA.
@@ -80,19 +78,19 @@ impl Signer {
         let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
         let key = EncodingKey::from_ed_der(pair.to_pkcs8v1().unwrap().as_ref());
         let spki = pair.public_key().as_der().unwrap().as_ref().to_vec();
-        Self { kid: kid.to_owned(), algorithm: Algorithm::EdDSA, key, jwk, spki }
+        Self { kid: kid.to_owned(), alg: "EdDSA", key, jwk, spki }
     }
 
     /// HS256 with these bytes.
     pub(crate) fn secret(bytes: &[u8]) -> Self {
         let key = EncodingKey::from_secret(bytes);
         let jwk = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(bytes) });
-        Self { kid: "secret".to_owned(), algorithm: Algorithm::HS256, key, jwk, spki: Vec::new() }
+        Self { kid: "secret".to_owned(), alg: "HS256", key, jwk, spki: Vec::new() }
     }
 
     /// The same with another algorithm.
-    pub(crate) fn with(&self, algorithm: Algorithm) -> Self {
-        Self { algorithm, ..self.clone() }
+    pub(crate) fn with(&self, alg: &'static str) -> Self {
+        Self { alg, ..self.clone() }
     }
 
     /// The public key as a key set has it, with its name and nothing else.
@@ -114,7 +112,7 @@ impl Signer {
 
     /// The header it writes.
     pub(crate) fn header(&self) -> Value {
-        json!({ "alg": self.algorithm.name(), "kid": self.kid, "typ": "JWT" })
+        json!({ "alg": self.alg, "kid": self.kid, "typ": "JWT" })
     }
 
     /// A token with these claims.
@@ -126,7 +124,8 @@ impl Signer {
     pub(crate) fn sign_text(&self, header: &str, claims: &str) -> String {
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &self.key, self.algorithm.of_library()).unwrap();
+        let algorithm: Algorithm = self.alg.parse().unwrap();
+        let signature = jsonwebtoken::crypto::sign(signed.as_bytes(), &self.key, algorithm).unwrap();
         format!("{signed}.{signature}")
     }
 }
