@@ -17,6 +17,7 @@ use crate::account::password::Hasher;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fetch::{self, Fetch};
 use crate::layer::forward_auth::ForwardAuth;
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
@@ -58,6 +59,9 @@ pub enum Error {
     /// The pages.
     #[error("{}", lines(.0))]
     Pages(Vec<portal::Error>),
+    /// Requests of our own.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Setup),
     /// A provider.
     #[error(transparent)]
     Provider(#[from] provider::Setup),
@@ -212,6 +216,7 @@ impl Ground {
             sessions: sessions.clone(),
             hasher: hasher.clone(),
             mailer: mailer.clone(),
+            fetch: Fetch::new(&config.outgoing)?,
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: config.prefix.clone(),
