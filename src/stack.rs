@@ -11,6 +11,7 @@ use http::{Request, Response};
 use tower::{ServiceBuilder, service_fn};
 use tower_service::Service;
 
+use crate::account::audit::{self, By, Origin};
 use crate::body::Body;
 use crate::config::Config;
 use crate::layer::authenticate::Authenticate;
@@ -152,7 +153,9 @@ fn own_pages(
             rest.reply = std::mem::take(&mut visit.reply);
             *rest.request.method_mut() = visit.request.method().clone();
             *rest.request.uri_mut() = visit.request.uri().clone();
-            let response = portal.serve(*visit).await;
+            let caller = visit.caller.as_ref().map(|caller| caller.user.id);
+            let origin = Origin { request_id: Some(visit.id.to_string()), by: By::Visitor(caller) };
+            let response = audit::on_behalf(origin, portal.serve(*visit)).await;
             // A page that sets the cookie has the last word: the clearing of an ended one must not undo it.
             if response.headers().contains_key(SET_COOKIE) {
                 rest.reply.retain(|(name, _)| *name != SET_COOKIE);

@@ -164,6 +164,11 @@ impl Problem {
         Self { field: Some(field), text: text.into(), at: None }
     }
 
+    /// Something wrong with the whole.
+    pub(super) fn told(text: &'static str) -> Self {
+        Self { field: None, text: text.to_owned(), at: None }
+    }
+
     /// The same at another field.
     pub(super) fn on(self, field: &'static str) -> Self {
         Self { field: Some(field), ..self }

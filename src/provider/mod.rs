@@ -12,6 +12,7 @@ use crate::public_url::PublicUrl;
 use crate::session::Sessions;
 use crate::store::{self, Store};
 
+mod add_password;
 mod admission;
 pub mod anon_user;
 pub mod api_key;
@@ -23,6 +24,7 @@ mod link;
 mod link_password;
 mod links;
 pub mod local_userpass;
+mod merge;
 mod recovery;
 mod registration;
 mod settings;
@@ -32,6 +34,7 @@ pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
 pub use link::{Linked, Linker};
 pub use links::OpenLink;
+pub use merge::TwoPasswords;
 pub use registration::Registered;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
 
