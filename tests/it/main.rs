@@ -24,6 +24,7 @@ mod house;
 mod identity;
 mod keys;
 mod languages;
+mod linking;
 mod logs;
 mod methods;
 mod outage;
