@@ -21,6 +21,7 @@ mod harness;
 mod headers;
 mod house;
 mod identity;
+mod idp;
 mod keys;
 mod logs;
 mod methods;
