@@ -7,6 +7,7 @@ pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+pub mod function;
 pub mod id;
 pub mod layer;
 pub mod limit;

@@ -30,6 +30,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::function;
 
 pub use exit::Exit;
 pub use output::{print, print_error};
@@ -74,6 +75,9 @@ enum Command {
     Schema(schema::Args),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Run functions in JavaScript for the server that started this
+    #[command(hide = true)]
+    FunctionWorker,
 }
 
 /// Reads the arguments of this process and does what they say.
@@ -95,6 +99,11 @@ pub fn main() -> Exit {
         Command::Sessions(args) => sessions::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
+        Command::FunctionWorker => match function::serve() {
+            Ok(()) => Exit::Fine,
+            // Nobody reads what it prints; the server sees the end.
+            Err(_) => Exit::Refused,
+        },
     }
 }
 
@@ -122,6 +131,11 @@ impl Global {
     pub fn path(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(|| config::DEFAULT_FILE.into())
     }
+}
+
+/// This program as one that runs functions in JavaScript.
+pub fn function_worker() -> function::Program {
+    function::Program::own(&["function-worker"])
 }
 
 /// The whole command line, for completions.

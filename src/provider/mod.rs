@@ -15,6 +15,7 @@ mod admission;
 pub mod anon_user;
 pub mod api_key;
 mod change_email;
+pub mod custom_function;
 mod enrolment;
 mod external;
 mod invitation;

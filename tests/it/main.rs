@@ -15,6 +15,7 @@ mod csrf;
 mod durability;
 mod explain;
 mod framing;
+mod function;
 mod guests;
 mod harness;
 mod headers;
