@@ -18,6 +18,7 @@ use crate::account::password::Hasher;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fetch::{self, Fetch};
 use crate::limit::Limits;
 use crate::listen::{self, Bound, Connection, Handler, Outcome, Shutdown, Tls};
 use crate::mail::{self, Mailer};
@@ -56,6 +57,9 @@ pub enum Error {
     /// The pages.
     #[error("{}", lines(.0))]
     Pages(Vec<portal::Error>),
+    /// Requests of our own.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Setup),
     /// A provider.
     #[error(transparent)]
     Provider(#[from] provider::Setup),
@@ -92,6 +96,7 @@ impl App {
             sessions: sessions.clone(),
             hasher,
             mailer: mailer.clone(),
+            fetch: Fetch::new(&config.outgoing)?,
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: config.prefix.clone(),

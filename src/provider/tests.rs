@@ -6,6 +6,7 @@ use super::{Confirm, Error, LOCAL_USERPASS, Parts, Providers, Registered, Settin
 use crate::account::password::Hasher;
 use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
+use crate::fetch::Fetch;
 use crate::id::UserId;
 use crate::mail::{Mailer, Outbox, Sent};
 use crate::secret::{Digest, Secret};
@@ -53,6 +54,7 @@ impl House {
             sessions: sessions.clone(),
             hasher: hasher.clone(),
             mailer: mailer.clone(),
+            fetch: Fetch::new(&Default::default()).unwrap(),
             clock: clock.clone(),
             public_url,
             prefix: "/.auth".to_owned(),
