@@ -19,6 +19,7 @@ use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch::{self, Fetch};
+use crate::function::{self, Program, Workers};
 use crate::limit::Limits;
 use crate::listen::{self, Bound, Connection, Handler, Outcome, Shutdown, Tls};
 use crate::mail::{self, Mailer};
@@ -97,6 +98,7 @@ impl App {
             hasher,
             mailer: mailer.clone(),
             fetch: Fetch::new(&config.outgoing)?,
+            workers: Workers::new(Program::own(&[function::WORKER]), config.functions.clone()),
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: config.prefix.clone(),

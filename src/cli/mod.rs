@@ -76,7 +76,7 @@ enum Command {
     /// Print completions for a shell
     Completions(completions::Args),
     /// Run functions in JavaScript for the server that started this
-    #[command(hide = true)]
+    #[command(hide = true, name = function::WORKER)]
     FunctionWorker,
 }
 
@@ -131,11 +131,6 @@ impl Global {
     pub fn path(&self) -> PathBuf {
         self.config.clone().unwrap_or_else(|| config::DEFAULT_FILE.into())
     }
-}
-
-/// This program as one that runs functions in JavaScript.
-pub fn function_worker() -> function::Program {
-    function::Program::own(&["function-worker"])
 }
 
 /// The whole command line, for completions.

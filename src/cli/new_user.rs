@@ -12,6 +12,7 @@ use crate::account::User;
 use crate::account::email::Email;
 use crate::account::password::Hasher;
 use crate::fetch::Fetch;
+use crate::function::{self, Program, Workers};
 use crate::listen::Tls;
 use crate::mail::{self, Mailer, Outbox};
 use crate::provider::{Delivery, Invitee, Parts, Providers};
@@ -86,6 +87,7 @@ async fn providers(operator: &Operator, public_url: &Option<PublicUrl>) -> Resul
         hasher: Hasher::new(hash_threads),
         mailer,
         fetch,
+        workers: Workers::new(Program::own(&[function::WORKER]), config.functions.clone()),
         clock: clock.clone(),
         public_url,
         prefix: config.prefix.clone(),

@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::wire::{Bounds, Order, Report};
 use super::workers::{Lost, Workers};
 use super::{Call, Failure, engine};
+use crate::provider::Facts;
 use crate::secret::Secret;
 
 /// A file whose grammar is right.
@@ -106,7 +107,11 @@ impl JavaScript {
             source: self.script.source.to_string(),
             file: self.script.file.to_string(),
             arguments: call.arguments,
-            context: json!({ "values": values, "request": call.request, "user": call.user }),
+            context: json!({
+                "values": values,
+                "request": request(call.facts.as_ref()),
+                "user": call.user.unwrap_or_else(system),
+            }),
             bounds: Bounds {
                 cpu_millis: u64::try_from(settings.cpu.as_millis()).unwrap_or(u64::MAX),
                 memory: size(settings.memory),
@@ -115,6 +120,24 @@ impl JavaScript {
             },
         }
     }
+}
+
+/// `context.request`, by our names and by those of App Services.
+fn request(facts: Option<&Facts>) -> Value {
+    let Some(facts) = facts else { return json!({}) };
+    let (address, agent) = (facts.address.to_string(), &facts.user_agent);
+    json!({
+        "id": facts.request_id,
+        "address": address,
+        "user_agent": agent,
+        "remoteIPAddress": address,
+        "httpUserAgent": agent,
+    })
+}
+
+/// `context.user` where Vestibule itself calls.
+fn system() -> Value {
+    json!({ "id": "", "type": "system", "data": {}, "custom_data": {}, "identities": [] })
 }
 
 fn stopped(name: &str, limit: &'static str) -> Failure {

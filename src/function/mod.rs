@@ -7,24 +7,31 @@ use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::clock::Clock;
+use crate::fetch::{self, Fetch};
 use crate::provider::Facts;
 use crate::secret::Secret;
 
+mod breaker;
 mod engine;
 mod javascript;
 mod settings;
+mod signature;
+mod webhook;
 mod wire;
 mod worker;
 mod workers;
 
 pub use javascript::{Script, Unreadable};
 pub use settings::{MOST_STACK, Settings};
-pub use worker::serve;
+pub use webhook::Hook;
+pub use worker::{WORKER, serve};
 pub use workers::{Program, Workers};
 
 use javascript::JavaScript;
+use webhook::Webhook;
 
 /// Custom logic under a name. A clone is the same.
 #[derive(Clone)]
@@ -37,6 +44,34 @@ pub struct Function {
 enum Runner {
     Closure(Closure),
     JavaScript(JavaScript),
+    Webhook(Webhook),
+}
+
+/// Where custom logic is, as the configuration has it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// In a file.
+    JavaScript {
+        /// The file.
+        script: Script,
+        /// Its `context.values`.
+        values: BTreeMap<String, Secret>,
+    },
+    /// At a server.
+    Webhook(Hook),
+}
+
+impl Source {
+    /// The function of this name.
+    ///
+    /// # Errors
+    /// When its server may not be asked.
+    pub fn build(&self, name: &str, workers: &Workers, fetch: &Fetch, clock: &Clock) -> Result<Function, fetch::Error> {
+        Ok(match self.clone() {
+            Self::JavaScript { script, values } => Function::javascript(name, script, values, workers.clone()),
+            Self::Webhook(hook) => Function::webhook(name, hook, fetch, clock)?,
+        })
+    }
 }
 
 type Closure = Arc<dyn Fn(Call) -> Running + Send + Sync>;
@@ -45,32 +80,26 @@ type Running = Pin<Box<dyn Future<Output = Result<Option<Value>, Failure>> + Sen
 /// What a function is called with.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
+    /// For which provider it decides; webhooks get to know it.
+    pub provider: String,
     /// Its arguments, in order.
     pub arguments: Vec<Value>,
-    /// `context.user`: who calls.
-    pub user: Value,
-    /// `context.request`: what is known of the request.
-    pub request: Value,
+    /// `context.user`: who calls. None: Vestibule itself.
+    pub user: Option<Value>,
+    /// `context.request`: what is known of the request, if it is called because of one.
+    pub facts: Option<Facts>,
 }
 
 impl Call {
     /// A call by Vestibule itself with one argument, as App Services made those of its authentication functions.
-    pub fn by_system(argument: Value) -> Self {
-        let user = json!({ "id": "", "type": "system", "data": {}, "custom_data": {}, "identities": [] });
-        Self { arguments: vec![argument], user, request: json!({}) }
+    pub fn by_system(provider: &str, argument: Value) -> Self {
+        Self { provider: provider.to_owned(), arguments: vec![argument], user: None, facts: None }
     }
 
-    /// On behalf of this request.
+    /// Because of this request.
+    #[must_use]
     pub fn during(mut self, facts: &Facts) -> Self {
-        let (address, agent) = (facts.address.to_string(), &facts.user_agent);
-        self.request = json!({
-            "id": facts.request_id,
-            "address": address,
-            "user_agent": agent,
-            // The names of App Services.
-            "remoteIPAddress": address,
-            "httpUserAgent": agent,
-        });
+        self.facts = Some(facts.clone());
         self
     }
 }
@@ -107,6 +136,19 @@ impl Function {
         Self { name: name.into(), runner: Runner::JavaScript(JavaScript::new(script, values, workers)) }
     }
 
+    /// A webhook.
+    ///
+    /// # Errors
+    /// When its server may not be asked.
+    pub fn webhook(name: &str, hook: Hook, fetch: &Fetch, clock: &Clock) -> Result<Self, fetch::Error> {
+        Ok(Self { name: name.into(), runner: Runner::Webhook(Webhook::new(hook, fetch, clock)?) })
+    }
+
+    /// Whether a server of its own answers, of which exactly the documented form is taken.
+    pub fn is_webhook(&self) -> bool {
+        matches!(self.runner, Runner::Webhook(_))
+    }
+
     /// Its name in the log.
     pub fn name(&self) -> &str {
         &self.name
@@ -120,6 +162,7 @@ impl Function {
         match &self.runner {
             Runner::Closure(closure) => closure(call).await,
             Runner::JavaScript(script) => script.run(&self.name, call).await,
+            Runner::Webhook(webhook) => webhook.run(&self.name, call).await,
         }
     }
 }

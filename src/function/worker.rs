@@ -15,6 +15,9 @@ use std::time::Duration;
 use super::engine;
 use super::wire::{self, Level, Order, Report};
 
+/// The command by which the `vestibule` program becomes a worker.
+pub const WORKER: &str = "function-worker";
+
 /// What a worker that went too far exits with.
 pub(super) const OVER: i32 = 75;
 

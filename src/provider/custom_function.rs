@@ -1,28 +1,42 @@
 //! `custom-function`: somebody else's logic says whose account it is.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
-use super::{Account, Deciding, Facts, Provider, Verdict};
-use crate::function::{Call, Failure, Function};
+use super::{Account, Deciding, Facts, Named, Parts, Provider, Setup, Verdict};
+use crate::function::{Call, Failure, Function, Source};
+
+/// The word of this type in the configuration.
+pub const KIND: &str = "custom-function";
 
 /// Hands credentials to a function and reads whom it names.
 #[derive(Clone, Debug)]
 pub struct CustomFunction {
+    provider: String,
     function: Function,
 }
 
 impl CustomFunction {
-    /// Asks this function.
-    pub fn new(function: Function) -> Self {
-        Self { function }
+    /// Asks this function, as the provider of this name.
+    pub fn new(provider: &str, function: Function) -> Self {
+        Self { provider: provider.to_owned(), function }
+    }
+
+    /// The provider of this name whose function is there.
+    pub(super) fn build(source: &Source, name: &str, parts: &Parts) -> Result<Named, Setup> {
+        let function = parts.function(source, name, &format!("providers.{name}.webhook.url"))?;
+        let provider = Arc::new(Self::new(name, function));
+        Ok(Named { name: name.to_owned(), kind: KIND, label: name.to_owned(), provider })
     }
 
     async fn ask(&self, credentials: &Map<String, Value>, facts: &Facts) -> Verdict {
         let mut payload = credentials.clone();
         // What an SDK tells of its device is not for the function, as it was not at App Services.
         payload.remove("options");
-        match self.function.run(Call::by_system(payload.into()).during(facts)).await {
-            Ok(answer) => read(answer),
+        let form = if self.function.is_webhook() { Form::Exact } else { Form::Lenient };
+        match self.function.run(Call::by_system(&self.provider, payload.into()).during(facts)).await {
+            Ok(answer) => read(answer, form),
             Err(no @ Failure::Refused { .. }) => Verdict::No(no.to_string()),
             Err(Failure::CannotTell(why)) => Verdict::CannotTell(why),
         }
@@ -35,11 +49,26 @@ impl Provider for CustomFunction {
     }
 }
 
+/// What may stand in an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// What was documented for a webhook (SEC-SSRF-04).
+    Exact,
+    /// More than that is passed over, as it was at App Services.
+    Lenient,
+}
+
 /// An id, `{ id }`, `{ id, name }` or `{ id, name, data }`. An address in it is a field like any other: who answers
 /// here has proved none.
-fn read(answer: Option<Value>) -> Verdict {
+fn read(answer: Option<Value>, form: Form) -> Verdict {
     let (id, name, data) = match answer {
-        Some(Value::Object(mut answer)) => (answer.remove("id"), answer.remove("name"), answer.remove("data")),
+        Some(Value::Object(mut answer)) => {
+            let parts = (answer.remove("id"), answer.remove("name"), answer.remove("data"));
+            if form == Form::Exact && !answer.is_empty() {
+                return Verdict::CannotTell("its answer has more than `id`, `name` and `data`".into());
+            }
+            parts
+        }
         answer => (answer, None, None),
     };
     let Some(Value::String(subject)) = id else { return Verdict::No("it named no account: no id, or no text".into()) };
@@ -66,7 +95,7 @@ mod tests {
     use super::*;
 
     fn account(answer: Value) -> Account {
-        match read(Some(answer)) {
+        match read(Some(answer), Form::Lenient) {
             Verdict::Yes(account) => *account,
             other => panic!("{other:?}"),
         }
@@ -84,16 +113,26 @@ mod tests {
     fn what_names_no_account_is_refused() {
         let odd = [json!(7), json!(true), json!([]), json!(["ann-1"]), json!({}), json!({ "id": 7 }), json!(null)];
         for answer in odd.into_iter().chain([json!(""), json!(" "), json!({ "id": null }), json!({ "name": "Ann" })]) {
-            assert!(matches!(read(Some(answer.clone())), Verdict::No(_)), "{answer}");
+            assert!(matches!(read(Some(answer.clone()), Form::Lenient), Verdict::No(_)), "{answer}");
         }
-        assert!(matches!(read(None), Verdict::No(_)));
+        assert!(matches!(read(None, Form::Lenient), Verdict::No(_)));
     }
 
     #[test]
     fn an_answer_that_makes_no_sense_cannot_be_a_yes() {
         for answer in [json!({ "id": "ann-1", "data": [] }), json!({ "id": "ann-1", "name": { "first": "Ann" } })] {
-            assert!(matches!(read(Some(answer.clone())), Verdict::CannotTell(_)), "{answer}");
+            assert!(matches!(read(Some(answer.clone()), Form::Lenient), Verdict::CannotTell(_)), "{answer}");
         }
+    }
+
+    /// SEC-SSRF-04
+    #[test]
+    fn sec_ssrf_04_a_webhook_says_what_was_documented_and_no_more() {
+        let more = json!({ "id": "ann-1", "allow": "true" });
+        assert!(matches!(read(Some(more.clone()), Form::Exact), Verdict::CannotTell(_)));
+        assert!(matches!(read(Some(more), Form::Lenient), Verdict::Yes(_)));
+        assert!(matches!(read(Some(json!({ "id": "ann-1", "name": "Ann" })), Form::Exact), Verdict::Yes(_)));
+        assert!(matches!(read(Some(json!({ "allow": "true" })), Form::Exact), Verdict::CannotTell(_)));
     }
 
     /// SEC-LINK-06

@@ -18,7 +18,7 @@ fn function_with(source: &str, settings: Settings) -> Function {
 }
 
 async fn run(source: &str) -> Result<Option<Value>, Failure> {
-    function(source).run(Call::by_system(json!({ "name": "ann" }))).await
+    function(source).run(Call::by_system("custom-function", json!({ "name": "ann" }))).await
 }
 
 fn why(result: Result<Option<Value>, Failure>) -> String {
