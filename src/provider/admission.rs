@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::created::Created;
 use super::{Account, Error};
 use crate::account::{Identity, Kind, User};
 use crate::clock::{Clock, Timestamp};
@@ -17,6 +18,7 @@ pub struct Admission {
     store: Arc<dyn Store>,
     sessions: Sessions,
     clock: Clock,
+    created: Created,
 }
 
 /// A user who may come in.
@@ -29,8 +31,8 @@ pub struct Admitted {
 }
 
 impl Admission {
-    pub(super) fn new(store: Arc<dyn Store>, sessions: Sessions, clock: Clock) -> Self {
-        Self { store, sessions, clock }
+    pub(super) fn new(store: Arc<dyn Store>, sessions: Sessions, clock: Clock, created: Created) -> Self {
+        Self { store, sessions, clock, created }
     }
 
     /// Signs in with an account of the provider of this name: the user it belongs to, else the guest who asks (who
@@ -86,6 +88,10 @@ impl Admission {
                         self.sessions.end_all(user.id, None).await?;
                     }
                     self.sessions.forget_user(user.id);
+                    // An account that is linked to somebody known makes nobody new.
+                    if is_new {
+                        self.created.tell(provider, &user);
+                    }
                     return Ok(Admitted { user, is_new });
                 }
                 Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => {}

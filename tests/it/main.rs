@@ -13,6 +13,7 @@ mod config;
 mod cookies;
 mod csrf;
 mod custom_function;
+mod deciding;
 mod durability;
 mod explain;
 mod framing;
