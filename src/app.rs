@@ -1,11 +1,10 @@
-//! The running whole: store, sessions, pages and workers, from configuration to the last request.
+//! The whole of one configuration: store, sessions, pages, and what every request enters.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -21,7 +20,7 @@ use crate::config::Config;
 use crate::fetch::{self, Fetch};
 use crate::function::{self, Program, Workers};
 use crate::limit::Limits;
-use crate::listen::{self, Bound, Connection, Handler, Outcome, Shutdown, Tls};
+use crate::listen::{Connection, Handler, Tls};
 use crate::mail::{self, Mailer};
 use crate::portal::{self, Portal};
 use crate::provider::{self, Delivery, Invitee, Providers, SignUp};
@@ -41,6 +40,8 @@ pub struct App {
     mailer: Mailer,
     public_url: PublicUrl,
     clock: Clock,
+    hasher: Hasher,
+    listening: SocketAddr,
 }
 
 /// Why it cannot run.
@@ -80,22 +81,59 @@ impl App {
     /// # Errors
     /// See [`Error`]; nothing is left behind.
     pub async fn open(config: Config, listening: SocketAddr) -> Result<Self, Error> {
-        let clock = Clock::system();
+        Self::build(config, listening, None).await
+    }
+
+    /// Puts another house together by another configuration, on the same store and clock. Whatever its settings
+    /// leave as it is goes on being the same: sessions and their keys, limits with what they counted, upstreams with
+    /// what is known of them, mails that wait.
+    ///
+    /// # Errors
+    /// See [`Error`]; this one is as it was.
+    pub async fn rebuild(&self, config: Config) -> Result<Self, Error> {
+        Self::build(config, self.listening, Some(self)).await
+    }
+
+    async fn build(config: Config, listening: SocketAddr, before: Option<&Self>) -> Result<Self, Error> {
+        let clock = before.map_or_else(Clock::system, |app| app.clock.clone());
         let public_url = public_url(&config, listening)?;
         let router = Router::new(&config.routes).map_err(Error::Routes)?;
-        let upstreams = Upstreams::new(router.upstreams().to_vec(), config.limits.timeouts);
-        let store = store::open(&config.store)?;
-        let sessions = Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?;
         let title = config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned());
-        let mailer = Mailer::new(&config.mail, &title, &public_url, clock.clone())?;
-        let limits = Arc::new(Limits::new(&config.limits, &clock));
+        let threads = |config: &Config| config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads);
+        let alike = |same: fn(&Config, &Config) -> bool| before.filter(|app| same(&app.house.config, &config));
+        let at_home = |same| alike(same).filter(|app| app.public_url == public_url);
+
+        let store = match before {
+            Some(app) => app.store.clone(),
+            None => store::open(&config.store)?,
+        };
+        let upstreams = alike(|old, new| old.limits.timeouts == new.limits.timeouts)
+            .filter(|app| app.house.router.upstreams() == router.upstreams())
+            .map(|app| app.upstreams.clone())
+            .unwrap_or_else(|| Upstreams::new(router.upstreams().to_vec(), config.limits.timeouts));
+        // What is known of a caller has the identity headers with it, built by the settings of its day.
+        let sessions =
+            match at_home(|old, new| old.session == new.session && old.identity_headers == new.identity_headers) {
+                Some(app) => app.house.sessions.clone(),
+                None => Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?,
+            };
+        let mailer = match at_home(|old, new| old.mail == new.mail && old.pages.title == new.pages.title) {
+            Some(app) => app.mailer.clone(),
+            None => Mailer::new(&config.mail, &title, &public_url, clock.clone())?,
+        };
+        let limits = alike(|old, new| old.limits.rates() == new.limits.rates())
+            .map(|app| app.house.limits.clone())
+            .unwrap_or_else(|| Arc::new(Limits::new(&config.limits, &clock)));
+        let hasher = before
+            .filter(|app| threads(&app.house.config) == threads(&config))
+            .map(|app| app.hasher.clone())
+            .unwrap_or_else(|| Hasher::new(threads(&config)));
         let cookie = cookie::Name::new(public_url.is_secure());
-        let hasher = Hasher::new(config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads));
         let providers = Providers::new(&provider::Parts {
             settings: config.providers.clone(),
             store: store.clone(),
             sessions: sessions.clone(),
-            hasher,
+            hasher: hasher.clone(),
             mailer: mailer.clone(),
             fetch: Fetch::new(&config.outgoing)?,
             workers: Workers::new(Program::own(&[function::WORKER]), config.functions.clone()),
@@ -127,7 +165,7 @@ impl App {
             limits,
             cookie,
         };
-        Ok(Self { house: Arc::new(house), upstreams, store, mailer, public_url, clock })
+        Ok(Self { house: Arc::new(house), upstreams, store, mailer, public_url, clock, hasher, listening })
     }
 
     /// What the layers share.
@@ -180,38 +218,15 @@ impl App {
         }
     }
 
-    /// Answers requests until `shutdown` is through; looks after sessions, keys and guests meanwhile.
-    pub async fn serve<H: Handler>(
-        self: Arc<Self>,
-        bound: Bound,
-        make_handler: impl Fn(&Self) -> H + Send + Sync + 'static,
-        shutdown: Shutdown,
-    ) -> Outcome {
-        let keeper = tokio::spawn(self.clone().keep_house());
-        let config = &self.house.config;
-        let app = self.clone();
-        let outcome = listen::serve(bound, &config.listen, &config.limits, move |_| make_handler(&app), shutdown).await;
-        keeper.abort();
-        // Mails that are on their way leave before we do.
-        if tokio::time::timeout(LAST_MAILS, self.mailer.drain()).await.is_err() {
-            tracing::warn!("some mails could not be sent any more");
+    /// Rotation, and what nobody else removes. A failure is told and tried again the next time.
+    pub async fn maintain(&self) {
+        if let Err(error) = self.house.sessions.maintain().await {
+            tracing::error!(%error, "sessions and keys could not be looked after");
         }
-        outcome
-    }
-
-    /// Rotation, and what nobody else removes. A failure is told and tried again.
-    async fn keep_house(self: Arc<Self>) {
-        let mut rounds = tokio::time::interval(HOUSE_KEEPING);
-        loop {
-            rounds.tick().await;
-            if let Err(error) = self.house.sessions.maintain().await {
-                tracing::error!(%error, "sessions and keys could not be looked after");
-            }
-            if let Some(guests) = self.house.providers.anon_user()
-                && let Err(error) = guests.sweep(self.clock.now()).await
-            {
-                tracing::error!(%error, "guests could not be looked after");
-            }
+        if let Some(guests) = self.house.providers.anon_user()
+            && let Err(error) = guests.sweep(self.clock.now()).await
+        {
+            tracing::error!(%error, "guests could not be looked after");
         }
     }
 }
@@ -269,6 +284,3 @@ fn lines(errors: &[portal::Error]) -> String {
 fn faults(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("routes.\"{}\": {}", fault.key, fault.kind)).collect::<Vec<_>>().join("\n")
 }
-
-const HOUSE_KEEPING: Duration = Duration::from_secs(30);
-const LAST_MAILS: Duration = Duration::from_secs(5);

@@ -150,7 +150,7 @@ fn own_pages(
             if response.headers().contains_key(SET_COOKIE) {
                 rest.reply.retain(|(name, _)| *name != SET_COOKIE);
             }
-            Ok(Answer { response, visit: rest })
+            Ok(Answer::new(rest, response))
         })
     })
 }

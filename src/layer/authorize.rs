@@ -127,14 +127,6 @@ pub fn device(visit: &Visit) -> Device {
 
 fn decide(router: &Router, visit: &Visit) -> Result<Authorized, Refused> {
     let request = &visit.request;
-    let spelled;
-    let host = match &visit.host {
-        Some(host) => &**host,
-        None => {
-            spelled = locate::host(request).unwrap_or_default();
-            &*spelled
-        }
-    };
     let subject = visit.caller.as_ref().map(|caller| Subject { user: &caller.user, provider: &caller.provider });
     let question = Question {
         method: request.method(),
@@ -142,5 +134,5 @@ fn decide(router: &Router, visit: &Visit) -> Result<Authorized, Refused> {
         address: visit.client.address,
         subject,
     };
-    router.decide(host, &Path::known(request.uri().path(), visit.irregular), &question)
+    router.decide(locate::known_host(visit), &Path::known(request.uri().path(), visit.irregular), &question)
 }

@@ -37,7 +37,7 @@ pub async fn forward(
     match outcome {
         Ok(mut response) => {
             forward::response(&mut response, &[cookie.as_str()]);
-            Ok(Answer { response, visit })
+            Ok(Answer::new(visit, response))
         }
         Err(error) => {
             let reason = reason(&error);

@@ -1,5 +1,7 @@
 //! What happens to a request on its way in, one thing per file. [`stack`](crate::stack) gives the order.
 
+#[cfg(test)]
+mod assertion_tests;
 pub mod authenticate;
 pub mod authorize;
 pub mod body_limit;

@@ -108,7 +108,7 @@ where
 
 impl RespondLayer {
     fn answer(&self, answer: Answer) -> Response<Body> {
-        let Answer { mut response, mut visit } = answer;
+        let (mut response, mut visit) = answer.into_parts();
         add(&mut response, &mut visit.reply);
         self.log(&visit, response.status(), None);
         response

@@ -50,7 +50,7 @@ impl Sanitize {
                     || name.starts_with("x-replaced-")
                     || name.starts_with("x-ssl-client")
                     || (name.starts_with("x-forwarded-") && !(trusted && FORWARDED.contains(&name)))
-                    // Only we give a request its name, so that logs of both sides agree.
+                    // We write the request's name, so that logs of both sides agree; a trusted proxy's was taken before.
                     || name == "x-request-id"
             }
             Some(b'r') => REMOTE.contains(&name),

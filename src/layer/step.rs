@@ -31,13 +31,21 @@ pub enum Progress {
 /// A visit that waits for an answer of the store.
 pub type Waiting = Pin<Box<dyn Future<Output = Result<Box<Visit>, Refusal>> + Send>>;
 
-/// A response, and the visit it answers.
+/// A visit that was answered. The response travels in it: every layer hands on a pointer.
 #[derive(Debug)]
-pub struct Answer {
-    /// What goes back to the client.
-    pub response: Response<Body>,
-    /// What was found out on the way in.
-    pub visit: Box<Visit>,
+pub struct Answer(Box<Visit>);
+
+impl Answer {
+    /// Answers this visit.
+    pub fn new(mut visit: Box<Visit>, response: Response<Body>) -> Self {
+        visit.response = response;
+        Self(visit)
+    }
+
+    /// What goes back to the client, and what was found out on the way in.
+    pub fn into_parts(mut self) -> (Response<Body>, Box<Visit>) {
+        (std::mem::take(&mut self.0.response), self.0)
+    }
 }
 
 /// A reason, and the visit it refuses.
@@ -102,7 +110,7 @@ where
             Progress::Wait(waiting) => {
                 // The service that was made ready is the one to call; the clone takes its place.
                 let clone = self.inner.clone();
-                State::Waiting { waiting, inner: Some(std::mem::replace(&mut self.inner, clone)) }
+                State::Waiting { waiting, inner: Some(Box::new(std::mem::replace(&mut self.inner, clone))) }
             }
         };
         StepFuture { state }
@@ -122,7 +130,8 @@ pin_project! {
     enum State<S: Service<Box<Visit>>> {
         Inner { #[pin] future: S::Future },
         Refused { refusal: Option<Refusal> },
-        Waiting { waiting: Waiting, inner: Option<S> },
+        // Boxed: else every request would carry room for the services below.
+        Waiting { waiting: Waiting, inner: Option<Box<S>> },
     }
 }
 

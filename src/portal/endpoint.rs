@@ -129,6 +129,11 @@ impl Endpoint {
     pub(super) fn is_for_programs(&self) -> bool {
         matches!(self, Self::Me | Self::Keys | Self::Refresh | Self::Revoke)
     }
+
+    /// Whether the answer depends on who is signed in.
+    pub(super) fn asks_who(&self) -> bool {
+        !matches!(self, Self::Asset(_) | Self::Keys | Self::Refresh | Self::Revoke | Self::ChangePassword)
+    }
 }
 
 impl Way {

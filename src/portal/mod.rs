@@ -48,7 +48,7 @@ use crate::rejection::Reason;
 use crate::session::Sessions;
 use crate::session::cookie::Name;
 use crate::store::Store;
-use crate::visit::Visit;
+use crate::visit::{Trouble, Visit};
 use answer::see_other;
 use call::Call;
 use endpoint::Endpoint;
@@ -176,6 +176,10 @@ impl Portal {
                 }
                 _ => Err(Reason::MethodNotAllowed(endpoint.allow())),
             };
+        }
+        // Somebody may well be signed in: neither the login page nor "you are not" would be true.
+        if call.trouble == Some(Trouble::Unavailable) && endpoint.asks_who() {
+            return Err(Reason::Unavailable);
         }
         if call.method != Method::POST {
             return self.show(call, endpoint).await;

@@ -60,6 +60,7 @@ impl Portal {
             let email = Email::parse(typed).map_err(|_| bad_email())?;
             self.count_try(call, Some(email.key()))?;
             let user = local.reset_code(email.as_str(), code, &password).await.map_err(reason_of)?;
+            self.limits.failures.forget(email.key());
             return Ok((user, "reset"));
         };
         self.count_try(call, None)?;
@@ -70,6 +71,9 @@ impl Portal {
             return Ok((user, "welcome"));
         }
         let user = local.reset(token, &password).await.map_err(reason_of)?;
+        if let Some(credential) = &user.password {
+            self.limits.failures.forget(credential.email.key());
+        }
         Ok((user, "reset"))
     }
 
