@@ -12,6 +12,7 @@ pub mod function;
 pub mod gather;
 pub mod id;
 pub mod json;
+pub mod language;
 pub mod layer;
 pub mod limit;
 pub mod listen;

@@ -43,6 +43,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         routes: Tables::default(),
         notes: Vec::new(),
     };
+    config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
     notes::find(r, &config, &rules);
     config.routes = rules.tables;
