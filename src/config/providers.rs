@@ -24,6 +24,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
                 .optional("on_user_created", "A function that is told of new users, a moment later.", function::read)
                 .flatten(),
             others: others(r),
+            ..Settings::default()
         };
         nothing_given = given && !r.has_undeclared();
         settings

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::created::Created;
 use super::{Account, Admission, Error};
+use crate::account::linking::Policy;
 use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::function::{Call, Failure, Function};
@@ -28,7 +29,7 @@ impl House {
         let public_url = "https://blog.example.com".parse().unwrap();
         let sessions =
             Sessions::open(store.clone(), clock.clone(), session::Settings::default(), &public_url).await.unwrap();
-        Self { admission: Admission::new(store.clone(), sessions, clock.clone(), created), store, clock }
+        Self { admission: Admission::new(store.clone(), sessions, clock.clone(), Policy::Ask, created), store, clock }
     }
 
     async fn guest(&self) -> UserId {

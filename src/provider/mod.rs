@@ -25,6 +25,8 @@ mod decision;
 mod enrolment;
 mod external;
 mod invitation;
+mod link;
+mod link_password;
 mod links;
 pub mod local_userpass;
 mod recovery;
@@ -37,6 +39,7 @@ pub use created::shown;
 pub use decision::Decision;
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
+pub use link::{Linked, Linker};
 pub use links::OpenLink;
 pub use registration::Registered;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
@@ -99,7 +102,7 @@ impl Providers {
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, on_user_created, others } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking } = &parts.settings;
         let told = on_user_created
             .as_ref()
             .map(|source| parts.function(source, "on_user_created", "providers.on_user_created.webhook.url"));
@@ -118,6 +121,7 @@ impl Providers {
                 parts.store.clone(),
                 parts.sessions.clone(),
                 parts.clock.clone(),
+                *linking,
                 created.clone(),
             ),
         })
@@ -222,6 +226,8 @@ impl From<Weak> for Error {
 
 #[cfg(test)]
 mod admission_tests;
+#[cfg(test)]
+mod link_tests;
 
 #[cfg(test)]
 mod tests;
