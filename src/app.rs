@@ -185,6 +185,8 @@ impl App {
         make_handler: impl Fn(&Self) -> H + Send + Sync + 'static,
         shutdown: Shutdown,
     ) -> Outcome {
+        // Nobody has to wait for an issuer's document at the first sign-in.
+        self.house.providers.look_ahead();
         let keeper = tokio::spawn(self.clone().keep_house());
         let config = &self.house.config;
         let app = self.clone();

@@ -8,6 +8,7 @@ pub mod csrf;
 pub mod forward;
 pub mod identity_headers;
 pub mod locate;
+pub mod provider_token;
 pub mod rate_limit;
 pub mod respond;
 pub mod sanitize;

@@ -12,6 +12,10 @@ pub(super) enum Endpoint {
     Login,
     /// Where credentials go.
     SignIn(Way),
+    /// Where the provider of this name sends visitors back to.
+    Callback(String),
+    /// Where the provider of this name says that its sessions are over.
+    Backchannel(String),
     /// A new account.
     Register,
     /// Proving an address.
@@ -89,6 +93,8 @@ impl Endpoint {
             ["assets", name] => Self::Asset(name.to_owned()),
             ["login"] => Self::Login,
             ["login", name] => Self::SignIn(Way::named(name)?),
+            ["callback", name] => Self::Callback(provider(name)?),
+            ["backchannel", name] => Self::Backchannel(provider(name)?),
             ["register"] => Self::Register,
             ["confirm"] => Self::Confirm,
             ["confirm", "send"] => Self::ConfirmSend,
@@ -110,7 +116,11 @@ impl Endpoint {
         match self {
             Self::Asset(_) | Self::Login | Self::Account | Self::Me | Self::Keys | Self::ChangePassword => READ,
             Self::Register | Self::Confirm | Self::ConfirmSend | Self::Reset | Self::Logout => BOTH,
-            Self::SignIn(_) | Self::ResetSend | Self::Deed(_) | Self::Refresh | Self::Revoke => WRITE,
+            Self::SignIn(Way::Other(_)) => BOTH,
+            Self::Callback(_) => "GET, POST",
+            Self::Backchannel(_) | Self::SignIn(_) | Self::ResetSend | Self::Deed(_) | Self::Refresh | Self::Revoke => {
+                WRITE
+            }
         }
     }
 
@@ -127,16 +137,19 @@ impl Endpoint {
 
     /// Whether only programs come here.
     pub(super) fn is_for_programs(&self) -> bool {
-        matches!(self, Self::Me | Self::Keys | Self::Refresh | Self::Revoke)
+        matches!(self, Self::Me | Self::Keys | Self::Refresh | Self::Revoke | Self::Backchannel(_))
+    }
+
+    /// Whether what is sent here comes from elsewhere by design, and carries a proof of its own.
+    pub(super) fn is_from_elsewhere(&self) -> bool {
+        matches!(self, Self::Callback(_) | Self::Backchannel(_))
     }
 }
 
 impl Way {
     fn named(name: &str) -> Option<Self> {
         let ours = [Self::LocalUserpass, Self::ApiKey, Self::AnonUser];
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let may_be_one = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(plain);
-        ours.into_iter().find(|way| way.name() == name).or_else(|| may_be_one.then(|| Self::Other(name.to_owned())))
+        ours.into_iter().find(|way| way.name() == name).or_else(|| provider(name).map(Self::Other))
     }
 
     /// The provider's name.
@@ -148,6 +161,13 @@ impl Way {
             Self::Other(name) => name,
         }
     }
+}
+
+/// What may be the name of a provider.
+fn provider(name: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let may_be_one = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(plain);
+    may_be_one.then(|| name.to_owned())
 }
 
 impl Deed {

@@ -20,6 +20,7 @@ mod login;
 mod logout;
 mod look;
 mod page;
+mod redirect;
 mod refusal;
 mod register;
 mod reset;
@@ -116,7 +117,7 @@ impl Portal {
     pub fn new(parts: Parts) -> Result<Self, Vec<Error>> {
         let Parts { settings, public_url, prefix, return_to, providers, sessions, .. } = parts;
         let allowed = Allowed::new(&public_url, &return_to).map_err(|error| vec![error.into()])?;
-        let pages = Pages::new(&settings, &public_url, &prefix, &allowed)
+        let pages = Pages::new(&settings, &public_url, &prefix, &allowed, &providers)
             .map_err(|errors| errors.into_iter().map(Error::from).collect::<Vec<_>>())?;
         Ok(Self {
             pages,
@@ -180,7 +181,9 @@ impl Portal {
         if call.method != Method::POST {
             return self.show(call, endpoint).await;
         }
-        call.same_site(self.cookie, self.public_url.origin())?;
+        if !endpoint.is_from_elsewhere() {
+            call.same_site(self.cookie, self.public_url.origin())?;
+        }
         self.take(call, body, endpoint).await
     }
 
@@ -198,9 +201,13 @@ impl Portal {
             Endpoint::Me => self.me(call),
             Endpoint::Keys => Ok(self.keys()),
             Endpoint::ChangePassword => Ok(see_other(&format!("{}/account#password", self.prefix))),
-            Endpoint::SignIn(_) | Endpoint::ResetSend | Endpoint::Deed(_) | Endpoint::Refresh | Endpoint::Revoke => {
-                Err(Reason::MethodNotAllowed(endpoint.allow()))
-            }
+            Endpoint::SignIn(way) => self.begin(call, &way).await,
+            Endpoint::Callback(name) => self.come_back(call, &name).await,
+            Endpoint::Backchannel(_)
+            | Endpoint::ResetSend
+            | Endpoint::Deed(_)
+            | Endpoint::Refresh
+            | Endpoint::Revoke => Err(Reason::MethodNotAllowed(endpoint.allow())),
         }
     }
 
@@ -208,6 +215,8 @@ impl Portal {
     async fn take(&self, call: &Call, body: Body, endpoint: Endpoint) -> Answer {
         match endpoint {
             Endpoint::SignIn(way) => self.sign_in(call, body, way).await,
+            Endpoint::Callback(name) => self.come_back_by_form(call, body, &name).await,
+            Endpoint::Backchannel(name) => self.ended_there(call, body, &name).await,
             Endpoint::Register => self.sign_up(call, body).await,
             Endpoint::Confirm => self.prove(call, body).await,
             Endpoint::ConfirmSend => self.send_confirm(call, body).await,

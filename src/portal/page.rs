@@ -13,6 +13,7 @@ use super::templates::{self, Templates};
 use crate::account::Kind;
 use crate::body::Body;
 use crate::clock::Timestamp;
+use crate::provider::Providers;
 use crate::public_url::PublicUrl;
 use crate::rejection::Reason;
 use crate::session::Caller;
@@ -23,6 +24,7 @@ pub(super) struct Pages {
     templates: Templates,
     pub(super) assets: Assets,
     pub(super) fields: Fields,
+    providers: Providers,
     site: Value,
 }
 
@@ -79,6 +81,7 @@ impl Pages {
         public_url: &PublicUrl,
         prefix: &str,
         allowed: &Allowed,
+        providers: &Providers,
     ) -> Result<Self, Vec<Error>> {
         let mut errors = Vec::new();
         let links = [("pages.terms_url", &settings.terms_url), ("pages.support_url", &settings.support_url)];
@@ -92,7 +95,8 @@ impl Pages {
         match (templates, assets) {
             (Ok(templates), Ok(assets)) if errors.is_empty() => {
                 let site = site(settings, public_url, prefix, &assets);
-                Ok(Self { templates, assets, fields: Fields::new(public_url, allowed), site })
+                let (fields, providers) = (Fields::new(public_url, allowed), providers.clone());
+                Ok(Self { templates, assets, fields, providers, site })
             }
             (templates, assets) => {
                 errors.extend(templates.err().into_iter().flatten().map(Error::from));
@@ -122,7 +126,7 @@ impl Pages {
                 response
             }
         };
-        self.fields.page(response.headers_mut(), page.referrer);
+        self.fields.page(response.headers_mut(), page.referrer, self.providers.end_session_origins());
         response
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
+use super::attempt::ATTEMPT;
 use crate::secret::{Digest, Secret};
 
 /// What our session cookie is called on this site.
@@ -77,14 +78,14 @@ impl Name {
         let mut fields = headers.get_all(COOKIE).iter();
         let (first, more) = (fields.next(), fields.next().is_some());
         let Some(first) = first else { return };
-        let ours = |field: &HeaderValue| crumbs(field.as_bytes()).any(|(_, crumb)| self.value(crumb).is_some());
+        let ours = |field: &HeaderValue| crumbs(field.as_bytes()).any(|(_, crumb)| self.owns(crumb));
         if !more && !ours(first) {
             return;
         }
         let mut kept: Option<Vec<u8>> = None;
         let all = headers.get_all(COOKIE).iter();
         for (separator, crumb) in all.flat_map(|field| crumbs(field.as_bytes())) {
-            if self.value(crumb).is_none() {
+            if !self.owns(crumb) {
                 match &mut kept {
                     Some(kept) => kept.extend([separator, crumb].concat()),
                     None => kept = Some(crumb.to_vec()),
@@ -117,11 +118,26 @@ impl Name {
         crumb.strip_prefix(self.as_str().as_bytes())?.strip_prefix(b"=")
     }
 
+    /// Whether this `name=value` is the session's or an attempt's.
+    fn owns(self, crumb: &[u8]) -> bool {
+        let rest = crumb.strip_prefix(self.as_str().as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"=") || rest.starts_with(ATTEMPT.as_bytes()))
+    }
+
+    /// Whether browsers take its cookies over TLS alone.
+    pub(super) fn is_secure(self) -> bool {
+        self.0 == Form::Host
+    }
+
     fn resembles(self, field: &HeaderValue) -> bool {
         let pair = field.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         // A nameless cookie "=name=value" is sent back as "name=value".
         let mut parts = pair.split(|byte| *byte == b'=').map(<[u8]>::trim_ascii).skip_while(|part| part.is_empty());
-        parts.next().is_some_and(|name| name.eq_ignore_ascii_case(self.as_str().as_bytes()))
+        let Some(name) = parts.next() else { return false };
+        let (own, length) = (self.as_str().as_bytes(), self.as_str().len());
+        let (start, rest) = name.split_at(length.min(name.len()));
+        let attempt = rest.len() >= ATTEMPT.len() && rest[..ATTEMPT.len()].eq_ignore_ascii_case(ATTEMPT.as_bytes());
+        start.eq_ignore_ascii_case(own) && (rest.is_empty() || attempt)
     }
 
     fn field(self, value: &str, max_age: u64) -> HeaderValue {
@@ -143,7 +159,7 @@ impl Name {
 
 /// The parts between semicolons, each without the one blank that may follow a semicolon, and with what parts
 /// it from the one before.
-fn crumbs(field: &[u8]) -> impl Iterator<Item = (&'static [u8], &[u8])> {
+pub(super) fn crumbs(field: &[u8]) -> impl Iterator<Item = (&'static [u8], &[u8])> {
     field.split(|byte| *byte == b';').enumerate().map(|(index, crumb)| match crumb {
         _ if index == 0 => (b"; ".as_slice(), crumb),
         [b' ', rest @ ..] => (b"; ".as_slice(), rest),
