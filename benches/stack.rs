@@ -66,7 +66,7 @@ fn stack(c: &mut Criterion) {
         Err(error) => unreachable!("{error}"),
     };
     let answer = tower::service_fn(|visit: Box<Visit>| {
-        std::future::ready(Ok::<_, Refusal>(Answer { response: Response::new(Body::empty()), visit }))
+        std::future::ready(Ok::<_, Refusal>(Answer::new(visit, Response::new(Body::empty()))))
     });
     let mut service = around(app.house(), answer);
     let mut turn = 0;

@@ -1,11 +1,10 @@
-//! The running whole: store, sessions, pages and workers, from configuration to the last request.
+//! The whole of one configuration: store, sessions, pages, and what every request enters.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -19,8 +18,9 @@ use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch::{self, Fetch};
+use crate::layer::forward_auth::ForwardAuth;
 use crate::limit::Limits;
-use crate::listen::{self, Bound, Connection, Handler, Outcome, Shutdown, Tls};
+use crate::listen::{Connection, Handler, Tls};
 use crate::mail::{self, Mailer};
 use crate::portal::{self, Portal};
 use crate::provider::{self, Delivery, Invitee, Providers, SignUp};
@@ -40,6 +40,8 @@ pub struct App {
     mailer: Mailer,
     public_url: PublicUrl,
     clock: Clock,
+    hasher: Hasher,
+    listening: SocketAddr,
 }
 
 /// Why it cannot run.
@@ -79,53 +81,52 @@ impl App {
     /// # Errors
     /// See [`Error`]; nothing is left behind.
     pub async fn open(config: Config, listening: SocketAddr) -> Result<Self, Error> {
-        let clock = Clock::system();
+        Self::build(config, listening, None).await
+    }
+
+    /// Puts another house together by another configuration, on the same store and clock. Whatever its settings
+    /// leave as it is goes on being the same: sessions and their keys, limits with what they counted, upstreams with
+    /// what is known of them, mails that wait.
+    ///
+    /// # Errors
+    /// See [`Error`]; this one is as it was.
+    pub async fn rebuild(&self, config: Config) -> Result<Self, Error> {
+        Self::build(config, self.listening, Some(self)).await
+    }
+
+    async fn build(config: Config, listening: SocketAddr, before: Option<&Self>) -> Result<Self, Error> {
+        let clock = before.map_or_else(Clock::system, |app| app.clock.clone());
         let public_url = public_url(&config, listening)?;
         let router = Router::new(&config.routes).map_err(Error::Routes)?;
-        let upstreams = Upstreams::new(router.upstreams().to_vec(), config.limits.timeouts);
-        let store = store::open(&config.store)?;
-        let sessions = Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?;
-        let title = config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned());
-        let mailer = Mailer::new(&config.mail, &title, &public_url, clock.clone())?;
-        let limits = Arc::new(Limits::new(&config.limits, &clock));
-        let cookie = cookie::Name::new(public_url.is_secure());
-        let hasher = Hasher::new(config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads));
-        let providers = Providers::new(&provider::Parts {
-            settings: config.providers.clone(),
-            store: store.clone(),
-            sessions: sessions.clone(),
-            hasher,
-            mailer: mailer.clone(),
-            fetch: Fetch::new(&config.outgoing)?,
-            clock: clock.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            site: title,
-        })?;
-        let portal = Portal::new(portal::Parts {
-            settings: config.pages.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            return_to: config.return_to.clone(),
-            providers: providers.clone(),
-            sessions: sessions.clone(),
-            session_lifetime: config.session.max_lifetime,
-            limits: limits.clone(),
-            store: store.clone(),
-            clock: clock.clone(),
-        })
-        .map_err(Error::Pages)?;
-        let house = House {
-            audience: public_url.origin().to_owned(),
-            router: Arc::new(router),
-            portal: Arc::new(portal),
-            config,
-            sessions,
-            providers,
-            limits,
-            cookie,
+        let alike = |same: fn(&Config, &Config) -> bool| before.filter(|app| same(&app.house.config, &config));
+        let at_home = |same| alike(same).filter(|app| app.public_url == public_url);
+        let store = match before {
+            Some(app) => app.store.clone(),
+            None => store::open(&config.store)?,
         };
-        Ok(Self { house: Arc::new(house), upstreams, store, mailer, public_url, clock })
+        let upstreams = alike(|old, new| old.limits.timeouts == new.limits.timeouts)
+            .filter(|app| app.house.router.upstreams() == router.upstreams())
+            .map(|app| app.upstreams.clone())
+            .unwrap_or_else(|| Upstreams::new(router.upstreams().to_vec(), config.limits.timeouts));
+        // What is known of a caller has the identity headers with it, built by the settings of its day.
+        let sessions =
+            match at_home(|old, new| old.session == new.session && old.identity_headers == new.identity_headers) {
+                Some(app) => app.house.sessions.clone(),
+                None => Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?,
+            };
+        let mailer = match at_home(|old, new| old.mail == new.mail && old.pages.title == new.pages.title) {
+            Some(app) => app.mailer.clone(),
+            None => Mailer::new(&config.mail, &title(&config, &public_url), &public_url, clock.clone())?,
+        };
+        let limits = alike(|old, new| old.limits.rates() == new.limits.rates())
+            .map(|app| app.house.limits.clone())
+            .unwrap_or_else(|| Arc::new(Limits::new(&config.limits, &clock)));
+        let hasher = alike(|old, new| hash_threads(old) == hash_threads(new))
+            .map(|app| app.hasher.clone())
+            .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
+        let ground =
+            Ground { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, listening };
+        ground.furnish(config)
     }
 
     /// What the layers share.
@@ -178,41 +179,76 @@ impl App {
         }
     }
 
-    /// Answers requests until `shutdown` is through; looks after sessions, keys and guests meanwhile.
-    pub async fn serve<H: Handler>(
-        self: Arc<Self>,
-        bound: Bound,
-        make_handler: impl Fn(&Self) -> H + Send + Sync + 'static,
-        shutdown: Shutdown,
-    ) -> Outcome {
+    /// Rotation, and what nobody else removes. A failure is told and tried again the next time.
+    pub async fn maintain(&self) {
         // Nobody has to wait for an issuer's document at the first sign-in.
         self.house.providers.look_ahead();
-        let keeper = tokio::spawn(self.clone().keep_house());
-        let config = &self.house.config;
-        let app = self.clone();
-        let outcome = listen::serve(bound, &config.listen, &config.limits, move |_| make_handler(&app), shutdown).await;
-        keeper.abort();
-        // Mails that are on their way leave before we do.
-        if tokio::time::timeout(LAST_MAILS, self.mailer.drain()).await.is_err() {
-            tracing::warn!("some mails could not be sent any more");
+        if let Err(error) = self.house.sessions.maintain().await {
+            tracing::error!(%error, "sessions and keys could not be looked after");
         }
-        outcome
+        if let Some(guests) = self.house.providers.anon_user()
+            && let Err(error) = guests.sweep(self.clock.now()).await
+        {
+            tracing::error!(%error, "guests could not be looked after");
+        }
     }
+}
 
-    /// Rotation, and what nobody else removes. A failure is told and tried again.
-    async fn keep_house(self: Arc<Self>) {
-        let mut rounds = tokio::time::interval(HOUSE_KEEPING);
-        loop {
-            rounds.tick().await;
-            if let Err(error) = self.house.sessions.maintain().await {
-                tracing::error!(%error, "sessions and keys could not be looked after");
-            }
-            if let Some(guests) = self.house.providers.anon_user()
-                && let Err(error) = guests.sweep(self.clock.now()).await
-            {
-                tracing::error!(%error, "guests could not be looked after");
-            }
-        }
+/// What an app stands on.
+struct Ground {
+    router: Router,
+    sessions: Sessions,
+    limits: Arc<Limits>,
+    upstreams: Arc<Upstreams>,
+    store: Arc<dyn Store>,
+    mailer: Mailer,
+    public_url: PublicUrl,
+    clock: Clock,
+    hasher: Hasher,
+    listening: SocketAddr,
+}
+
+impl Ground {
+    /// Ways to sign in, pages, and the house around them: made anew for each configuration.
+    fn furnish(self, config: Config) -> Result<App, Error> {
+        let Self { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, listening } = self;
+        let providers = Providers::new(&provider::Parts {
+            settings: config.providers.clone(),
+            store: store.clone(),
+            sessions: sessions.clone(),
+            hasher: hasher.clone(),
+            mailer: mailer.clone(),
+            fetch: Fetch::new(&config.outgoing)?,
+            clock: clock.clone(),
+            public_url: public_url.clone(),
+            prefix: config.prefix.clone(),
+            site: title(&config, &public_url),
+        })?;
+        let portal = Portal::new(portal::Parts {
+            settings: config.pages.clone(),
+            public_url: public_url.clone(),
+            prefix: config.prefix.clone(),
+            return_to: config.return_to.clone(),
+            providers: providers.clone(),
+            sessions: sessions.clone(),
+            session_lifetime: config.session.max_lifetime,
+            limits: limits.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+        })
+        .map_err(Error::Pages)?;
+        let house = Arc::new(House {
+            forward_auth: ForwardAuth::new(&config.prefix),
+            audience: public_url.origin().to_owned(),
+            cookie: cookie::Name::new(public_url.is_secure()),
+            router: Arc::new(router),
+            portal: Arc::new(portal),
+            config,
+            sessions,
+            providers,
+            limits,
+        });
+        Ok(App { house, upstreams, store, mailer, public_url, clock, hasher, listening })
     }
 }
 
@@ -262,6 +298,14 @@ fn public_url(config: &Config, listening: SocketAddr) -> Result<PublicUrl, Error
     format!("{scheme}://{host}:{}", listening.port()).parse().map_err(|_| Error::NoPublicUrl(first.to_owned()))
 }
 
+fn title(config: &Config, public_url: &PublicUrl) -> String {
+    config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned())
+}
+
+fn hash_threads(config: &Config) -> usize {
+    config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads)
+}
+
 fn lines(errors: &[portal::Error]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
@@ -269,6 +313,3 @@ fn lines(errors: &[portal::Error]) -> String {
 fn faults(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("routes.\"{}\": {}", fault.key, fault.kind)).collect::<Vec<_>>().join("\n")
 }
-
-const HOUSE_KEEPING: Duration = Duration::from_secs(30);
-const LAST_MAILS: Duration = Duration::from_secs(5);

@@ -41,6 +41,8 @@ pub enum Reason {
     ProviderFailed,
     /// Somebody is signed in, but the rule wants somebody else.
     Forbidden,
+    /// A question of forward-auth from somebody who is no trusted proxy.
+    UntrustedPeer,
     /// An unsafe method from another site.
     CrossSite,
     /// Something exists already, or is in a state that forbids this; the word names it.
@@ -84,7 +86,7 @@ impl Reason {
             Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Forbidden | Self::CrossSite | Self::SignInNotAllowed => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::CrossSite | Self::SignInNotAllowed | Self::UntrustedPeer => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -115,6 +117,7 @@ impl Reason {
             Self::SignInNotAllowed => "authn.not_allowed",
             Self::ProviderFailed => "provider.failed",
             Self::Forbidden => "authz.denied",
+            Self::UntrustedPeer => "forward_auth.untrusted_peer",
             Self::CrossSite => "csrf.rejected",
             Self::Conflict(what) => what,
             Self::RateLimited { .. } => "rate.limited",
@@ -161,6 +164,7 @@ impl Reason {
                 ("This way to sign in does not work right now", "Try again in a moment, or sign in another way.")
             }
             Self::Forbidden => ("You may not do this", "Your account lacks the right to it."),
+            Self::UntrustedPeer => ("You may not ask this", "Only proxies in trusted_proxies may ask for decisions."),
             Self::CrossSite => ("This came from another site", "Go to the page itself and try again."),
             Self::Conflict(_) => ("This cannot be done now", "Something else is in the way."),
             Self::RateLimited { .. } => ("Too many tries", "Wait a while and try again."),
@@ -227,11 +231,53 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::{Language, translated};
 
     #[test]
     fn a_refusal_never_answers_success() {
         for reason in [Reason::SignInNeeded, Reason::Forbidden, Reason::Internal, Reason::Unavailable] {
             assert!(reason.problem("r1").status().as_u16() >= 400);
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_its_words_in_every_language() {
+        use Reason::*;
+        let wait = Duration::from_secs(1);
+        for reason in [
+            Malformed("x"),
+            CaseMismatch,
+            NotFound,
+            MethodNotAllowed("GET"),
+            MethodNotImplemented,
+            UnsupportedMediaType,
+            Unprocessable("missing".to_owned()),
+            UnknownHost,
+            SignInNeeded,
+            BadCredential,
+            SignInRefused,
+            SignInCancelled,
+            SignInNotAllowed,
+            ProviderFailed,
+            Malformed("oauth.state"),
+            Malformed("oauth.callback"),
+            Forbidden,
+            CrossSite,
+            Conflict("x"),
+            RateLimited { limit: "x", retry_after: wait },
+            BodyTooLarge,
+            TargetTooLong,
+            HeadersTooLarge,
+            Unavailable,
+            Overloaded,
+            UpstreamDown,
+            UpstreamTimeout,
+            Internal,
+        ] {
+            let (title, detail) = reason.words();
+            for text in [title, detail] {
+                assert_ne!(translated(Language::German, text), text, "{reason:?}");
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::header::{ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, UPGRADE};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
 use crate::body::Body;
 pub use crate::client::{Client, Scheme};
@@ -34,6 +34,8 @@ pub struct Visit {
     pub irregular: Irregular,
     /// The canonical host, if the request spells it otherwise.
     pub host: Option<Box<str>>,
+    /// Else how many bytes of it the request begins its own spelling with.
+    pub host_length: usize,
     /// Whom it speaks for, once authenticated.
     pub caller: Option<Arc<Caller>>,
     /// By which kind of credential.
@@ -44,6 +46,10 @@ pub struct Visit {
     pub authorized: Option<Authorized>,
     /// Header fields that whatever answer will carry (cookies set and cleared).
     pub reply: Vec<(HeaderName, HeaderValue)>,
+    /// What another proxy asks, if it is a question and no request of its own.
+    pub check: Option<Box<Check>>,
+    /// The answer, once there is one.
+    pub response: Response<Body>,
     /// How long the upstream took until its answer began.
     pub upstream_time: Duration,
 }
@@ -62,14 +68,50 @@ impl Visit {
             place: Place::default(),
             irregular: Irregular::default(),
             host: None,
+            host_length: 0,
             caller: None,
             credential: Credential::default(),
             trouble: None,
             authorized: None,
             reply: Vec::new(),
+            check: None,
+            response: Response::default(),
             upstream_time: Duration::ZERO,
         })
     }
+}
+
+impl Visit {
+    /// What the request wants to become, be it at another proxy.
+    pub fn wants(&self) -> Upgrade {
+        let elsewhere = self.check.as_ref().is_some_and(|check| check.upgrade);
+        if elsewhere { Upgrade::WebSocket } else { self.upgrade }
+    }
+}
+
+/// A question of another proxy about a request it holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Check {
+    /// How it asks.
+    pub dialect: Dialect,
+    /// It did not say the method, so every method must be allowed.
+    pub every_method: bool,
+    /// The request wants to become a WebSocket.
+    pub upgrade: bool,
+    /// What the client sent under names that are ours.
+    pub removed: Vec<HeaderName>,
+}
+
+/// How a proxy tells which request it asks about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// `X-Original-URL`: nginx, which takes 401 and 403 for a refusal and anything else for a fault.
+    #[default]
+    Original,
+    /// `X-Forwarded-Uri`: Traefik, Caddy. They hand on whatever the answer is.
+    Forwarded,
+    /// The path behind `check`: Envoy. It does, too.
+    Path,
 }
 
 /// Whom a path belongs to.
@@ -114,9 +156,12 @@ pub enum Asker {
     Program,
 }
 
-/// A request's name: 16 hexadecimal digits.
+/// A request's name: 16 hexadecimal digits, or what a trusted proxy calls it.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct RequestId([u8; 16]);
+pub struct RequestId {
+    letters: [u8; RequestId::LONGEST],
+    length: u8,
+}
 
 impl Asker {
     /// Reads it from a request's head: `Sec-Fetch-Mode: navigate` where the browser says so (Fetch Metadata
@@ -150,18 +195,33 @@ fn contains(haystack: &[u8], needle: &[u8]) -> bool {
 }
 
 impl RequestId {
+    /// The most letters of a name that somebody else gave.
+    pub const LONGEST: usize = 64;
+
     /// The name with this number.
     pub fn from_number(number: u64) -> Self {
-        let mut digits = [0; 16];
-        for (index, digit) in digits.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(number >> (60 - 4 * index) & 15) as usize];
+        let mut letters = [0; Self::LONGEST];
+        for (index, letter) in letters[..16].iter_mut().enumerate() {
+            *letter = b"0123456789abcdef"[(number >> (60 - 4 * index) & 15) as usize];
         }
-        Self(digits)
+        Self { letters, length: 16 }
     }
 
-    /// The digits.
+    /// The name somebody else gave, if it is one: 1 to [`LONGEST`](Self::LONGEST) ASCII letters, digits and
+    /// `- _ . : / + = @`, so that it stays one word in every log it gets into.
+    pub fn given(name: &[u8]) -> Option<Self> {
+        let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_.:/+=@".contains(byte);
+        if name.is_empty() || !name.iter().all(plain) {
+            return None;
+        }
+        let mut letters = [0; Self::LONGEST];
+        letters.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Self { letters, length: u8::try_from(name.len()).ok()? })
+    }
+
+    /// Its letters.
     pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+        std::str::from_utf8(&self.letters[..usize::from(self.length)]).unwrap_or_default()
     }
 }
 
@@ -202,5 +262,16 @@ mod tests {
     #[test]
     fn a_request_id_is_its_number_in_hexadecimal() {
         assert_eq!(RequestId::from_number(0x0123_4567_89ab_cdef).as_str(), "0123456789abcdef");
+    }
+
+    #[test]
+    fn a_name_that_was_given_is_short_and_plain_or_none() {
+        for name in ["a", "4bf92f35-77b3-4da6", "Root=1-67891233-abcdef012345", &"x".repeat(64)] {
+            assert_eq!(RequestId::given(name.as_bytes()).unwrap().as_str(), name);
+        }
+        let long = "x".repeat(65);
+        for name in ["", " ", "a b", "a\"b", "a\\", "a\u{1b}[31m", "\u{e4}", "{x}", &long] {
+            assert_eq!(RequestId::given(name.as_bytes()), None, "{name:?}");
+        }
     }
 }

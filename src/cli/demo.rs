@@ -1,7 +1,6 @@
 //! `vestibule demo`: a small blog behind the real stack, with accounts made up for the run.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use crate::account::email::Email;
 use crate::account::{Identity, Kind, PasswordCredential, User};
@@ -13,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::id::UserId;
 use crate::listen::{self, Bound, Outcome, Shutdown};
+use crate::live::Live;
 use crate::mail;
 use crate::secret::{self, Secret};
 use crate::store::{self, Saved};
@@ -78,11 +78,11 @@ async fn demo(args: &Args) -> Exit {
         Err(exit) => return exit,
     };
     let Some(first) = bound.addresses().first().copied() else { return Exit::Listen };
-    let app = match App::open(config, first).await {
-        Ok(app) => Arc::new(app),
+    let live = match App::open(config, first).await {
+        Ok(app) => Live::new(app),
         Err(error) => return run::cannot_run(&error),
     };
-    let cast = match people(&app).await {
+    let cast = match people(&live.app()).await {
         Ok(cast) => cast,
         Err(error) => {
             print_error(&format!("error: {error}"));
@@ -93,16 +93,16 @@ async fn demo(args: &Args) -> Exit {
     let handler = |app: &App| Outbox::before(app.entrance(), app.mailer().clone());
     if args.check {
         log::start(Form::Text, "warn");
-        let served = tokio::spawn(app.clone().serve(bound, handler, shutdown.clone()));
+        let served = tokio::spawn(live.clone().serve(bound, handler, shutdown.clone()));
         let exit = demo_check::check(first, &cast).await;
         shutdown.force();
         drop(served.await);
         return exit;
     }
     log::start(Form::Demo(cast.names.clone()), "info");
-    print(&banner(app.public_url().origin(), &cast));
+    print(&banner(live.app().public_url().origin(), &cast));
     let signals = tokio::spawn(listen::watch_signals(shutdown.clone()));
-    let outcome = app.serve(bound, handler, shutdown).await;
+    let outcome = live.serve(bound, handler, shutdown).await;
     signals.abort();
     match outcome {
         Outcome::Finished => Exit::Fine,

@@ -158,21 +158,42 @@ async fn list(operator: &Operator, json: bool) -> Result<Exit, Failure> {
 
 async fn set_disabled(operator: &Operator, key: &str, disabled: bool) -> Result<Exit, Failure> {
     let id = key_id(key)?;
+    let Some((_, owner)) = operator.store.key(id).await? else { return Err(no_key(id)) };
     if !operator.store.set_key_disabled(id, disabled).await? {
-        return Err(Failure::Refused(format!("there is no key {id}")));
+        return Err(no_key(id));
+    }
+    if disabled {
+        end_sessions_of_keys(operator, owner.id).await?;
     }
     Ok(print(&format!("key {id} is {}", if disabled { "disabled" } else { "enabled" })))
 }
 
 async fn delete(operator: &Operator, key: &str) -> Result<Exit, Failure> {
     let id = key_id(key)?;
-    let Some((_, owner)) = operator.store.key(id).await? else {
-        return Err(Failure::Refused(format!("there is no key {id}")));
-    };
+    let Some((_, owner)) = operator.store.key(id).await? else { return Err(no_key(id)) };
     let own = owner.kind == Kind::Service && owner.identities.iter().any(|own| own.subject == id.to_string());
     // A service is nobody without its key, and takes the key along.
     let gone = if own { operator.store.delete_user(owner.id).await? } else { operator.store.delete_key(id).await? };
-    if gone { Ok(print(&format!("key {id} is gone"))) } else { Err(Failure::Refused(format!("there is no key {id}"))) }
+    if !gone {
+        return Err(no_key(id));
+    }
+    end_sessions_of_keys(operator, owner.id).await?;
+    Ok(print(&format!("key {id} is gone")))
+}
+
+/// Sessions that were opened with a key do not outlive it. Which key opened which is not kept, so all go; the server
+/// reads that within `session.cache`.
+async fn end_sessions_of_keys(operator: &Operator, owner: UserId) -> Result<(), Failure> {
+    for session in operator.store.sessions_of(owner).await? {
+        if session.provider == API_KEY {
+            operator.store.end_session(session.id).await?;
+        }
+    }
+    Ok(())
+}
+
+fn no_key(id: KeyId) -> Failure {
+    Failure::Refused(format!("there is no key {id}"))
 }
 
 /// The id, on its own or as the public part of a key that was found where it should not be.

@@ -19,6 +19,7 @@ mod log;
 mod new_user;
 mod operator;
 mod output;
+mod reload;
 pub mod run;
 pub mod schema;
 pub mod sessions;

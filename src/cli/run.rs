@@ -1,12 +1,14 @@
 //! `vestibule run`: the service.
 
-use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Error};
 use crate::cli::log::{self, Form};
+use crate::cli::reload::{self, Source};
 use crate::cli::{Exit, Global, print, print_error};
-use crate::config::{Config, LogFormat};
+use crate::config::{Config, LogFormat, Report};
 use crate::listen::{self, Bound, Outcome, Shutdown};
+use crate::live::Live;
 use crate::upstream::Address;
 
 /// Arguments of `run`.
@@ -22,16 +24,13 @@ pub struct Args {
 
 /// Runs until it is told to end.
 pub fn run(args: &Args, global: &Global) -> Exit {
-    let mut config = match (&args.to, global) {
-        (Some(upstream), _) => Config::for_upstream(upstream.clone()),
-        (None, global) => match global.config() {
-            Ok(config) => config,
-            Err(exit) => return exit,
-        },
+    let config = match load(args, global) {
+        Ok(config) => config,
+        Err(report) => {
+            print_error(&report.to_string());
+            return Exit::Config;
+        }
     };
-    if !args.listen.is_empty() {
-        config.listen.addresses.clone_from(&args.listen);
-    }
     let form = match config.observe.log.format {
         LogFormat::Text => Form::Text,
         LogFormat::Json => Form::Json,
@@ -45,9 +44,21 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         Err(exit) => return exit,
     };
     match runtime() {
-        Ok(runtime) => runtime.block_on(serve(config, bound)),
+        Ok(runtime) => runtime.block_on(serve(config, bound, args, global)),
         Err(exit) => exit,
     }
+}
+
+/// The configuration by the command line and the file; a reload reads it the same way.
+fn load(args: &Args, global: &Global) -> Result<Config, Report> {
+    let mut config = match &args.to {
+        Some(upstream) => Config::for_upstream(upstream.clone()),
+        None => global.load()?,
+    };
+    if !args.listen.is_empty() {
+        config.listen.addresses.clone_from(&args.listen);
+    }
+    Ok(config)
 }
 
 /// Opens the listeners of a configuration, or says why not.
@@ -90,20 +101,27 @@ pub(super) fn cannot_run(error: &Error) -> Exit {
     }
 }
 
-async fn serve(config: Config, bound: Bound) -> Exit {
+async fn serve(config: Config, bound: Bound, args: &Args, global: &Global) -> Exit {
     let addresses: Vec<_> = bound.addresses().to_vec();
     let scheme = bound.scheme().as_str();
     let Some(first) = addresses.first() else {
         print_error("error: `listen` names no address");
         return Exit::Config;
     };
-    let app = match App::open(config, *first).await {
-        Ok(app) => Arc::new(app),
+    let live = match App::open(config, *first).await {
+        Ok(app) => Live::new(app),
         Err(error) => return cannot_run(&error),
     };
     let shutdown = Shutdown::new();
     let signals = tokio::spawn(listen::watch_signals(shutdown.clone()));
-    match app.first_account_link().await {
+    let hangups = match signal(SignalKind::hangup()) {
+        Ok(hangups) => hangups,
+        Err(error) => {
+            print_error(&format!("error: no signals: {error}"));
+            return Exit::Refused;
+        }
+    };
+    match live.app().first_account_link().await {
         Ok(None) => {}
         Ok(Some(link)) => {
             print(&format!("no account yet; make the first one here (works once): {link}"));
@@ -116,7 +134,11 @@ async fn serve(config: Config, bound: Bound) -> Exit {
     for address in &addresses {
         print(&format!("listening on {scheme}://{address}"));
     }
-    let outcome = app.serve(bound, App::entrance, shutdown).await;
+    let source = Source { file: args.to.is_none().then(|| global.path()), load: || load(args, global) };
+    let outcome = tokio::select! {
+        outcome = live.clone().serve(bound, App::entrance, shutdown) => outcome,
+        never = reload::watch(live, source, hangups) => match never {},
+    };
     signals.abort();
     match outcome {
         Outcome::Finished => Exit::Fine,

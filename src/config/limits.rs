@@ -11,6 +11,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
     let d = Settings::default();
     let reset = "Mails to confirm an address or to reset a password.";
     let guest = "New guests; nobody makes one for another, so only addresses are counted.";
+    let failures = "Wrong passwords in a row for one account from browsers it was never signed in on; then only a new \
+                    password by mail helps.";
     let body = "The longest body of a proxied request, or \"off\": no limit. A longer one is 413.";
     let header_bytes = "The longest header block of a request; a longer one is 431.";
     let header_fields = "The most fields in a header block; more are 431.";
@@ -21,6 +23,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
         reset: r.table("reset", reset, |r| pair(r, d.reset)),
         guest: r
             .table("guest", guest, |r| Pair { per_account: None, per_address: per_address(r, d.guest.per_address) }),
+        failures: r.count("failures", d.failures as usize, 5..=100, failures) as u32,
         requests: r.table("requests", "Requests of any kind.", |r| Requests {
             per_address: per_address(r, d.requests.per_address),
             per_user: r.rate("per_user", d.requests.per_user, "For one signed-in user, or \"off\"."),

@@ -6,6 +6,7 @@ use super::fault::{Fault, Trouble};
 use super::known::Kind;
 use super::oauth;
 use super::reader::Reader;
+use super::suggest::nearest;
 use super::value::{TEN_YEARS, no_such_word};
 use crate::provider::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
 
@@ -43,11 +44,11 @@ struct Type {
 }
 
 const TYPES: &[Type] = &[
-    Type { word: "oauth2-google", doc: "Google.", read: oauth::google },
-    Type { word: "oauth2-facebook", doc: "Facebook.", read: oauth::facebook },
-    Type { word: "oauth2-apple", doc: "Sign in with Apple.", read: oauth::apple },
-    Type { word: "github", doc: "GitHub.", read: oauth::github },
-    Type { word: "microsoft", doc: "Microsoft: Entra ID and personal accounts.", read: oauth::microsoft },
+    Type { word: "oauth2-google", doc: "Accounts of Google.", read: oauth::google },
+    Type { word: "oauth2-facebook", doc: "Accounts of Facebook.", read: oauth::facebook },
+    Type { word: "oauth2-apple", doc: "Accounts of Apple.", read: oauth::apple },
+    Type { word: "github", doc: "Accounts of GitHub.", read: oauth::github },
+    Type { word: "microsoft", doc: "Accounts of Microsoft: Entra ID and personal ones.", read: oauth::microsoft },
     Type { word: "oidc", doc: "An OpenID provider, by discovery.", read: oauth::oidc },
 ];
 
@@ -66,7 +67,10 @@ fn others(r: &mut Reader<'_>, roles: Roles<'_>) -> BTreeMap<String, Other> {
         TYPES.iter().for_each(|kind| drop((kind.read)(r, roles)));
     });
     for name in r.undeclared() {
-        let Some(word) = r.text_in(&name, "type") else { continue };
+        let Some(word) = r.text_in(&name, "type") else {
+            untyped(r, &name);
+            continue;
+        };
         let Some(kind) = TYPES.iter().find(|kind| kind.word == word) else {
             let trouble = no_such_word("type", word, &TYPES.iter().map(|kind| kind.word).collect::<Vec<_>>());
             r.table(&name, "", |r| r.ignore(trouble));
@@ -85,6 +89,24 @@ fn others(r: &mut Reader<'_>, roles: Roles<'_>) -> BTreeMap<String, Other> {
         found.extend(other.map(|other| (name, other)));
     }
     found
+}
+
+/// A table that does not say its type. Its name may be a slip of one; else the keys of all types count as known.
+fn untyped(r: &mut Reader<'_>, name: &str) {
+    let ours = ["anon-user", "local-userpass", "api-key"].into_iter().chain(TYPES.iter().map(|kind| kind.word));
+    if r.keys_of(name).is_empty() || nearest(name, ours).is_some() {
+        return;
+    }
+    let union = super::known::all().iter().filter(|known| known.path.len() == 3 && known.path[1] == "*");
+    let union: Vec<String> =
+        union.filter(|known| known.path[0] == "providers").map(|known| known.name().to_owned()).collect();
+    r.table(name, "", |r| {
+        r.tolerate(&union);
+        if !r.has_undeclared() {
+            let message = format!("provider `{name}` does not say its type");
+            r.fault(Fault::new(Code::Missing, message, r.place_of("type")).help("write type = \"oidc\""));
+        }
+    });
 }
 
 /// What an address of ours may hold.

@@ -209,7 +209,11 @@ impl<'a> Reader<'a> {
         };
         if reading.describing {
             let star = item("*", Place::Whole, None);
-            reading.known.borrow_mut().push(Known { path: star.path.clone(), kind, default: None, doc: about });
+            let mut known = reading.known.borrow_mut();
+            if !known.iter().any(|known| known.path == star.path) {
+                known.push(Known { path: star.path.clone(), kind, default: None, doc: about });
+            }
+            drop(known);
             return Some(each(star).into_iter().collect());
         }
         let (table, _) = entry.map(|entry| as_table(reading, &entry.key, &entry.place, &entry.node))?;
@@ -237,6 +241,11 @@ impl<'a> Reader<'a> {
         let found: Vec<&Entry> = self.table.entries.iter().filter(|entry| matches(&entry.key)).collect();
         self.declared.extend(found.iter().map(|entry| entry.key.clone()));
         found
+    }
+
+    /// Takes these keys for known without reading them.
+    pub(super) fn tolerate(&mut self, keys: &[String]) {
+        self.declared.extend_from_slice(keys);
     }
 
     /// Reports what is wrong with the whole table, so that nothing else of it is.

@@ -43,6 +43,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         notes: Vec::new(),
     };
     config.providers = providers::read(r, &config.roles);
+    config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
     config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());
     notes::find(r, &config, &rules);

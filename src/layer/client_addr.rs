@@ -1,5 +1,6 @@
-//! Finds out where a request came from. Reads the forwarding headers of trusted proxies; sets the client's
-//! address and scheme; refuses nothing. Sits above every layer that counts or decides by address.
+//! Finds out where a request came from. Reads the forwarding headers and `X-Request-Id` of trusted proxies; sets the
+//! client's address and scheme and the request's name; refuses nothing. Sits above every layer that counts or decides
+//! by address.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use crate::layer::{ForwardedHeader, Progress, Step, TrustedProxies};
-use crate::visit::{Client, Scheme, Visit};
+use crate::visit::{Client, RequestId, Scheme, Visit};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -60,7 +61,21 @@ impl ClientAddr {
 impl Step for ClientAddr {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
         visit.client = self.client(visit.client, visit.request.headers());
+        if visit.client.trusted
+            && let Some(given) = given_id(visit.request.headers())
+        {
+            visit.id = given;
+        }
         Progress::Go(visit)
+    }
+}
+
+/// What the proxy calls the request, so that the logs of both can be read together.
+fn given_id(headers: &HeaderMap) -> Option<RequestId> {
+    let mut names = headers.get_all("x-request-id").iter();
+    match (names.next(), names.next()) {
+        (Some(name), None) => RequestId::given(name.as_bytes()),
+        _ => None,
     }
 }
 

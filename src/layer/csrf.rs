@@ -1,14 +1,14 @@
 //! Refuses unsafe methods and upgrades that another site made a browser send along with our cookie. Reads
 //! credential, `Sec-Fetch-Site`, `Origin` and `Host`; refuses with 403. Sits below authentication, which says
-//! whether a cookie is what speaks. Our own pages check their forms themselves.
+//! whether a cookie is what speaks. Our own pages ask the same of their forms, with or without a cookie.
 
-use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, Method};
+use http::header::HOST;
 
 use crate::layer::{Progress, Step};
+use crate::portal::csrf::{self, CrossSite, Site};
 use crate::rejection::Reason;
 use crate::upstream::forward::Upgrade;
-use crate::visit::{Credential, Place, Scheme, Visit};
+use crate::visit::{Credential, Place, Visit};
 
 /// See the [module](self).
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,12 +16,7 @@ pub struct Csrf;
 
 impl Step for Csrf {
     fn take(&self, visit: Box<Visit>) -> Progress {
-        if visit.credential != Credential::Cookie || visit.place == Place::Own {
-            return Progress::Go(visit);
-        }
-        let request = &visit.request;
-        let authority = request.uri().authority().map(|authority| authority.as_str());
-        if is_same_site(request.method(), request.headers(), visit.upgrade, authority, visit.client.scheme) {
+        if visit.credential != Credential::Cookie || visit.place == Place::Own || is_same_site(&visit) {
             Progress::Go(visit)
         } else {
             Progress::refuse(visit, Reason::CrossSite)
@@ -29,102 +24,70 @@ impl Step for Csrf {
     }
 }
 
-/// Safe methods pass. `Sec-Fetch-Site` decides where the browser sends it; else `Origin` must be the target's
-/// own in scheme, host and port. Without either it was no browser of today. An upgrade needs `Origin`
-/// (RFC 6455 §10.2), whatever else is there.
-fn is_same_site(
-    method: &Method,
-    headers: &HeaderMap,
-    upgrade: Upgrade,
-    authority: Option<&str>,
-    scheme: Scheme,
-) -> bool {
-    let upgrade = upgrade == Upgrade::WebSocket;
-    if !upgrade && matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
-        return true;
+/// The app's own pages live at the host that was asked for. What says nothing at all was no browser of today, but
+/// nobody upgrades in silence.
+fn is_same_site(visit: &Visit) -> bool {
+    let (headers, uri) = (visit.request.headers(), visit.request.uri());
+    let spelled = || headers.get(HOST).and_then(|host| host.to_str().ok());
+    let authority = uri.authority().map(|authority| authority.as_str()).or_else(spelled).unwrap_or_default();
+    let site = Site { scheme: visit.client.scheme, authority };
+    match csrf::check(headers, visit.request.method(), visit.wants(), site) {
+        Ok(()) => true,
+        Err(CrossSite::Unproven) => visit.wants() == Upgrade::No,
+        Err(CrossSite::Foreign) => false,
     }
-    let mut origins = headers.get_all(ORIGIN).iter();
-    let origin = match (origins.next(), origins.next()) {
-        (Some(_), Some(_)) => return false,
-        (origin, _) => origin,
-    };
-    let own = origin.is_some_and(|origin| {
-        let host = authority.or_else(|| headers.get(HOST)?.to_str().ok());
-        host.zip(origin.to_str().ok()).is_some_and(|(host, origin)| is_origin_of(origin, host, scheme))
-    });
-    if upgrade {
-        return own;
-    }
-    let mut sites = headers.get_all("sec-fetch-site").iter();
-    match (sites.next(), sites.next()) {
-        (Some(_), Some(_)) => false,
-        (Some(site), None) => site == "same-origin" || site == "none",
-        (None, _) => origin.is_none() || own,
-    }
-}
-
-fn is_origin_of(origin: &str, authority: &str, scheme: Scheme) -> bool {
-    let Some((origin_scheme, host)) = origin.split_once("://") else { return false };
-    let default = match scheme {
-        Scheme::Http => ":80",
-        Scheme::Https => ":443",
-    };
-    let bare = |text: &str| text.strip_suffix(default).unwrap_or(text).trim_end_matches('.').to_ascii_lowercase();
-    origin_scheme == scheme.as_str() && bare(host) == bare(authority)
 }
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::{HeaderName, HeaderValue, Method, Request};
 
     use super::*;
+    use crate::body::Body;
+    use crate::client::{Client, Scheme};
+    use crate::visit::RequestId;
 
-    fn allowed(method: &Method, headers: &[(&'static str, &'static str)]) -> bool {
-        let mut map = HeaderMap::new();
+    fn visit(method: Method, upgrade: Upgrade, headers: &[(&'static str, &'static str)]) -> Box<Visit> {
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = method;
+        request.headers_mut().insert(HOST, HeaderValue::from_static("app.test"));
         for (name, value) in headers {
-            map.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+            request.headers_mut().append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
-        map.insert(HOST, HeaderValue::from_static("app.test"));
-        let upgrade = if map.contains_key("upgrade") { Upgrade::WebSocket } else { Upgrade::No };
-        is_same_site(method, &map, upgrade, None, Scheme::Https)
+        let address = [127, 0, 0, 1].into();
+        let client = Client { peer: address, address, scheme: Scheme::Https, trusted: false };
+        let mut visit = Visit::new(request, RequestId::from_number(1), client);
+        (visit.credential, visit.upgrade) = (Credential::Cookie, upgrade);
+        visit
+    }
+
+    fn passes(visit: Box<Visit>) -> bool {
+        matches!(Csrf.take(visit), Progress::Go(_))
     }
 
     #[test]
-    fn sec_csrf_01_an_unsafe_method_of_another_site_is_refused() {
-        for headers in [
-            [("origin", "https://evil.test")],
-            [("origin", "null")],
-            [("origin", "http://app.test")],
-            [("origin", "https://app.test.evil.test")],
-            [("origin", "https://app.test:8443")],
-            [("sec-fetch-site", "cross-site")],
-            [("sec-fetch-site", "same-site")],
-        ] {
-            assert!(!allowed(&Method::POST, &headers), "{headers:?}");
-            assert!(allowed(&Method::GET, &headers), "{headers:?}");
-        }
-        for headers in [
-            [("origin", "https://app.test")],
-            [("origin", "https://APP.test:443")],
-            [("sec-fetch-site", "same-origin")],
-        ] {
-            assert!(allowed(&Method::POST, &headers), "{headers:?}");
-        }
-        assert!(allowed(&Method::POST, &[]));
-        let two = [("sec-fetch-site", "same-origin"), ("sec-fetch-site", "cross-site")];
-        assert!(!allowed(&Method::POST, &two));
+    fn sec_csrf_01_the_site_is_the_host_that_was_asked_for() {
+        let post = |headers: &[(&'static str, &'static str)]| passes(visit(Method::POST, Upgrade::No, headers));
+        assert!(post(&[("origin", "https://app.test")]));
+        assert!(!post(&[("origin", "http://app.test")]));
+        assert!(!post(&[("origin", "https://evil.test")]));
+        assert!(!post(&[("sec-fetch-site", "same-site")]));
+        assert!(passes(visit(Method::GET, Upgrade::No, &[("origin", "https://evil.test")])));
     }
 
     #[test]
-    fn sec_smug_08_a_web_socket_needs_the_origin_of_its_site() {
-        let upgrade = [("upgrade", "websocket")];
-        let with = |origin: Option<&'static str>| {
-            let mut headers = upgrade.to_vec();
-            headers.extend(origin.map(|origin| ("origin", origin)));
-            allowed(&Method::GET, &headers)
-        };
-        assert!(with(Some("https://app.test")));
-        assert!(!with(Some("https://evil.test")));
-        assert!(!with(None));
+    fn sec_csrf_01_what_sends_no_cookie_may_say_what_it_likes() {
+        let evil = [("origin", "https://evil.test")];
+        assert!(!passes(visit(Method::POST, Upgrade::No, &evil)));
+        let mut bearer = visit(Method::POST, Upgrade::No, &evil);
+        bearer.credential = Credential::Bearer;
+        assert!(passes(bearer));
+    }
+
+    #[test]
+    fn silence_is_a_program_but_not_for_an_upgrade() {
+        assert!(passes(visit(Method::POST, Upgrade::No, &[])));
+        assert!(!passes(visit(Method::GET, Upgrade::WebSocket, &[])));
+        assert!(passes(visit(Method::GET, Upgrade::WebSocket, &[("origin", "https://app.test")])));
     }
 }

@@ -38,7 +38,7 @@ pub async fn forward(
         Ok(mut response) => {
             forward::response(&mut response, &[cookie.as_str()]);
             cookie.guard(response.headers_mut());
-            Ok(Answer { response, visit })
+            Ok(Answer::new(visit, response))
         }
         Err(error) => {
             let reason = reason(&error);

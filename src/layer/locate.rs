@@ -46,9 +46,9 @@ impl Locate {
         if !self.hosts.is_empty() && !self.hosts.contains(&*host) {
             return Err(Reason::UnknownHost);
         }
-        let host = match host {
-            Cow::Owned(host) => Some(host.into_boxed_str()),
-            Cow::Borrowed(_) => None,
+        let (host, host_length) = match host {
+            Cow::Owned(host) => (Some(host.into_boxed_str()), 0),
+            Cow::Borrowed(host) => (None, host.len()),
         };
         // RFC 6750 §2.3: addresses are kept and passed on by everybody.
         if visit.request.uri().path_and_query().is_some_and(|target| api_key::is_in(target.as_str())) {
@@ -56,6 +56,10 @@ impl Locate {
         }
         let path = Path::parse(visit.request.uri().path()).map_err(|error| Reason::Malformed(error.0))?;
         let (place, irregular) = (self.place(path.as_str()), path.irregular());
+        // What is ours is not for others to let through.
+        if place == Place::Own && visit.check.is_some() {
+            return Err(Reason::Malformed("forward_auth.own_page"));
+        }
         if place == Place::Own && irregular != Irregular::default() {
             return Err(Reason::Malformed("path.not_plain"));
         }
@@ -63,7 +67,7 @@ impl Locate {
             let uri = with_path(visit.request.uri(), path.as_str()).ok_or(Reason::Malformed("path.form"))?;
             *visit.request.uri_mut() = uri;
         }
-        visit.host = host;
+        (visit.host, visit.host_length) = (host, host_length);
         visit.place = place;
         visit.irregular = irregular;
         Ok(())
@@ -117,6 +121,16 @@ pub fn host<B>(request: &Request<B>) -> Result<Cow<'_, str>, &'static str> {
         return Ok(Cow::Borrowed(name));
     }
     route::canonical_host(name).map(Cow::Owned).ok_or("host.form")
+}
+
+/// The canonical host of a visit that was located.
+pub fn known_host(visit: &Visit) -> &str {
+    if let Some(host) = &visit.host {
+        return host;
+    }
+    let target = visit.request.uri().authority().map(|authority| authority.as_str());
+    let spelled = target.or_else(|| visit.request.headers().get(HOST)?.to_str().ok());
+    spelled.and_then(|spelled| spelled.get(..visit.host_length)).unwrap_or_default()
 }
 
 fn without_port(authority: &str) -> Option<&str> {

@@ -1,11 +1,14 @@
 //! What happens to a request on its way in, one thing per file. [`stack`](crate::stack) gives the order.
 
+#[cfg(test)]
+mod assertion_tests;
 pub mod authenticate;
 pub mod authorize;
 pub mod body_limit;
 pub mod client_addr;
 pub mod csrf;
 pub mod forward;
+pub mod forward_auth;
 pub mod identity_headers;
 pub mod locate;
 pub mod provider_token;

@@ -57,7 +57,7 @@ impl Sanitize {
                     || name.starts_with("x-replaced-")
                     || name.starts_with("x-ssl-client")
                     || (name.starts_with("x-forwarded-") && !(trusted && FORWARDED.contains(&name)))
-                    // Only we give a request its name, so that logs of both sides agree.
+                    // We write the request's name, so that logs of both sides agree; a trusted proxy's was taken before.
                     || name == "x-request-id"
             }
             Some(b'r') => REMOTE.contains(&name),
@@ -83,6 +83,9 @@ impl Step for Sanitize {
             headers.keys().filter(|name| !self.may_pass(name.as_str(), trusted)).cloned().collect();
         for name in &refused {
             headers.remove(name);
+        }
+        if let Some(check) = &mut visit.check {
+            check.removed.clone_from(&refused);
         }
         if !refused.is_empty() {
             tracing::debug!(request = %visit.id, count = refused.len(), "header_stripped");

@@ -22,6 +22,8 @@ pub trait Step: Send + Sync {
 pub enum Progress {
     /// To the next layer.
     Go(Box<Visit>),
+    /// Back, answered here.
+    Answer(Answer),
     /// Back, refused.
     Refuse(Refusal),
     /// Something has to be asked first.
@@ -31,13 +33,21 @@ pub enum Progress {
 /// A visit that waits for an answer of the store.
 pub type Waiting = Pin<Box<dyn Future<Output = Result<Box<Visit>, Refusal>> + Send>>;
 
-/// A response, and the visit it answers.
+/// A visit that was answered. The response travels in it: every layer hands on a pointer.
 #[derive(Debug)]
-pub struct Answer {
-    /// What goes back to the client.
-    pub response: Response<Body>,
-    /// What was found out on the way in.
-    pub visit: Box<Visit>,
+pub struct Answer(Box<Visit>);
+
+impl Answer {
+    /// Answers this visit.
+    pub fn new(mut visit: Box<Visit>, response: Response<Body>) -> Self {
+        visit.response = response;
+        Self(visit)
+    }
+
+    /// What goes back to the client, and what was found out on the way in.
+    pub fn into_parts(mut self) -> (Response<Body>, Box<Visit>) {
+        (std::mem::take(&mut self.0.response), self.0)
+    }
 }
 
 /// A reason, and the visit it refuses.
@@ -98,11 +108,12 @@ where
     fn call(&mut self, visit: Box<Visit>) -> Self::Future {
         let state = match self.step.take(visit) {
             Progress::Go(visit) => State::Inner { future: self.inner.call(visit) },
-            Progress::Refuse(refusal) => State::Refused { refusal: Some(refusal) },
+            Progress::Answer(answer) => State::Over { outcome: Some(Ok(answer)) },
+            Progress::Refuse(refusal) => State::Over { outcome: Some(Err(refusal)) },
             Progress::Wait(waiting) => {
                 // The service that was made ready is the one to call; the clone takes its place.
                 let clone = self.inner.clone();
-                State::Waiting { waiting, inner: Some(std::mem::replace(&mut self.inner, clone)) }
+                State::Waiting { waiting, inner: Some(Box::new(std::mem::replace(&mut self.inner, clone))) }
             }
         };
         StepFuture { state }
@@ -121,8 +132,9 @@ pin_project! {
     #[project = Project]
     enum State<S: Service<Box<Visit>>> {
         Inner { #[pin] future: S::Future },
-        Refused { refusal: Option<Refusal> },
-        Waiting { waiting: Waiting, inner: Option<S> },
+        Over { outcome: Option<Result<Answer, Refusal>> },
+        // Boxed: else every request would carry room for the services below.
+        Waiting { waiting: Waiting, inner: Option<Box<S>> },
     }
 }
 
@@ -137,8 +149,8 @@ where
         loop {
             let next = match state.as_mut().project() {
                 Project::Inner { future } => return future.poll(cx),
-                Project::Refused { refusal } => match refusal.take() {
-                    Some(refusal) => return Poll::Ready(Err(refusal)),
+                Project::Over { outcome } => match outcome.take() {
+                    Some(outcome) => return Poll::Ready(outcome),
                     None => return Poll::Pending,
                 },
                 Project::Waiting { waiting, inner } => match waiting.as_mut().poll(cx) {

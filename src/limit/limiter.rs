@@ -1,5 +1,7 @@
 use std::fmt;
+use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::middleware::NoOpMiddleware;
@@ -9,18 +11,25 @@ use governor::{Quota, RateLimiter};
 use crate::clock::Clock;
 use crate::id::UserId;
 use crate::limit::table::{Table, Ticks};
-use crate::limit::{Pair, Rate, Settings};
+use crate::limit::{Pair, Rate, Settings, Streaks};
 
 /// A limit counted apart for each key, in bounded memory: with 100,000 keys under way the next share
 /// sixteen budgets.
 ///
 /// A check counts at once: of many at the same moment no more than the limit get through.
-pub struct Limiter(Option<RateLimiter<u64, Table, Ticks, NoOpMiddleware<Nanos>>>, foldhash::quality::RandomState);
+///
+/// Who holds more than one /64 of IPv6 does not get a budget for each: a /56 has that of four clients, a /48
+/// that of sixteen.
+pub struct Limiter {
+    /// For a client, then for wider and wider networks; empty without a rate.
+    tiers: Vec<RateLimiter<u64, Table, Ticks, NoOpMiddleware<Nanos>>>,
+    hasher: foldhash::quality::RandomState,
+}
 
 /// What a limit is counted for.
 #[derive(Clone, Copy, Debug)]
 pub enum Key<'a> {
-    /// A client: a /64 for IPv6, and IPv4 in whatever form it comes.
+    /// A client: a /64 for IPv6 within its /56 and /48, and IPv4 in whatever form it comes.
     Address(IpAddr),
     /// An account by its canonical name, known or not.
     Account(&'a str),
@@ -46,6 +55,8 @@ pub struct Limits {
     pub reset: PairLimiter,
     /// New guests.
     pub guest: PairLimiter,
+    /// Wrong passwords in a row for one account, or for one browser it is known on.
+    pub failures: Streaks,
     /// Requests of any kind, per client address.
     pub request_address: Limiter,
     /// Requests of any kind, per signed-in user.
@@ -59,12 +70,15 @@ impl Limiter {
     }
 
     fn with_table(rate: Option<Rate>, clock: Clock, table: fn(Duration) -> Table) -> Self {
-        let limiter = rate.map(|rate| {
-            let period = (rate.span / rate.count.get()).max(Duration::from_nanos(1));
-            let quota = Quota::with_period(period).unwrap_or(Quota::per_hour(rate.count)).allow_burst(rate.count);
-            RateLimiter::new(quota, table(period), Ticks::new(clock))
-        });
-        Self(limiter, foldhash::quality::RandomState::default())
+        let tier = |rate: Rate, times: u32| {
+            let count = rate.count.saturating_mul(NonZeroU32::new(times).unwrap_or(NonZeroU32::MIN));
+            let period = (rate.span / count.get()).max(Duration::from_nanos(1));
+            let quota = Quota::with_period(period).unwrap_or(Quota::per_hour(count)).allow_burst(count);
+            RateLimiter::new(quota, table(period), Ticks::new(clock.clone()))
+        };
+        let times = [1, WIDER, WIDER * WIDER];
+        let tiers = rate.map(|rate| times.map(|times| tier(rate, times)).into()).unwrap_or_default();
+        Self { tiers, hasher: foldhash::quality::RandomState::default() }
     }
 
     /// Counts one for this key.
@@ -72,23 +86,33 @@ impl Limiter {
     /// # Errors
     /// When that is one too many: how long to wait until the next counts.
     pub fn check<'a>(&self, key: impl Into<Key<'a>>) -> Result<(), Duration> {
-        let Some(limiter) = &self.0 else { return Ok(()) };
-        limiter.check_key(&self.number(key.into())).map_err(|refused| {
-            let now = governor::clock::Clock::now(limiter.clock());
-            refused.wait_time_from(now)
-        })
+        let key = key.into();
+        let Some((own, wider)) = self.tiers.split_first() else { return Ok(()) };
+        count(own, self.number(key))?;
+        let Key::Address(address) = key else { return Ok(()) };
+        // The client first: one that is shut out does not use up what its neighbours have left.
+        for (tier, prefix) in wider.iter().zip([56, 48]) {
+            if let IpAddr::V6(six) = network(address) {
+                let wide = six.to_bits() >> (128 - prefix);
+                count(tier, self.hasher.hash_one(wide))?;
+            }
+        }
+        Ok(())
     }
 
     /// Keys of any length take the same room. The hash is seeded anew in each process, so nobody can choose
     /// to fall together with somebody else.
     fn number(&self, key: Key<'_>) -> u64 {
-        use std::hash::BuildHasher as _;
         match key {
-            Key::Address(address) => self.1.hash_one(network(address)),
-            Key::Account(name) => self.1.hash_one(name),
-            Key::User(id) => self.1.hash_one(id),
+            Key::Address(address) => self.hasher.hash_one(network(address)),
+            Key::Account(name) => self.hasher.hash_one(name),
+            Key::User(id) => self.hasher.hash_one(id),
         }
     }
+}
+
+fn count(tier: &RateLimiter<u64, Table, Ticks, NoOpMiddleware<Nanos>>, number: u64) -> Result<(), Duration> {
+    tier.check_key(&number).map_err(|refused| refused.wait_time_from(governor::clock::Clock::now(tier.clock())))
 }
 
 impl PairLimiter {
@@ -121,6 +145,7 @@ impl Limits {
             sign_up: PairLimiter::new(settings.sign_up, clock),
             reset: PairLimiter::new(settings.reset, clock),
             guest: PairLimiter::new(settings.guest, clock),
+            failures: Streaks::new(settings.failures),
             request_address: Limiter::new(settings.requests.per_address, clock.clone()),
             request_user: Limiter::new(settings.requests.per_user, clock.clone()),
         }
@@ -147,7 +172,7 @@ impl From<UserId> for Key<'_> {
 
 impl fmt::Debug for Limiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Limiter" } else { "Limiter(none)" })
+        f.write_str(if self.tiers.is_empty() { "Limiter(none)" } else { "Limiter" })
     }
 }
 
@@ -160,6 +185,9 @@ fn network(address: IpAddr) -> IpAddr {
     }
     IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX)))
 }
+
+/// How many clients' budgets a /56 has, and how many of those a /48.
+const WIDER: u32 = 4;
 
 #[cfg(test)]
 mod tests {
@@ -224,6 +252,21 @@ mod tests {
         let from = |n: u32| Key::Address(IpAddr::V6(Ipv6Addr::from_bits(first.to_bits() | u128::from(n) << 40)));
         assert_eq!((0..1 << 16).filter(|n| limiter.check(from(*n)).is_ok()).count(), 5);
         assert!(limiter.check(address("2001:db8:1:3::")).is_ok());
+    }
+
+    /// SEC-RATE-02
+    #[test]
+    fn sec_rate_02_many_64s_of_one_holder_share_a_budget() {
+        let from = |bits: u128| IpAddr::V6(Ipv6Addr::from_bits(bits));
+        let base = 0x2001_0db8_0001_0000_u128 << 64;
+        let among = |prefix: u32, spread: u32| {
+            let limiter = limiter(5, 60, &clock());
+            let passed = (0..1_u128 << spread).filter(|n| limiter.check(from(base | n << 64)).is_ok()).count();
+            let neighbour = limiter.check(from(base + (1 << (128 - prefix)))).is_ok();
+            (passed, neighbour)
+        };
+        assert_eq!(among(56, 8), (20, true));
+        assert_eq!(among(48, 16), (80, true));
     }
 
     /// SEC-RATE-02

@@ -3,8 +3,10 @@
 mod limiter;
 mod settings;
 mod steady;
+mod streak;
 mod table;
 
 pub use limiter::{Key, Limiter, Limits, PairLimiter};
 pub use settings::{Pair, Rate, Requests, Settings, Timeouts};
 pub(crate) use steady::Steady;
+pub use streak::Streaks;

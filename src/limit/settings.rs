@@ -21,6 +21,9 @@ pub struct Settings {
     pub reset: Pair,
     /// New guests.
     pub guest: Pair,
+    /// Wrong passwords in a row for one account from browsers it was never signed in on; then only a new password by mail
+    /// helps. Default and most 100 (NIST SP 800-63B §3.2.2).
+    pub failures: u32,
     /// Requests of any kind.
     pub requests: Requests,
     /// The longest body of a proxied request; no limit if absent.
@@ -72,6 +75,13 @@ pub struct Timeouts {
     pub upstream: Duration,
 }
 
+impl Settings {
+    /// What [`Limits`](super::Limits) counts by; the rest bounds single requests and connections.
+    pub fn rates(&self) -> ([Pair; 4], u32, Requests) {
+        ([self.sign_in, self.sign_up, self.reset, self.guest], self.failures, self.requests)
+    }
+}
+
 impl Rate {
     /// So many in such a span; a count of zero becomes one.
     pub fn new(count: u32, span: Duration) -> Self {
@@ -94,6 +104,7 @@ impl Default for Settings {
             },
             reset: pair(3, minutes(60), 20, minutes(60)),
             guest: Pair { per_account: None, per_address: Some(Rate::new(60, minutes(60))) },
+            failures: 100,
             requests: Requests::default(),
             body: None,
             header_bytes: 32 << 10,

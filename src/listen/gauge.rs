@@ -116,6 +116,11 @@ impl Gauge {
         self.in_progress.fetch_sub(1, Relaxed);
     }
 
+    /// Whether a request has been taken and its answer has not ended.
+    pub(super) fn is_busy(&self) -> bool {
+        self.in_progress.load(Relaxed) > 0
+    }
+
     pub(super) fn read(&self) -> Reading {
         let stage = self.stage.load(Relaxed);
         Reading {

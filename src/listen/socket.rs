@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::gauge::{Gauge, Order, Stage};
+use crate::gather;
 
 /// A client's connection which tells its gauge what moves.
 pub(super) struct Socket {
@@ -30,6 +31,13 @@ impl Socket {
             }
         }
         Ok(())
+    }
+
+    /// Whether the client has reset the connection while its request waits for an answer. Nothing is read meanwhile, and
+    /// a client that ended its side only still wants the answer: but a reset leaves an error on the socket.
+    fn is_reset(&self, cx: &mut Context<'_>) -> bool {
+        let waits = matches!(self.gauge.stage(), Stage::Between) && self.gauge.is_busy();
+        waits && self.stream.poll_read_ready(cx).is_ready() && matches!(self.stream.take_error(), Ok(Some(_)) | Err(_))
     }
 
     fn wrote(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -68,7 +76,7 @@ impl AsyncWrite for Socket {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.obey(cx)?;
-        let poll = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        let poll = gather::poll_write(Pin::new(&mut self.stream), cx, bufs);
         self.wrote(poll)
     }
 
@@ -76,8 +84,9 @@ impl AsyncWrite for Socket {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A TCP stream has nothing to flush; the connection comes by here whenever it has nothing else to do.
+        if self.is_reset(cx) { Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())) } else { Poll::Ready(Ok(())) }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::header::{ACCEPT, REFERER, USER_AGENT};
 use http::{HeaderMap, Method};
 
-use super::csrf::{self, CrossSite};
+use super::csrf::{self, CrossSite, Site};
 use super::form;
 use super::input::{Format, format};
 use super::refusal::Refused;
@@ -15,7 +15,8 @@ use crate::provider::Facts;
 use crate::rejection::Reason;
 use crate::session::cookie::{Cookie, Name};
 use crate::session::{Caller, Device};
-use crate::visit::{Client, Credential, RequestId, Visit};
+use crate::upstream::forward::Upgrade;
+use crate::visit::{Client, Credential, RequestId, Trouble, Visit};
 
 /// What handlers know of a request.
 pub(super) struct Call {
@@ -27,12 +28,13 @@ pub(super) struct Call {
     pub(super) id: RequestId,
     pub(super) caller: Option<Arc<Caller>>,
     pub(super) credential: Credential,
+    pub(super) trouble: Option<Trouble>,
 }
 
 impl Call {
     /// Parts a visit from its body.
     pub(super) fn new(visit: Visit) -> (Self, Body) {
-        let Visit { request, id, client, caller, credential, .. } = visit;
+        let Visit { request, id, client, caller, credential, trouble, .. } = visit;
         let (parts, body) = request.into_parts();
         let call = Self {
             method: parts.method,
@@ -43,6 +45,7 @@ impl Call {
             id,
             caller,
             credential,
+            trouble,
         };
         (call, body)
     }
@@ -72,7 +75,7 @@ impl Call {
     /// unless a cookie or a referrer shows that it is a browser after all.
     pub(super) fn same_site(&self, cookie: Name, public_origin: &str) -> Result<(), Reason> {
         let browser = || self.headers.contains_key(REFERER) || cookie.read(&self.headers) != Cookie::Absent;
-        match csrf::check(&self.headers, &self.method, public_origin) {
+        match csrf::check(&self.headers, &self.method, Upgrade::No, Site::of(public_origin)) {
             Ok(()) => Ok(()),
             Err(CrossSite::Unproven) if !browser() => Ok(()),
             Err(_) => Err(Reason::CrossSite),
@@ -94,6 +97,6 @@ impl Call {
 
     /// What a page of refusal tells about it.
     pub(super) fn refused<'a>(&'a self, target: &'a ReturnTo) -> Refused<'a> {
-        Refused { request_id: &self.id, caller: self.caller.as_deref(), target }
+        Refused { request_id: &self.id, caller: self.caller.as_deref(), headers: &self.headers, target }
     }
 }

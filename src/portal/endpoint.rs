@@ -144,6 +144,11 @@ impl Endpoint {
     pub(super) fn is_from_elsewhere(&self) -> bool {
         matches!(self, Self::Callback(_) | Self::Backchannel(_))
     }
+
+    /// Whether the answer depends on who is signed in.
+    pub(super) fn asks_who(&self) -> bool {
+        !matches!(self, Self::Asset(_) | Self::Keys | Self::Refresh | Self::Revoke | Self::ChangePassword)
+    }
 }
 
 impl Way {

@@ -1,5 +1,8 @@
 //! Signing in: the page, and where its forms and programs send credentials.
 
+use std::borrow::Cow;
+use std::time::Duration;
+
 use http::{Response, StatusCode};
 use minijinja::context;
 use serde_json::{Map, Value, json};
@@ -16,7 +19,7 @@ use crate::account::User;
 use crate::account::email::Email;
 use crate::body::Body;
 use crate::id::{SessionId, UserId};
-use crate::provider::{Account, SignUp, Verdict};
+use crate::provider::{Account, LOCAL_USERPASS, SignUp, Verdict};
 use crate::rejection::Reason;
 use crate::session::{ProviderSession, Tokens};
 use crate::visit::Credential;
@@ -26,7 +29,7 @@ impl Portal {
     pub(super) fn login(&self, call: &Call) -> Response<Body> {
         let notice = call.parameter("note").and_then(|note| notice(&note));
         let rd = call.return_to(&self.allowed);
-        self.pages.show(self.login_page(call, &rd, None, "").notice(notice))
+        self.show_page(call, self.login_page(call, &rd, None, "").notice(notice))
     }
 
     /// Takes credentials; a page goes on to where its visitor wanted to, a program gets tokens.
@@ -72,6 +75,11 @@ impl Portal {
         self.keep_account(incomer, provider, session).await?;
         self.end_own(call).await?;
         self.set_cookie(response, self.cookie.set(&token, self.session_lifetime));
+        if let (LOCAL_USERPASS, Some(credential)) = (provider, &incomer.user.password)
+            && let Some(device) = self.sessions.device_token(credential.email.key())
+        {
+            self.set_cookie(response, self.cookie.set_device(&device));
+        }
         Ok(())
     }
 
@@ -104,8 +112,17 @@ impl Portal {
 
     /// Counts a try before anything is looked up or computed.
     pub(super) fn count_try(&self, call: &Call, account: Option<&str>) -> Result<(), Reason> {
-        let counted = self.limits.sign_in.check(call.client.address, account);
+        let account = account.map(|account| self.tried(call, account));
+        let counted = self.limits.sign_in.check(call.client.address, account.as_deref());
         counted.map_err(|retry_after| Reason::RateLimited { limit: "sign_in", retry_after })
+    }
+
+    /// What a try counts for: the account, or a browser on which it was signed in before. So whoever tries passwords of
+    /// somebody else uses up what strangers have, and does not shut the owner out.
+    fn tried<'a>(&self, call: &Call, account: &'a str) -> Cow<'a, str> {
+        let token = self.cookie.device(&call.headers);
+        let device = token.and_then(|token| self.sessions.known_device(token, account));
+        device.map_or(Cow::Borrowed(account), Cow::Owned)
     }
 
     async fn by_password(&self, call: &Call, input: &Input) -> Result<User, Reason> {
@@ -114,7 +131,15 @@ impl Portal {
         let email = Email::parse(typed).ok();
         self.count_try(call, email.as_ref().map(Email::key))?;
         let email = email.ok_or(Reason::SignInRefused)?;
-        local.sign_in(email.as_str(), &password).await.map_err(reason_of)
+        let tried = self.tried(call, email.key());
+        // Known or not: nobody learns from it which accounts there are. A browser that has used its tries up is strange.
+        let failures = &self.limits.failures;
+        if !failures.charge(&tried) && (*tried == *email.key() || !failures.charge(email.key())) {
+            return Err(Reason::RateLimited { limit: "failures", retry_after: Duration::from_hours(24) });
+        }
+        let user = local.sign_in(email.as_str(), &password).await.map_err(reason_of)?;
+        failures.forget(&tried);
+        Ok(user)
     }
 
     async fn by_key(&self, call: &Call, input: &Input) -> Result<User, Reason> {

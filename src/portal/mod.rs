@@ -37,7 +37,7 @@ use http::{HeaderValue, Method, Response};
 use http_body::Body as _;
 
 pub use refusal::Refused;
-pub use settings::Settings;
+pub use settings::{Languages, Settings};
 
 use crate::body::Body;
 use crate::clock::Clock;
@@ -49,7 +49,7 @@ use crate::rejection::Reason;
 use crate::session::Sessions;
 use crate::session::cookie::Name;
 use crate::store::Store;
-use crate::visit::Visit;
+use crate::visit::{Trouble, Visit};
 use answer::see_other;
 use call::Call;
 use endpoint::Endpoint;
@@ -178,6 +178,10 @@ impl Portal {
                 _ => Err(Reason::MethodNotAllowed(endpoint.allow())),
             };
         }
+        // Somebody may well be signed in: neither the login page nor "you are not" would be true.
+        if call.trouble == Some(Trouble::Unavailable) && endpoint.asks_who() {
+            return Err(Reason::Unavailable);
+        }
         if call.method != Method::POST {
             return self.show(call, endpoint).await;
         }
@@ -247,9 +251,14 @@ impl Portal {
     /// A page again, with what went wrong in it, under the status of the refusal.
     fn retold(&self, call: &Call, reason: &Reason, page: Page) -> Response<Body> {
         note(call, reason);
-        let mut response = self.pages.show(page.status(reason.status()));
+        let mut response = self.show_page(call, page.status(reason.status()));
         reason.dress(&mut response);
         response
+    }
+
+    /// A page, in the language of whoever asks for it.
+    fn show_page(&self, call: &Call, page: Page) -> Response<Body> {
+        self.pages.show(page, &call.headers)
     }
 
     fn set_cookie(&self, response: &mut Response<Body>, value: HeaderValue) {

@@ -24,10 +24,10 @@ impl Portal {
     pub(super) async fn reset(&self, call: &Call) -> Answer {
         let local = self.local()?;
         let Some(token) = call.parameter("token") else {
-            return Ok(self.pages.show(send_page("reset", false, "", &call.return_to(&self.allowed))));
+            return Ok(self.show_page(call, send_page("reset", false, "", &call.return_to(&self.allowed))));
         };
         match local.peek(&token).await.map_err(reason_of)? {
-            Some(link) if is_for_password(&link) => Ok(self.pages.show(self.reset_page(&link, &token, ""))),
+            Some(link) if is_for_password(&link) => Ok(self.show_page(call, self.reset_page(&link, &token, ""))),
             Some(_) => {
                 let query = call.query.as_deref().unwrap_or_default();
                 Ok(see_other(&format!("{}/confirm?{query}", self.prefix)))
@@ -61,6 +61,7 @@ impl Portal {
             let email = Email::parse(typed).map_err(|_| bad_email())?;
             self.count_try(call, Some(email.key()))?;
             let user = local.reset_code(email.as_str(), code, &password).await.map_err(reason_of)?;
+            self.limits.failures.forget(email.key());
             return Ok((user, "reset"));
         };
         self.count_try(call, None)?;
@@ -71,6 +72,9 @@ impl Portal {
             return Ok((user, "welcome"));
         }
         let user = local.reset(token, &password).await.map_err(reason_of)?;
+        if let Some(credential) = &user.password {
+            self.limits.failures.forget(credential.email.key());
+        }
         Ok((user, "reset"))
     }
 

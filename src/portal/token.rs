@@ -15,8 +15,11 @@ use crate::session::Caller;
 impl Portal {
     /// Everything that is known of the caller.
     pub(super) fn me(&self, call: &Call) -> Answer {
-        let caller = call.caller.as_deref().ok_or(Reason::SignInNeeded)?;
-        Ok(answer(StatusCode::OK, &describe(caller)))
+        match (call.caller.as_deref(), call.trouble) {
+            (Some(caller), _) => Ok(answer(StatusCode::OK, &describe(caller))),
+            (None, Some(_)) => Err(Reason::BadCredential),
+            (None, None) => Err(Reason::SignInNeeded),
+        }
     }
 
     /// The public keys of access tokens and assertions (RFC 7517).

@@ -47,7 +47,7 @@ impl Name {
     fn bound(self, headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
         let fields = headers.get_all(http::header::COOKIE).iter();
         fields.flat_map(|field| crumbs(field.as_bytes())).filter_map(move |(_, crumb)| {
-            let rest = crumb.strip_prefix(self.as_str().as_bytes())?.strip_prefix(ATTEMPT.as_bytes())?;
+            let rest = crumb.strip_prefix(self.as_str().as_bytes())?.strip_prefix(ATTEMPT)?;
             let at = rest.iter().position(|byte| *byte == b'=')?;
             Some((&rest[..at], &rest[at + 1..]))
         })
@@ -61,14 +61,14 @@ impl Name {
             (Travel::CrossSite, _) => "None; Secure",
         };
         let name = self.as_str();
-        let text = format!("{name}{ATTEMPT}{attempt}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={travel}");
+        let text = format!("{name}-oauth-{attempt}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={travel}");
         // Names are hexadecimal digits, values base64url: a field in any case.
         HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static(""))
     }
 }
 
 /// What follows the session cookie's name.
-pub(super) const ATTEMPT: &str = "-oauth-";
+pub(super) const ATTEMPT: &[u8] = b"-oauth-";
 
 #[cfg(test)]
 mod tests {

@@ -11,6 +11,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::id::{KeyId, SessionId};
 use crate::limit::Steady;
 use crate::secret::Digest;
+use crate::session::recent;
 use crate::session::revocations::Revocations;
 use crate::session::{Caller, Session, Settings};
 
@@ -25,6 +26,8 @@ pub(super) struct Cache {
     time: Steady,
     /// What was revoked here and takes effect at once.
     pub(super) revocations: Revocations,
+    /// Tells it from the other caches of the process.
+    number: u64,
 }
 
 /// A good credential: whom it speaks for and how long.
@@ -54,6 +57,8 @@ pub(super) enum Origin {
     Key(KeyId),
 }
 
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
 /// A refused credential is refused unasked for so long at most.
 const UNKNOWN: Duration = Duration::from_secs(5);
 /// How many of them are remembered.
@@ -76,14 +81,26 @@ impl Cache {
             .build_with_hasher(RandomState::default());
         let time = Steady::new(clock);
         let believed = settings.cache;
-        Self { found, unknown, believed, unknown_believed, time, revocations: Revocations::default() }
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self { found, unknown, believed, unknown_believed, time, revocations: Revocations::default(), number }
     }
 
     /// The entry, if it is believed still, was not revoked and has not ended.
     pub(super) fn good(&self, name: &Digest, now: Timestamp) -> Option<Arc<Entry>> {
+        let at = self.time.at(now);
+        let good =
+            |entry: &Entry| at.since(entry.loaded_at) < self.believed && self.stands(entry) && entry.is_live(now);
+        if let Some(entry) = recent::find(self.number, name)
+            && good(&entry)
+        {
+            return Some(entry);
+        }
         let entry = self.found.get(name)?;
-        let age = self.time.at(now).since(entry.loaded_at);
-        (age < self.believed && self.stands(&entry) && entry.is_live(now)).then_some(entry)
+        if !good(&entry) {
+            return None;
+        }
+        recent::keep(self.number, *name, &entry);
+        Some(entry)
     }
 
     /// Whether nothing about the entry was revoked since it was read.

@@ -72,20 +72,40 @@ impl Name {
         self.field("", 0)
     }
 
+    /// The token of this browser, by which it shows who signed in on it before; none of two.
+    pub fn device(self, headers: &HeaderMap) -> Option<&str> {
+        let fields = headers.get_all(COOKIE).iter();
+        let mut found = fields.flat_map(|field| crumbs(field.as_bytes())).filter_map(|(_, crumb)| {
+            crumb.strip_prefix(self.as_str().as_bytes())?.strip_prefix(DEVICE)?.strip_prefix(b"=")
+        });
+        let (first, second) = (found.next()?, found.next());
+        if second.is_some() { None } else { std::str::from_utf8(first).ok() }
+    }
+
+    /// The `Set-Cookie` value that makes the browser a known one.
+    pub fn set_device(self, token: &Secret) -> HeaderValue {
+        // Exposed to the one browser it is for.
+        self.write("-device", token.expose(), DEVICE_KEPT.as_secs())
+    }
+
     /// Removes our cookies from a request on its way to the app. The others keep their bytes and order;
     /// several fields become one (RFC 9113 §8.2.3), and without anything to do nothing is copied.
     pub fn strip(self, headers: &mut HeaderMap) {
         let mut fields = headers.get_all(COOKIE).iter();
         let (first, more) = (fields.next(), fields.next().is_some());
         let Some(first) = first else { return };
-        let ours = |field: &HeaderValue| crumbs(field.as_bytes()).any(|(_, crumb)| self.owns(crumb));
+        if !more && self.value(first.as_bytes()).is_some_and(|value| memchr::memchr(b';', value).is_none()) {
+            headers.remove(COOKIE);
+            return;
+        }
+        let ours = |field: &HeaderValue| crumbs(field.as_bytes()).any(|(_, crumb)| self.is_ours(crumb));
         if !more && !ours(first) {
             return;
         }
         let mut kept: Option<Vec<u8>> = None;
         let all = headers.get_all(COOKIE).iter();
         for (separator, crumb) in all.flat_map(|field| crumbs(field.as_bytes())) {
-            if !self.owns(crumb) {
+            if !self.is_ours(crumb) {
                 match &mut kept {
                     Some(kept) => kept.extend([separator, crumb].concat()),
                     None => kept = Some(crumb.to_vec()),
@@ -118,15 +138,15 @@ impl Name {
         crumb.strip_prefix(self.as_str().as_bytes())?.strip_prefix(b"=")
     }
 
-    /// Whether this `name=value` is the session's or an attempt's.
-    fn owns(self, crumb: &[u8]) -> bool {
-        let rest = crumb.strip_prefix(self.as_str().as_bytes());
-        rest.is_some_and(|rest| rest.starts_with(b"=") || rest.starts_with(ATTEMPT.as_bytes()))
-    }
-
     /// Whether browsers take its cookies over TLS alone.
     pub(super) fn is_secure(self) -> bool {
         self.0 == Form::Host
+    }
+
+    /// Whether this `name=value` is the session's, the browser's own, or an attempt's to sign in elsewhere.
+    fn is_ours(self, crumb: &[u8]) -> bool {
+        let Some(rest) = crumb.strip_prefix(self.as_str().as_bytes()) else { return false };
+        rest.starts_with(ATTEMPT) || rest.strip_prefix(DEVICE).unwrap_or(rest).first() == Some(&b'=')
     }
 
     fn resembles(self, field: &HeaderValue) -> bool {
@@ -134,18 +154,23 @@ impl Name {
         // A nameless cookie "=name=value" is sent back as "name=value".
         let mut parts = pair.split(|byte| *byte == b'=').map(<[u8]>::trim_ascii).skip_while(|part| part.is_empty());
         let Some(name) = parts.next() else { return false };
-        let (own, length) = (self.as_str().as_bytes(), self.as_str().len());
-        let (start, rest) = name.split_at(length.min(name.len()));
-        let attempt = rest.len() >= ATTEMPT.len() && rest[..ATTEMPT.len()].eq_ignore_ascii_case(ATTEMPT.as_bytes());
-        start.eq_ignore_ascii_case(own) && (rest.is_empty() || attempt)
+        let (own, rest) = name.split_at(self.as_str().len().min(name.len()));
+        let attempt = rest.get(..ATTEMPT.len()).is_some_and(|start| start.eq_ignore_ascii_case(ATTEMPT));
+        own.eq_ignore_ascii_case(self.as_str().as_bytes())
+            && (rest.is_empty() || rest.eq_ignore_ascii_case(DEVICE) || attempt)
     }
 
     fn field(self, value: &str, max_age: u64) -> HeaderValue {
+        self.write("", value, max_age)
+    }
+
+    fn write(self, suffix: &str, value: &str, max_age: u64) -> HeaderValue {
         let secure = match self.0 {
             Form::Host => "; Secure",
             Form::Plain => "",
         };
-        let text = format!("{}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", self.as_str());
+        let text =
+            format!("{}{suffix}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", self.as_str());
         match HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
             Ok(mut field) => {
                 field.set_sensitive(true);
@@ -156,6 +181,11 @@ impl Name {
         }
     }
 }
+
+/// What the name of the browser's own token ends with.
+const DEVICE: &[u8] = b"-device";
+/// How long a browser keeps it: somebody who stays away longer is a stranger again.
+const DEVICE_KEPT: Duration = Duration::from_hours(60 * 24);
 
 /// The parts between semicolons, each without the one blank that may follow a semicolon, and with what parts
 /// it from the one before.
@@ -273,9 +303,13 @@ mod tests {
     #[test]
     fn sec_cook_03_strip_leaves_the_others_their_bytes() {
         type Fields<'a> = &'a [&'a [u8]];
-        let cases: [(Fields, Option<&[u8]>); 10] = [
+        let cases: [(Fields, Option<&[u8]>); 11] = [
             (&[b"__Host-vestibule=x"], None),
             (&[b"a=1; __Host-vestibule=x; b=2"], Some(b"a=1; b=2")),
+            (
+                &[b"a=1; __Host-vestibule-device=x; __Host-vestibule-devices=y"],
+                Some(b"a=1; __Host-vestibule-devices=y"),
+            ),
             (&[b"__Host-vestibule=x; b=2"], Some(b"b=2")),
             (&[b"a=1;__Host-vestibule=x"], Some(b"a=1")),
             (&[b"a=\xff \"q\"; __Host-vestibule=x; ; =n=v"], Some(b"a=\xff \"q\"; ; =n=v")),
@@ -300,8 +334,14 @@ mod tests {
     #[test]
     fn sec_cook_07_the_app_cannot_set_our_cookie() {
         let mut answer = HeaderMap::new();
-        for field in ["a=1", "__Host-vestibule=x", " __HOST-VESTIBULE =x", "=__Host-vestibule=x", "b=__Host-vestibule"]
-        {
+        for field in [
+            "a=1",
+            "__Host-vestibule=x",
+            "__Host-Vestibule-Device=x",
+            " __HOST-VESTIBULE =x",
+            "=__Host-vestibule=x",
+            "b=__Host-vestibule",
+        ] {
             answer.append(SET_COOKIE, HeaderValue::from_static(field));
         }
         assert!(NAME.guard(&mut answer));

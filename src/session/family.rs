@@ -5,6 +5,7 @@ use subtle::ConstantTimeEq;
 
 use crate::id::SessionId;
 use crate::secret::{self, Secret};
+use crate::session::known_device::Marks;
 
 /// The text of a refresh token, taken apart: `<session id>.<32 bytes as base64url>`.
 ///
@@ -24,6 +25,8 @@ pub(super) struct Family {
     successor: hmac::Key,
     /// Shows that a token was made here.
     mark: hmac::Key,
+    /// Shows that somebody signed in on a browser.
+    pub(super) devices: Marks,
 }
 
 /// Of either half, in bytes.
@@ -46,7 +49,11 @@ impl Family {
     pub(super) fn of(private: &[u8]) -> Self {
         let seed = hmac::Key::new(hmac::HMAC_SHA256, private);
         let key = |label: &[u8]| hmac::Key::new(hmac::HMAC_SHA256, hmac::sign(&seed, label).as_ref());
-        Self { successor: key(b"vestibule refresh tokens"), mark: key(b"vestibule refresh token marks") }
+        Self {
+            successor: key(b"vestibule refresh tokens"),
+            mark: key(b"vestibule refresh token marks"),
+            devices: Marks::new(key(b"vestibule known devices")),
+        }
     }
 
     /// The first token of a session.

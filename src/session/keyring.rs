@@ -19,6 +19,7 @@ use crate::clock::Timestamp;
 use crate::id::SessionId;
 use crate::secret::Secret;
 use crate::session::family::{Family, RefreshToken};
+use crate::session::known_device::Marks;
 use crate::store::{self, SigningKey, Store};
 
 /// The keys that sign access tokens and assertions: the one in force, the next, and those before it whose
@@ -184,6 +185,16 @@ impl KeyRing {
     pub(super) fn refresh_token(&self, session: SessionId, now: Timestamp) -> Option<Secret> {
         let keys = self.keys.load();
         signing(&keys, now).map(|key| key.family.first(session))
+    }
+
+    /// A mark for a browser on which this account signed in.
+    pub(super) fn mark_device(&self, account: &str, now: Timestamp) -> Option<Secret> {
+        signing(&self.keys.load(), now).map(|key| key.family.devices.make(account))
+    }
+
+    /// Whether this holds for the marks of any key.
+    pub(super) fn marks(&self, holds: impl Fn(&Marks) -> bool) -> bool {
+        self.keys.load().iter().any(|key| holds(&key.family.devices))
     }
 
     /// Whether a refresh token was made here for the session it names, however long ago.

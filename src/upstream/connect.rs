@@ -2,13 +2,14 @@ use std::io;
 use std::time::Duration;
 
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::rt::{Read, Write};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::Address;
 use crate::body::Body;
+use crate::gather::Gathered;
 
 /// Opens a connection and leaves it to a task of its own, which ends with the connection.
 pub(super) async fn connect(address: &Address, limit: Duration) -> io::Result<SendRequest<Body>> {
@@ -16,11 +17,11 @@ pub(super) async fn connect(address: &Address, limit: Duration) -> io::Result<Se
         Address::Tcp { host, port } => {
             let stream = dial(host, *port, limit).await?;
             stream.set_nodelay(true)?;
-            handshake(TokioIo::new(stream)).await
+            handshake(stream).await
         }
         Address::Unix(path) => {
             let stream = timeout(limit, UnixStream::connect(path)).await.map_err(|_| too_late())??;
-            handshake(TokioIo::new(stream)).await
+            handshake(stream).await
         }
     }
 }
@@ -40,7 +41,11 @@ async fn dial(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     Err(last)
 }
 
-async fn handshake<I: Read + Write + Unpin + Send + 'static>(io: I) -> io::Result<SendRequest<Body>> {
+async fn handshake<S>(stream: S) -> io::Result<SendRequest<Body>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let io = TokioIo::new(Gathered(stream));
     let (sender, connection) =
         http1::Builder::new().max_buf_size(READ_BUFFER).handshake(io).await.map_err(io::Error::other)?;
     tokio::spawn(async move {

@@ -5,6 +5,7 @@ mod connect;
 mod expect;
 pub mod forward;
 mod forwarded;
+mod patience;
 mod pool;
 mod reply;
 mod trailers;

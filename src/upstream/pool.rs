@@ -1,7 +1,9 @@
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::{Method, Request, Response};
@@ -11,6 +13,7 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
 use super::connect::connect;
+use super::patience::Patience;
 use super::upload::Upload;
 use super::{Address, expect, reply, tunnel};
 use crate::body::Body;
@@ -39,8 +42,14 @@ pub struct Pool {
     idle: Arc<[Mutex<VecDeque<Idle>>]>,
 }
 
-struct Idle {
+/// A connection to an upstream.
+pub(super) struct Link {
     sender: SendRequest<Body>,
+    patience: Patience,
+}
+
+struct Idle {
+    link: Link,
     since: Instant,
 }
 
@@ -108,16 +117,22 @@ impl Pool {
     pub async fn send(&self, upstream: usize, mut request: Request<Body>) -> Result<Response<Body>, Error> {
         let target = self.upstreams.list.get(upstream).ok_or(Error::Unknown(upstream))?;
         expect::hold_body(&mut request);
-        if let Some((idle, age)) = self.take(upstream) {
-            let spare = if age >= self.upstreams.doubtful { spare(&request) } else { None };
-            match self.exchange(upstream, idle, request).await {
+        let mut request = Some(request);
+        let now = Instant::now();
+        if let Some((link, age)) = self.take(upstream, now) {
+            let spare = request.as_ref().filter(|_| age >= self.upstreams.doubtful).and_then(spare);
+            match self.exchange(upstream, link, &mut request, now).await {
                 Ok(response) => return Ok(response),
-                Err((error, unsent)) => request = unsent.or(spare).ok_or(error)?,
+                Err(Error::Timeout) => return Err(Error::Timeout),
+                Err(error) if request.is_none() && spare.is_none() => return Err(error),
+                Err(_) => request = request.or(spare),
             }
         }
         let sender = connect(&target.address, self.upstreams.timeouts.connect).await;
         target.note(sender.as_ref().map(|_| ()));
-        self.exchange(upstream, sender.map_err(Error::Down)?, request).await.map_err(|(error, _)| error)
+        let (sender, now) = (sender.map_err(Error::Down)?, Instant::now());
+        let link = Link { sender, patience: Patience::new(now + self.upstreams.timeouts.upstream) };
+        self.exchange(upstream, link, &mut request, now).await
     }
 
     /// Sends a WebSocket handshake. When the upstream agrees, both connections become one tunnel, until an end closes
@@ -140,56 +155,68 @@ impl Pool {
         Ok(response)
     }
 
+    /// Sends what is in `request`; what could not be sent at all is in it again afterwards.
     async fn exchange(
         &self,
         upstream: usize,
-        mut sender: SendRequest<Body>,
-        mut request: Request<Body>,
-    ) -> Result<Response<Body>, (Error, Option<Request<Body>>)> {
+        mut link: Link,
+        request: &mut Option<Request<Body>>,
+        now: Instant,
+    ) -> Result<Response<Body>, Error> {
         let limit = self.upstreams.timeouts.upstream;
-        let upload = Upload::watch(&mut request);
-        let mut answer = std::pin::pin!(sender.try_send_request(request));
-        loop {
-            match tokio::time::timeout(limit, answer.as_mut()).await {
-                Ok(Ok(response)) => return Ok(self.receive(upstream, sender, response)),
-                Ok(Err(mut error)) => {
-                    let unsent = error.take_message();
-                    let error = error.into_error();
-                    let error = if error.is_user() { Error::Request(error) } else { Error::Broken(error) };
-                    return Err((error, unsent));
-                }
-                Err(_) if upload.as_ref().is_some_and(Upload::goes_on) => {}
-                Err(_) => return Err((Error::Timeout, None)),
+        let Some(mut sent) = request.take() else { return Err(Error::Unknown(upstream)) };
+        let upload = Upload::watch(&mut sent);
+        let mut answer = std::pin::pin!(link.sender.try_send_request(sent));
+        let mut deadline = now + limit;
+        let outcome = poll_fn(|cx| {
+            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Some(outcome));
             }
+            while let Poll::Ready(now) = link.patience.poll(deadline, cx) {
+                if !upload.as_ref().is_some_and(Upload::goes_on) {
+                    return Poll::Ready(None);
+                }
+                deadline = now + limit;
+            }
+            Poll::Pending
+        })
+        .await;
+        match outcome {
+            Some(Ok(response)) => Ok(self.receive(upstream, link, response)),
+            Some(Err(mut error)) => {
+                *request = error.take_message();
+                let error = error.into_error();
+                Err(if error.is_user() { Error::Request(error) } else { Error::Broken(error) })
+            }
+            None => Err(Error::Timeout),
         }
     }
 
-    fn receive(&self, upstream: usize, sender: SendRequest<Body>, response: Response<Incoming>) -> Response<Body> {
-        response.map(|body| reply::body(body, sender, self.clone(), upstream))
+    fn receive(&self, upstream: usize, link: Link, response: Response<Incoming>) -> Response<Body> {
+        response.map(|body| reply::body(body, link, self.clone(), upstream))
     }
 
     /// Takes a connection that is open and waits for a request, and how long it has.
-    fn take(&self, upstream: usize) -> Option<(SendRequest<Body>, Duration)> {
+    fn take(&self, upstream: usize, now: Instant) -> Option<(Link, Duration)> {
         let mut idle = lock(self.idle.get(upstream)?);
-        let mut now = None;
-        while let Some(Idle { sender, since }) = idle.pop_back() {
-            let age = now.get_or_insert_with(Instant::now).saturating_duration_since(since);
+        while let Some(Idle { link, since }) = idle.pop_back() {
+            let age = now.saturating_duration_since(since);
             if age >= KEPT {
                 // The younger ones are taken first, so all below are as old.
                 idle.clear();
                 return None;
             }
-            if sender.is_ready() {
-                return Some((sender, age));
+            if link.sender.is_ready() {
+                return Some((link, age));
             }
         }
         None
     }
 
     /// Keeps a connection whose answer has ended.
-    pub(super) fn put(&self, upstream: usize, sender: SendRequest<Body>) {
+    pub(super) fn put(&self, upstream: usize, link: Link) {
         let Some(idle) = self.idle.get(upstream) else { return };
-        if !sender.is_ready() {
+        if !link.sender.is_ready() {
             return;
         }
         let since = Instant::now();
@@ -197,7 +224,7 @@ impl Pool {
         while idle.len() >= MOST || idle.front().is_some_and(|oldest| since.duration_since(oldest.since) >= KEPT) {
             idle.pop_front();
         }
-        idle.push_back(Idle { sender, since });
+        idle.push_back(Idle { link, since });
     }
 }
 

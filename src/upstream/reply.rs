@@ -4,23 +4,23 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::SendRequest;
 
+use super::pool::Link;
 use super::{Pool, trailers};
 use crate::body::{Body, Error};
 
 /// The body of an upstream's answer, which gives its connection back to the pool when it has ended.
 ///
 /// A short one has arrived together with the head: it is taken at once, and costs neither a box nor a wake-up.
-pub(super) fn body(mut body: Incoming, sender: SendRequest<Body>, pool: Pool, upstream: usize) -> Body {
+pub(super) fn body(mut body: Incoming, link: Link, pool: Pool, upstream: usize) -> Body {
     if body.is_end_stream() {
-        pool.put(upstream, sender);
+        pool.put(upstream, link);
         return Body::empty();
     }
     let first = match look(&mut body) {
         Poll::Ready(Some(Ok(frame))) => Some(frame),
         Poll::Ready(None) => {
-            pool.put(upstream, sender);
+            pool.put(upstream, link);
             return Body::empty();
         }
         Poll::Ready(Some(Err(error))) => return Body::new(Failed(Some(error))),
@@ -28,22 +28,22 @@ pub(super) fn body(mut body: Incoming, sender: SendRequest<Body>, pool: Pool, up
     };
     match first.map(Frame::into_data) {
         Some(Ok(data)) if body.is_end_stream() => {
-            pool.put(upstream, sender);
+            pool.put(upstream, link);
             data.into()
         }
         Some(Ok(data)) => {
             let first = Some(Frame::data(data));
-            Body::new(Reply { first, body, home: Some(Home { sender, pool, upstream }) })
+            Body::new(Reply { first, body, home: Some(Home { link, pool, upstream }) })
         }
         // An answer of trailers alone ends with them.
         Some(Err(other)) => {
-            pool.put(upstream, sender);
+            pool.put(upstream, link);
             match harmless(other) {
                 Some(frame) => Body::new(Reply { first: Some(frame), body, home: None }),
                 None => Body::empty(),
             }
         }
-        None => Body::new(Reply { first: None, body, home: Some(Home { sender, pool, upstream }) }),
+        None => Body::new(Reply { first: None, body, home: Some(Home { link, pool, upstream }) }),
     }
 }
 
@@ -64,15 +64,15 @@ struct Reply {
 }
 
 struct Home {
-    sender: SendRequest<Body>,
+    link: Link,
     pool: Pool,
     upstream: usize,
 }
 
 impl Reply {
     fn settle(&mut self) {
-        if let Some(Home { sender, pool, upstream }) = self.home.take() {
-            pool.put(upstream, sender);
+        if let Some(Home { link, pool, upstream }) = self.home.take() {
+            pool.put(upstream, link);
         }
     }
 }

@@ -156,3 +156,37 @@ async fn sec_cook_06_whoever_signs_in_over_another_account_replaces_it() {
     replay.keep(&client.session_name(), &old);
     replay.get("/").script().await.is(401);
 }
+
+#[tokio::test]
+async fn sec_sess_07_a_session_that_was_altered_or_moved_is_nobodys() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let client = server.client();
+    client.sign_in("ann@example.com").await;
+    let (name, value) = (client.session_name(), client.session());
+    let tokens = server.client().tokens("ann@example.com").await;
+    let mut bad: Vec<String> = (0..value.len())
+        .map(|at| {
+            let other = if value.as_bytes()[at] == b'A' { 'B' } else { 'A' };
+            format!("{name}={}{other}{}", &value[..at], &value[at + 1..])
+        })
+        .collect();
+    bad.extend([
+        format!("{name}2={value}"),
+        format!("__Host-{name}={value}"),
+        format!("__Secure-{name}={value}"),
+        format!("{name}={value}{value}"),
+        format!("{name}={}", &value[1..]),
+        format!("{name}={{\"user_id\":\"{}\"}}", server.user_id("ann@example.com")),
+        format!("{name}={}", server.user_id("ann@example.com")),
+        format!("{name}={}", tokens["refresh_token"].as_str().unwrap()),
+        format!("{name}={}", tokens["access_token"].as_str().unwrap()),
+    ]);
+    for cookie in bad {
+        let status = with_cookie(server.address(), "/", cookie.as_bytes()).await;
+        assert_eq!(status, 401, "{}", cookie.replace(&value, "…"));
+    }
+    server.client().get("/").bearer(tokens["refresh_token"].as_str().unwrap()).await.is(401);
+    assert_eq!(app.count(), 0);
+    assert_eq!(with_cookie(server.address(), "/", format!("{name}={value}").as_bytes()).await, 200);
+}

@@ -5,7 +5,8 @@ use percent_encoding::percent_decode_str;
 
 use crate::support::{Answer, RawUpstream, RecordingUpstream, Site, Vestibule};
 
-const RULES: &str = r#"
+/// Rules with every kind of who.
+pub const RULES: &str = r#"
 roles = ["admin", "journalist"]
 [providers.anon-user]
 [providers.local-userpass]
@@ -19,9 +20,10 @@ roles = ["admin", "journalist"]
 "#;
 
 /// What no app may ever see.
-const EVIL: &str = "evil-identity";
+pub const EVIL: &str = "evil-identity";
 
-async fn site(app: &RecordingUpstream) -> Vestibule {
+/// A site by these rules, with one account.
+pub async fn site(app: &RecordingUpstream) -> Vestibule {
     Site::new(app, RULES).user("ann@example.com", &["journalist", "admin"]).start().await
 }
 

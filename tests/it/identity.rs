@@ -1,26 +1,7 @@
 //! What the app learns of a visitor: the whole set, by the names it knows, and none of our own credentials.
 
-use crate::support::{RecordingUpstream, Site, Vestibule};
-
-const RULES: &str = r#"
-roles = ["admin", "journalist"]
-[providers.anon-user]
-[providers.local-userpass]
-[providers.api-key]
-[routes]
-"/**" = { all = "signed_in" }
-"/public/**" = { all = "anyone" }
-"/guests/**" = { all = "guest" }
-"/machines/**" = { all = "service" }
-"/admin/**" = { all = "role:admin" }
-"#;
-
-/// What no app may ever see.
-const EVIL: &str = "evil-identity";
-
-async fn site(app: &RecordingUpstream) -> Vestibule {
-    Site::new(app, RULES).user("ann@example.com", &["journalist", "admin"]).start().await
-}
+use super::headers::{EVIL, RULES, site};
+use crate::support::{RecordingUpstream, Site};
 
 #[tokio::test]
 async fn a_signed_in_visitor_reaches_the_app_with_the_whole_set() {
@@ -179,4 +160,28 @@ async fn forwarding_headers_are_ours_and_the_host_is_the_clients() {
         (seen.header("x-forwarded-for").as_str(), seen.header("x-forwarded-proto").as_str()),
         ("198.51.100.7, 127.0.0.2", "https")
     );
+}
+
+#[tokio::test]
+async fn a_trusted_proxy_names_the_request_and_nobody_else_does() {
+    let app = RecordingUpstream::start();
+    let rules = "[trusted_proxies]\naddresses = [\"127.0.0.2\"]\n[routes]\n\"/**\" = { all = \"anyone\" }\n\
+                 \"/closed/**\" = { all = \"nobody\" }\n";
+    let server = Site::new(&app, rules).start().await;
+    let (proxy, stranger) = (server.client().from("127.0.0.2"), server.client());
+    let name = "4bf92f35-77b3-4da6-a3ce-929d0e0e4736";
+    proxy.get("/a").header("x-request-id", name).await.is(200);
+    assert_eq!(app.last().header("x-request-id"), name);
+    assert!(server.log().line(name).await.contains("status=200"));
+    let refused = proxy.get("/closed/a").header("x-request-id", name).await;
+    assert_eq!(refused.header("x-request-id"), name);
+    let long = "x".repeat(65);
+    for bad in ["two words", "quote\"d", "{\"level\":\"info\"}", "\u{e4}", &long] {
+        proxy.get("/a").header("x-request-id", bad).await.is(200);
+        assert_eq!(app.last().header("x-request-id").len(), 16, "{bad}");
+    }
+    proxy.get("/a").header("x-request-id", name).header("x-request-id", "other").await.is(200);
+    assert_eq!(app.last().header("x-request-id").len(), 16);
+    stranger.get("/a").header("x-request-id", name).await.is(200);
+    assert_eq!(app.last().header("x-request-id").len(), 16);
 }

@@ -114,6 +114,34 @@ async fn an_operator_disables_enables_deletes_and_sees_last_use() {
 }
 
 #[tokio::test]
+async fn what_was_opened_with_a_key_ends_with_it_and_what_was_not_goes_on() {
+    let app = RecordingUpstream::start();
+    for command in ["disable", "delete"] {
+        let site = Site::new(&app, RULES).user("ann@example.com", &[]);
+        let key = site.key(&["phone", "--user", &site.user_id("ann@example.com")]);
+        let server = site.start().await;
+        let opened = json!({ "key": key });
+        let tokens = server.client().post("/.auth/login/api-key").json(&opened).await.is(200).json();
+        let browser = server.client();
+        browser.post("/.auth/login/api-key").submit(&[("key", &key), ("rd", "/")]).await.is(303);
+        let own = server.client();
+        own.sign_in("ann@example.com").await;
+        let access = tokens["access_token"].as_str().unwrap();
+        let statuses = async || {
+            let (bearer, cookie) = (server.client().get("/a").bearer(access), browser.get("/a").script());
+            [bearer.await.status.as_u16(), cookie.await.status.as_u16()]
+        };
+        assert_eq!(statuses().await, [200, 200]);
+        let list = server.cli(&["keys", "list", "--json"]).success().json_lines().remove(0);
+        server.cli(&["keys", command, list["id"].as_str().unwrap()]).success();
+        within("the end of both sessions", async { while statuses().await != [401, 401] {} }).await;
+        let refresh = json!({ "refresh_token": tokens["refresh_token"] });
+        server.client().post("/.auth/token/refresh").json(&refresh).await.is(401);
+        own.get("/a").script().await.is(200);
+    }
+}
+
+#[tokio::test]
 async fn a_key_has_its_roles_and_its_end() {
     let app = RecordingUpstream::start();
     let site = Site::new(&app, RULES);

@@ -133,5 +133,16 @@ async fn sec_cors_03_a_swollen_preflight_costs_nothing() {
         let reply = server.raw().await.ask(&request).await;
         assert!(matches!(reply.status, 400 | 431), "{}", reply.head);
     }
+    let fits = request.replace(&commas, &",a".repeat(6 << 10));
+    let mut kept = server.raw().await;
+    let mut resident = Vec::new();
+    for number in 0..4_000 {
+        let reply = kept.ask(&fits).await;
+        assert!(matches!(reply.status, 400..=431), "{}", reply.head);
+        if number % 2_000 == 1_999 {
+            resident.push(server.resident());
+        }
+    }
+    assert!(resident[1] < resident[0] + (1 << 20), "grew from {} to {} bytes", resident[0], resident[1]);
     assert_eq!(app.count(), 0);
 }

@@ -58,6 +58,11 @@ async fn sec_sess_09_without_its_store_it_admits_nobody_and_says_when_to_come_ba
         ("a cookie", client.get("/").script().await),
         ("a bearer", stranger().get("/").bearer(tokens["access_token"].as_str().unwrap()).await),
         ("a key", stranger().get("/").header("x-api-key", &key).await),
+        ("oneself", client.get("/.auth/me").await),
+        ("oneself by bearer", stranger().get("/.auth/me").bearer(tokens["access_token"].as_str().unwrap()).await),
+        ("the account page", client.get("/.auth/account").navigate().await),
+        ("the sign-in page of somebody who may be signed in", client.get("/.auth/login").navigate().await),
+        ("a sign-out", client.post("/.auth/logout").submit(&[]).await),
         ("a sign-in", stranger().post("/.auth/login/local-userpass").json(&account).await),
         ("a refresh", stranger().post("/.auth/token/refresh").json(&refresh).await),
         ("a guest to be made", stranger().get("/guests/a").navigate().await),
@@ -76,6 +81,9 @@ async fn sec_sess_09_without_its_store_it_admits_nobody_and_says_when_to_come_ba
         assert!(!text.contains("sql") && !text.contains("table"), "sec_err_01: {text}");
     }
     stranger().get("/").script().await.is(401);
+    stranger().get("/.auth/me").await.is(401);
+    stranger().get("/.auth/login").navigate().await.is(200);
+    client.get("/.auth/jwks.json").await.is(200);
     assert_eq!(app.count(), reached);
     stranger().get("/public/a").await.is(200);
 }

@@ -254,3 +254,34 @@ async fn our_own_pages_are_never_forwarded() {
     }
     assert_eq!(app.count(), 0);
 }
+
+#[tokio::test]
+async fn sec_path_11_the_path_that_is_sent_is_the_one_that_was_decided() {
+    let app = RecordingUpstream::start();
+    let rules = "[providers.local-userpass]\n[routes]\n\"/api/**\" = { all = \"anyone\" }\n\
+                 \"/api/admin/**\" = { all = \"nobody\" }\n\"/\" = { all = \"nobody\" }\n";
+    let server = Site::new(&app, rules).start().await;
+    for target in [
+        "/api../admin/keys",
+        "/api/./admin/keys",
+        "/api%2e/admin/keys",
+        "/api/admin",
+        "/api/admin/",
+        "/api/%61dmin/keys",
+        "/api//admin/keys",
+        "/api/x/..//admin/keys",
+        "/api/%2e/admin/keys",
+        "/API/admin/keys",
+        "//api/keys",
+    ] {
+        let reply = ask(&server, target.as_bytes(), "").await;
+        assert!(matches!(reply.status, 400 | 401), "{target}: {}", reply.head);
+        assert_eq!(app.count(), 0, "{target}");
+    }
+    for (target, sent) in
+        [("/api/keys", "/api/keys"), ("/api/%6beys/a%2eb", "/api/keys/a.b"), ("/api/adminx", "/api/adminx")]
+    {
+        assert_eq!(ask(&server, target.as_bytes(), "").await.status, 200, "{target}");
+        assert_eq!(app.last().target, sent);
+    }
+}

@@ -204,3 +204,55 @@ async fn requests_are_limited_by_address_and_by_user() {
     limited(&over);
     server.client().from("127.0.0.3").get("/public/a").await.is(200);
 }
+
+#[tokio::test]
+async fn sec_rate_05_guessing_from_everywhere_stops_and_shuts_nobody_out_of_the_own_browser() {
+    let app = RecordingUpstream::start();
+    let limits = "failures = 100\nsign_in = { per_account = \"10000/1h\", per_address = \"3/1h\" }\nreset = { per_account = \"off\", per_address = \"off\" }";
+    let server = site(&app, limits).await;
+    let form = |password| [("email", "ann@example.com"), ("password", password)];
+    let owner = server.client();
+    owner.sign_in("ann@example.com").await;
+    let guess = async |number: usize| {
+        let address = format!("203.0.{}.{}", number / 250, number % 250);
+        let call = server.client().from("127.0.0.2").post("/.auth/login/local-userpass");
+        let body = json!({ "email": "ann@example.com", "password": format!("wrong-{number}") });
+        call.header("x-forwarded-for", address).json(&body).await
+    };
+    for number in 0..100 {
+        guess(number).await.is(401);
+    }
+    for number in 100..110 {
+        limited(&guess(number).await);
+    }
+    let stranger = server.client().from("127.0.0.3");
+    stranger.post("/.auth/login/local-userpass").submit(&form(PASSWORD)).await.is(429);
+    owner.post("/.auth/login/local-userpass").submit(&form(PASSWORD)).await.is(303);
+    let thief = server.client().from("127.0.0.4");
+    thief.keep("vestibule-device", &"A".repeat(43));
+    thief.post("/.auth/login/local-userpass").submit(&form(PASSWORD)).await.is(429);
+    stranger.post("/.auth/reset/send").json(&json!({ "email": "ann@example.com" })).await.is(202);
+    let mail = server.mailbox().wait("ann@example.com", 1).await;
+    let reset = json!({ "token": mail.token(), "password": "velvet-harbour-12" });
+    stranger.post("/.auth/reset").json(&reset).await.is(200);
+    stranger.post("/.auth/login/local-userpass").submit(&form("velvet-harbour-12")).await.is(303);
+}
+
+#[tokio::test]
+async fn sec_rate_05_a_known_browser_has_tries_of_its_own_and_no_more_than_others() {
+    let app = RecordingUpstream::start();
+    let server = site(&app, "sign_in = { per_account = \"3/1h\", per_address = \"1000/1h\" }").await;
+    let form = |password| [("email", "ann@example.com"), ("password", password)];
+    let (owner, thief) = (server.client(), server.client());
+    owner.sign_in("ann@example.com").await;
+    for _ in 0..2 {
+        thief.post("/.auth/login/local-userpass").submit(&form("wrong-password")).await.is(401);
+    }
+    thief.post("/.auth/login/local-userpass").submit(&form(PASSWORD)).await.is(429);
+    for _ in 0..3 {
+        owner.post("/.auth/login/local-userpass").submit(&form("wrong-password")).await.is(401);
+    }
+    owner.post("/.auth/login/local-userpass").submit(&form(PASSWORD)).await.is(429);
+    owner.get("/").script().await.is(200);
+    assert_eq!(app.last().header("cookie"), "", "no cookie of ours reaches the app");
+}

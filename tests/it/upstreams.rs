@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Response, Version};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::support::client::Call;
 use crate::support::tools::{self, Program};
@@ -275,4 +276,47 @@ async fn a_real_nginx_serves_files_ranges_and_not_modified_through_us_unchanged(
     client.get("/file.txt").header("if-none-match", whole.header("etag")).await.is(304);
     client.method("HEAD", "/file.txt").await.is(200);
     client.get("/none").await.is(404);
+}
+
+/// How a client goes away.
+#[derive(Clone, Copy, PartialEq)]
+enum Leaving {
+    Reset,
+    HalfClosed,
+}
+
+/// Whether the app's connection is ended before it answers, when the client goes away like this.
+async fn gives_up(leaving: Leaving) -> bool {
+    let app = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let rules = "[routes]\n\"/**\" = { all = \"anyone\" }\n";
+    let server = Site::before(&format!("http://{}", app.local_addr().unwrap()), rules).start().await;
+    let mut client = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    client.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    let (mut connection, _) = app.accept().await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(connection.read_u8().await.unwrap());
+    }
+    match leaving {
+        Leaving::Reset => {
+            client.set_zero_linger().unwrap();
+            drop(client);
+            within("the end of the app's connection", connection.read_u8()).await.is_err()
+        }
+        Leaving::HalfClosed => {
+            client.shutdown().await.unwrap();
+            // The server takes notice of one client before it answers the next.
+            server.client().get("/.auth/login").navigate().await.is(200);
+            connection.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            let mut answer = [0; 12];
+            within("the answer", client.read_exact(&mut answer)).await.unwrap();
+            answer != *b"HTTP/1.1 204"
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_resets_its_connection_is_given_up_and_one_that_ends_its_side_is_not() {
+    assert!(gives_up(Leaving::Reset).await);
+    assert!(!gives_up(Leaving::HalfClosed).await);
 }

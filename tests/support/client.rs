@@ -181,16 +181,19 @@ impl Client {
         jar.iter().map(|(name, value)| format!("{name}={value}")).collect::<Vec<_>>().join("; ")
     }
 
-    /// The value of the session cookie, whatever its prefix: the only cookie there is.
+    /// The value of the session cookie, whatever its prefix: there is one.
     pub fn session(&self) -> String {
-        let jar = self.jar.lock().unwrap();
-        assert_eq!(jar.len(), 1, "{jar:?}");
-        jar.values().next().unwrap().clone()
+        let name = self.session_name();
+        self.jar.lock().unwrap()[&name].clone()
     }
 
     /// The name of the session cookie.
     pub fn session_name(&self) -> String {
-        self.jar.lock().unwrap().keys().next().unwrap().clone()
+        let jar = self.jar.lock().unwrap();
+        let mut names = jar.keys().filter(|name| !name.ends_with("-device"));
+        let name = names.next().unwrap_or_else(|| panic!("no session in {jar:?}")).clone();
+        assert_eq!(names.next(), None, "{jar:?}");
+        name
     }
 
     /// Puts a cookie into the jar.

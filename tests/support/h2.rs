@@ -23,6 +23,17 @@ pub enum Outcome {
     GoAway(u32),
 }
 
+/// What a hostile client does again and again, each time on a new stream.
+#[derive(Clone, Copy, Debug)]
+pub enum Flood {
+    /// Opens it and resets it (CVE-2023-44487).
+    Resets,
+    /// Grows its window by nothing, for which the server has to reset it (CVE-2025-8671).
+    ZeroWindows,
+    /// Sends data after its end, likewise.
+    DataAfterTheEnd,
+}
+
 /// RFC 9113 §7.
 pub const PROTOCOL_ERROR: u32 = 1;
 
@@ -31,6 +42,7 @@ const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
+const WINDOW_UPDATE: u8 = 8;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
@@ -70,6 +82,50 @@ impl RawH2 {
         within("the end of the stream", self.outcome()).await
     }
 
+    /// Does this on so many streams, and how the connection ended; whatever happens to single streams is passed over.
+    pub async fn flood(&mut self, flood: Flood, streams: u32) -> Outcome {
+        let block =
+            GOOD.iter().flat_map(|(name, value)| literal(name.as_bytes(), value.as_bytes())).collect::<Vec<_>>();
+        let (mut read, mut write) = self.stream.split();
+        let sending = async {
+            write.write_all(&frame(SETTINGS, ACK, 0, &[])).await?;
+            for stream in (0..streams).map(|number| 2 * number + 1) {
+                let (flags, then) = match flood {
+                    Flood::Resets => (END_STREAM, frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())),
+                    Flood::ZeroWindows => (0, frame(WINDOW_UPDATE, 0, stream, &[0; 4])),
+                    Flood::DataAfterTheEnd => (END_STREAM, frame(DATA, 0, stream, b"more")),
+                };
+                write.write_all(&[frame(HEADERS, END_HEADERS | flags, stream, &block), then].concat()).await?;
+            }
+            // Not closed: the server is to end it.
+            std::future::pending::<std::io::Result<()>>().await
+        };
+        let reading = async {
+            loop {
+                let mut head = [0; 9];
+                if read.read_exact(&mut head).await.is_err() {
+                    return Outcome::GoAway(0);
+                }
+                let mut payload = vec![0; u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize];
+                if read.read_exact(&mut payload).await.is_err() {
+                    return Outcome::GoAway(0);
+                }
+                if head[3] == GOAWAY {
+                    return Outcome::GoAway(u32::from_be_bytes(payload[4..8].try_into().unwrap()));
+                }
+            }
+        };
+        let mut reading = std::pin::pin!(reading);
+        let ended = async {
+            tokio::select! {
+                outcome = &mut reading => outcome,
+                // It takes no more: what it said before is still to be read.
+                _ = sending => reading.await,
+            }
+        };
+        within("the end of the connection", ended).await
+    }
+
     async fn headers(&mut self, fields: &[(&str, &str)], end: bool) {
         let literals = fields.iter().map(|(name, value)| literal(name.as_bytes(), value.as_bytes()));
         let block = literals.collect::<Vec<_>>().concat();
@@ -78,12 +134,8 @@ impl RawH2 {
     }
 
     async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
-        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-        frame.extend([kind, flags]);
-        frame.extend(stream.to_be_bytes());
-        frame.extend(payload);
         // The other side may have given up already; that is an outcome.
-        let _ = self.stream.write_all(&frame).await;
+        let _ = self.stream.write_all(&frame(kind, flags, stream, payload)).await;
     }
 
     async fn outcome(&mut self) -> Outcome {
@@ -106,6 +158,14 @@ impl RawH2 {
             }
         }
     }
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    frame.extend([kind, flags]);
+    frame.extend(stream.to_be_bytes());
+    frame.extend(payload);
+    frame
 }
 
 /// A field never indexed, as it is (RFC 7541 §6.2.3).

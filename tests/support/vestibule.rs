@@ -68,6 +68,13 @@ impl Vestibule {
         kill_process(Pid::from_child(child), signal).unwrap();
     }
 
+    /// How much of it is in memory, in bytes.
+    pub fn resident(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.as_ref().unwrap().id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// Waits until it has ended by itself.
     pub async fn exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();
