@@ -91,12 +91,12 @@ fn its_examples_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["ca.pem", "cert.pem", "key.pem", "client.pem", "AuthKey.p8", "logo.svg", "templates"] {
         let path = folder.path().join(name);
-        std::fs::write(&path, "x").unwrap();
+        std::fs::write(&path, "not everybody's first try").unwrap();
         #[cfg(unix)]
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
     let secrets =
-        ["SMTP_PASSWORD", "CORP_SECRET", "GOOGLE_SECRET", "FACEBOOK_SECRET", "GITHUB_SECRET", "MICROSOFT_SECRET"];
+        ["SMTP_PASSWORD", "OIDC_SECRET", "GOOGLE_SECRET", "FACEBOOK_SECRET", "GITHUB_SECRET", "MICROSOFT_SECRET"];
     let environment: BTreeMap<_, _> =
         secrets.map(|name| (name.to_owned(), format!("correct horse {name}"))).into_iter().collect();
     let text = with_examples()
