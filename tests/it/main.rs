@@ -22,6 +22,7 @@ mod harness;
 mod headers;
 mod house;
 mod identity;
+mod idp;
 mod keys;
 mod languages;
 mod logs;
