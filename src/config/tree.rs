@@ -107,7 +107,7 @@ impl Node {
                 Value::Integer(i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok())
             }
             DeValue::Float(_) => Value::Float,
-            DeValue::Boolean(boolean) => Value::Boolean(boolean),
+            DeValue::Boolean(value) => Value::Boolean(value),
             DeValue::Datetime(_) => Value::Date,
             DeValue::Array(items) => Value::List(items.into_iter().map(Self::from_toml).collect()),
             DeValue::Table(table) => Value::Table(Table::from_toml(table)),

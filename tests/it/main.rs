@@ -27,6 +27,8 @@ mod keys;
 mod languages;
 mod logs;
 mod methods;
+mod oauth;
+mod oauth_tokens;
 mod outage;
 mod paths;
 mod rates;
