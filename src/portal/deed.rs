@@ -108,7 +108,7 @@ impl Portal {
         Ok(if caller.provider == provider { Done::Over("logout") } else { Done::Told("unlinked") })
     }
 
-    fn expect_recent(&self, caller: &Caller, otherwise: &'static str) -> Result<(), Reason> {
+    pub(super) fn expect_recent(&self, caller: &Caller, otherwise: &'static str) -> Result<(), Reason> {
         let recent = Linker::of(caller).is_recent(self.clock.now());
         if recent { Ok(()) } else { Err(Reason::Conflict(otherwise)) }
     }

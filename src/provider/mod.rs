@@ -16,18 +16,33 @@ mod add_password;
 mod admission;
 pub mod anon_user;
 pub mod api_key;
+mod apple;
 mod change_email;
+mod client_proof;
+mod discovery;
 mod enrolment;
 mod external;
+mod facebook;
+mod github;
+mod google;
 mod invitation;
 mod link;
 mod link_password;
 mod links;
 pub mod local_userpass;
 mod merge;
+mod microsoft;
+pub mod oauth2;
+mod oauth_settings;
+mod oidc;
+mod openid;
+pub mod pending;
 mod recovery;
 mod registration;
+mod renewal;
 mod settings;
+mod signed_out;
+mod told;
 
 pub use admission::{Admission, Admitted};
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
@@ -35,7 +50,9 @@ pub use invitation::{Delivery, Invitee};
 pub use link::{Linked, Linker};
 pub use links::OpenLink;
 pub use merge::TwoPasswords;
+pub use oauth_settings::{MetadataField, OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;
+pub use renewal::ProviderTokens;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
 
 /// Name of the provider of guests.
@@ -53,6 +70,7 @@ pub struct Providers {
     api_key: Option<api_key::ApiKeys>,
     others: Arc<BTreeMap<String, Named>>,
     admission: Admission,
+    tokens: ProviderTokens,
 }
 
 /// What providers are built from.
@@ -86,16 +104,18 @@ impl Providers {
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, others, linking } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, others, linking, .. } = &parts.settings;
         let others = others.iter().map(|(name, settings)| {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
         });
+        let others = Arc::new(others.collect::<Result<_, _>>()?);
         Ok(Self {
+            tokens: ProviderTokens::new(parts.store.clone(), parts.clock.clone(), Arc::clone(&others)),
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
             local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
-            others: Arc::new(others.collect::<Result<_, _>>()?),
+            others,
             admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking),
         })
     }
@@ -118,6 +138,26 @@ impl Providers {
     /// All of them, in the order of their names.
     pub fn others(&self) -> impl Iterator<Item = &Named> {
         self.others.values()
+    }
+
+    /// The provider of this name that people are sent to, if there is one.
+    pub fn redirect(&self, name: &str) -> Option<&oauth2::Client> {
+        self.other(name)?.provider.redirect()
+    }
+
+    /// The access tokens that providers gave.
+    pub fn tokens(&self) -> &ProviderTokens {
+        &self.tokens
+    }
+
+    /// Asks the issuers for what is needed of them, behind the scenes, so that the first visitor does not wait.
+    pub fn look_ahead(&self) {
+        self.others().filter_map(|named| named.provider.redirect()).for_each(oauth2::Client::look_ahead);
+    }
+
+    /// Where browsers may be sent to by the form that signs them out.
+    pub fn end_session_origins(&self) -> impl Iterator<Item = String> {
+        self.others().filter_map(|named| named.provider.redirect()?.end_session_origin())
     }
 
     /// Who makes users of accounts elsewhere.

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Named, Parts, Setup};
+use super::{Named, OAuth, Parts, Setup};
 use crate::account::linking::Policy;
 
 /// `[providers]`: what is absent is off.
@@ -17,16 +17,23 @@ pub struct Settings {
     pub others: BTreeMap<String, Other>,
     /// `[linking] policy`. Default ask.
     pub linking: Policy,
+    /// Whether some route asks for the access tokens that providers give: else none is kept.
+    pub keep_tokens: bool,
 }
 
 /// A provider whose accounts are somebody else's, by type.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Other {}
+pub enum Other {
+    /// People are sent there and come back.
+    OAuth(Box<OAuth>),
+}
 
 impl Other {
     /// The provider of these settings.
-    pub(super) fn build(&self, _name: &str, _parts: &Parts) -> Result<Named, Setup> {
-        match *self {}
+    pub(super) fn build(&self, name: &str, parts: &Parts) -> Result<Named, Setup> {
+        match self {
+            Self::OAuth(settings) => settings.build(name, parts),
+        }
     }
 }
 

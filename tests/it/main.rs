@@ -28,6 +28,8 @@ mod languages;
 mod linking;
 mod logs;
 mod methods;
+mod oauth;
+mod oauth_tokens;
 mod outage;
 mod paths;
 mod rates;
