@@ -26,6 +26,7 @@ mod idp;
 mod keys;
 mod languages;
 mod linking;
+mod linking_oauth;
 mod logs;
 mod methods;
 mod oauth;
