@@ -28,6 +28,7 @@ mod languages;
 mod logs;
 mod methods;
 mod oauth;
+mod oauth_brands;
 mod oauth_tokens;
 mod outage;
 mod paths;
