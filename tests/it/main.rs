@@ -30,6 +30,7 @@ mod methods;
 mod oauth;
 mod oauth_brands;
 mod oauth_tokens;
+mod oidc_provider;
 mod outage;
 mod paths;
 mod rates;
