@@ -1,5 +1,7 @@
 //! Answers that are no pages, and the header fields every answer of ours carries.
 
+use std::collections::BTreeSet;
+
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -42,9 +44,9 @@ impl Fields {
     }
 
     /// Dresses a page; forms of it may lead to `onward` in the end: providers where somebody signs out.
-    pub(super) fn page(&self, headers: &mut HeaderMap, referrer: Referrer, onward: impl Iterator<Item = String>) {
+    pub(super) fn page(&self, headers: &mut HeaderMap, referrer: Referrer, onward: &BTreeSet<String>) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        let policy = onward.fold(self.policy.clone(), |policy, source| policy + " " + &source);
+        let policy = onward.iter().fold(self.policy.clone(), |policy, source| policy + " " + source);
         // Sources are parsed origins and hence plain ASCII; if they were not, no form may be sent at all.
         let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
         headers.insert(CONTENT_SECURITY_POLICY, policy);

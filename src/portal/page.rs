@@ -130,7 +130,7 @@ impl Pages {
                 response
             }
         };
-        self.fields.page(response.headers_mut(), page.referrer, self.providers.end_session_origins());
+        self.fields.page(response.headers_mut(), page.referrer, &self.providers.end_session_origins());
         response
     }
 }

@@ -256,3 +256,7 @@ const CEILING: Duration = Duration::from_hours(1);
 const AHEAD: Duration = Duration::from_mins(10);
 /// After a failure nobody asks again for so long.
 const FLOOR: Duration = Duration::from_secs(30);
+
+#[cfg(test)]
+#[path = "discovery_tests.rs"]
+mod tests;

@@ -1,6 +1,6 @@
 //! Ways to sign in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::account::new_password::Weak;
@@ -156,8 +156,8 @@ impl Providers {
     }
 
     /// Where browsers may be sent to by the form that signs them out.
-    pub fn end_session_origins(&self) -> impl Iterator<Item = String> {
-        self.others().filter_map(|named| named.provider.redirect()?.end_session_origin())
+    pub fn end_session_origins(&self) -> BTreeSet<String> {
+        self.others().filter_map(|named| named.provider.redirect()?.end_session_origin()).collect()
     }
 
     /// Who makes users of accounts elsewhere.

@@ -232,7 +232,3 @@ fn refused(why: &str) -> Error {
 const VOUCHING: [&str; 7] = ["iss", "sub", "email", "email_verified", "hd", "tid", "xms_edov"];
 /// Difference between clocks that is forgiven.
 const SKEW: Duration = Duration::from_mins(1);
-
-#[cfg(test)]
-#[path = "openid_tests.rs"]
-mod tests;

@@ -3,6 +3,7 @@
 pub mod answer;
 pub mod browser;
 pub mod client;
+pub mod forwarder;
 pub mod h2;
 pub mod idp;
 pub mod log;
@@ -21,6 +22,7 @@ pub mod vestibule;
 pub use answer::{Answer, Gate};
 pub use browser::Browser;
 pub use client::Client;
+pub use forwarder::Forwarder;
 pub use idp::FakeIdp;
 pub use raw::{RawClient, RawUpstream};
 pub use reply::Reply;
