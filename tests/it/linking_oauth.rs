@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::idp::json_answer;
+use crate::support::site::PASSWORD;
 use crate::support::trip::{back, callback, consent, oidc, sign_in, site};
 use crate::support::{Client, FakeIdp, RecordingUpstream, Reply, Vestibule};
 
@@ -119,7 +120,7 @@ async fn sec_link_02_a_verified_address_of_a_provider_without_the_last_word_link
     let (app, idp) = (RecordingUpstream::start(), FakeIdp::start());
     let toml = format!("{RULES}sign_up = \"open\"\n[linking]\npolicy = \"verified_email\"\n{}", oidc("corp", &idp, ""));
     let server = site(&app, &toml).start().await;
-    let account = json!({ "email": "ann@example.com", "password": crate::support::site::PASSWORD });
+    let account = json!({ "email": "ann@example.com", "password": PASSWORD });
     server.client().post("/.auth/register").json(&account).await.is(202);
     let token = server.mailbox().wait("ann@example.com", 1).await.token();
     server.client().post("/.auth/confirm").json(&json!({ "token": token })).await.is(200);
@@ -144,4 +145,38 @@ async fn sec_link_09_a_provider_that_fails_leaves_everything_as_it_was() {
     house.idp.restore("/token");
     house.link(&client).await.is(303);
     assert_eq!(me(&client).await["identities"].as_array().unwrap().len(), 2);
+}
+
+/// SEC-LINK-05, SEC-LINK-09
+#[tokio::test(flavor = "multi_thread")]
+async fn a_password_is_added_by_its_owners_answer_and_then_the_first_way_can_go() {
+    let house = House::open().await;
+    let client = house.server.client();
+    sign_in(&client, "corp", "/").await.is(303);
+    let before = me(&client).await;
+    let page = client.get("/.auth/account").navigate().await.is(200).text();
+    assert!(page.contains("account/add-password") && !page.contains("account/unlink"), "{page}");
+    let form = [("new_email", "new@work.test"), ("new_password", PASSWORD)];
+    let asked = client.post("/.auth/account/add-password").submit(&form).await;
+    assert_eq!(asked.is(303).location(), "/.auth/account?note=email-sent");
+    let token = house.server.mailbox().wait("new@work.test", 1).await.token();
+    // Whoever reads the mail is not enough: the one who asked has to answer it.
+    let bob = house.signed_in("bob@work.test").await;
+    bob.post("/.auth/confirm").submit(&[("token", &token)]).await.is(410);
+    client.post("/.auth/confirm").submit(&[("token", &token)]).await.is(303);
+    let tokens = house.server.client().tokens("new@work.test").await;
+    assert_eq!(tokens["user_id"], before["user_id"]);
+    let again = client.post("/.auth/account/add-password").script();
+    let again = again.json(&json!({ "new_email": "other@work.test", "new_password": PASSWORD })).await;
+    assert_eq!(again.is(409).code(), "link.second_email_account");
+
+    let own = &before["identities"][0];
+    let body = json!({ "provider": "corp", "issuer": own["issuer"], "subject": own["subject"] });
+    client.post("/.auth/account/unlink").script().json(&body).await.is(204);
+    client.get("/.auth/me").script().await.is(401);
+    let refresh = json!({ "refresh_token": tokens["refresh_token"] });
+    house.server.client().post("/.auth/token/refresh").json(&refresh).await.is(200);
+    let stranger = house.server.client();
+    sign_in(&stranger, "corp", "/").await.is(303);
+    assert_ne!(me(&stranger).await["user_id"], before["user_id"], "it is a user of its own again");
 }
