@@ -17,6 +17,8 @@ use crate::account::password::Hasher;
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fetch::{self, Fetch};
+use crate::function::{self, Program, Workers};
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
 use crate::mail::{self, Mailer};
@@ -57,6 +59,9 @@ pub enum Error {
     /// The pages.
     #[error("{}", lines(.0))]
     Pages(Vec<portal::Error>),
+    /// Requests of our own.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Setup),
     /// A provider.
     #[error(transparent)]
     Provider(#[from] provider::Setup),
@@ -130,6 +135,8 @@ impl App {
             sessions: sessions.clone(),
             hasher: hasher.clone(),
             mailer: mailer.clone(),
+            fetch: Fetch::new(&config.outgoing)?,
+            workers: Workers::new(Program::own(&[function::WORKER]), config.functions.clone()),
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: config.prefix.clone(),

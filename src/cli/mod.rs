@@ -31,6 +31,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::function;
 
 pub use exit::Exit;
 pub use output::{print, print_error};
@@ -75,6 +76,9 @@ enum Command {
     Schema(schema::Args),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Run functions in JavaScript for the server that started this
+    #[command(hide = true, name = function::WORKER)]
+    FunctionWorker,
 }
 
 /// Reads the arguments of this process and does what they say.
@@ -96,6 +100,11 @@ pub fn main() -> Exit {
         Command::Sessions(args) => sessions::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
+        Command::FunctionWorker => match function::serve() {
+            Ok(()) => Exit::Fine,
+            // Nobody reads what it prints; the server sees the end.
+            Err(_) => Exit::Refused,
+        },
     }
 }
 

@@ -7,6 +7,7 @@ mod code;
 mod crossing;
 mod environment;
 mod fault;
+mod function;
 mod headers;
 mod known;
 mod limits;
@@ -16,6 +17,7 @@ mod mask;
 mod notes;
 mod observe;
 mod origins;
+mod outgoing;
 mod pages;
 mod place;
 mod policies;
@@ -87,12 +89,16 @@ pub struct Config {
     pub store: crate::store::Address,
     /// `[session]`.
     pub session: crate::session::Settings,
+    /// `[functions]`.
+    pub functions: crate::function::Settings,
     /// `[limits]`.
     pub limits: crate::limit::Settings,
     /// `[identity_headers]`.
     pub identity_headers: IdentityHeaders,
     /// `[mail]`.
     pub mail: crate::mail::Settings,
+    /// `[outgoing]`.
+    pub outgoing: crate::fetch::Settings,
     /// `[pages]`.
     pub pages: crate::portal::Settings,
     /// `[observe]`.

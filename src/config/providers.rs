@@ -3,9 +3,11 @@ use std::time::Duration;
 
 use super::code::Code;
 use super::fault::{Fault, Trouble};
+use super::function;
 use super::known::Kind;
 use super::reader::Reader;
 use super::value::TEN_YEARS;
+use crate::provider::custom_function;
 use crate::provider::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
 
 /// `[providers]`: what is absent is off; without the table e-mail and password are on.
@@ -40,7 +42,11 @@ struct Type {
     read: fn(&mut Reader<'_>) -> Option<Other>,
 }
 
-const TYPES: &[Type] = &[];
+const TYPES: &[Type] = &[Type {
+    word: custom_function::KIND,
+    doc: "Custom logic decides about credentials: a webhook, or a function in JavaScript.",
+    read: |r| function::read(r).map(Other::Function),
+}];
 
 /// A name that is a type has that type; every other name says which one it is of.
 fn others(r: &mut Reader<'_>) -> BTreeMap<String, Other> {

@@ -7,7 +7,8 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
 use super::{
-    Config, headers, limits, listen, mail, notes, observe, origins, pages, providers, proxies, routes, session, store,
+    Config, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies,
+    routes, session, store,
 };
 use crate::route::Tables;
 
@@ -27,9 +28,15 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         trusted_proxies: r.table("trusted_proxies", "Proxies before this one.", proxies::read),
         store: r.table("store", "Where users and sessions live.", store::read),
         session: r.table("session", "How long sign-ins last.", session::read),
+        functions: r.table("functions", "How far functions in JavaScript may go.", function::limits),
         limits: r.table("limits", limits, limits::read),
         identity_headers: r.table("identity_headers", "What the app behind receives about who asks.", headers::read),
         mail: r.table("mail", "How mails are sent.", mail::read),
+        outgoing: r.table(
+            "outgoing",
+            "Requests that Vestibule makes itself: to providers and webhooks.",
+            outgoing::read,
+        ),
         pages: r.table("pages", "How our pages look.", pages::read),
         observe: r.table("observe", "What can be seen from outside.", observe::read),
         providers: providers::read(r),

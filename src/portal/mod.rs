@@ -16,7 +16,6 @@ mod device;
 mod endpoint;
 mod form;
 mod input;
-mod json;
 mod login;
 mod logout;
 mod look;

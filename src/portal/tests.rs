@@ -11,6 +11,7 @@ use crate::account::User;
 use crate::account::password::Hasher;
 use crate::body::Body;
 use crate::clock::{Clock, Timestamp};
+use crate::fetch::Fetch;
 use crate::limit::{self, Limits};
 use crate::mail::{self, Mailer, Outbox};
 use crate::provider::{self, ApiKeys, LocalUserpass, Providers, SignUp};
@@ -76,6 +77,8 @@ impl House {
             sessions: sessions.clone(),
             hasher: Hasher::new(1),
             mailer: mailer.clone(),
+            fetch: Fetch::new(&Default::default()).unwrap(),
+            workers: crate::function::Workers::new(crate::function::Program::new("/nowhere", &[]), Default::default()),
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: "/.auth".into(),

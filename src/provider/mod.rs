@@ -6,6 +6,8 @@ use std::sync::Arc;
 use crate::account::new_password::Weak;
 use crate::account::password::{Busy, Hasher};
 use crate::clock::Clock;
+use crate::fetch::Fetch;
+use crate::function::{Function, Source, Workers};
 use crate::mail::Mailer;
 use crate::public_url::PublicUrl;
 use crate::session::Sessions;
@@ -15,6 +17,7 @@ mod admission;
 pub mod anon_user;
 pub mod api_key;
 mod change_email;
+pub mod custom_function;
 mod enrolment;
 mod external;
 mod invitation;
@@ -61,6 +64,10 @@ pub struct Parts {
     pub hasher: Hasher,
     /// Who sends mails.
     pub mailer: Mailer,
+    /// The way to providers and webhooks.
+    pub fetch: Fetch,
+    /// Who runs functions in JavaScript.
+    pub workers: Workers,
     /// The time.
     pub clock: Clock,
     /// What links in mails begin with.
@@ -69,6 +76,14 @@ pub struct Parts {
     pub prefix: String,
     /// What the site is called; it makes no password.
     pub site: String,
+}
+
+impl Parts {
+    /// The function of this source; `key` is where its address stands.
+    fn function(&self, source: &Source, name: &str, key: &str) -> Result<Function, Setup> {
+        let built = source.build(name, &self.workers, &self.fetch, &self.clock);
+        built.map_err(|error| Setup(format!("{key}: {error}")))
+    }
 }
 
 impl Providers {

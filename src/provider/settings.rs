@@ -1,7 +1,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::custom_function::CustomFunction;
 use super::{Named, Parts, Setup};
+use crate::function;
 
 /// `[providers]`: what is absent is off.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -18,12 +20,17 @@ pub struct Settings {
 
 /// A provider whose accounts are somebody else's, by type.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Other {}
+pub enum Other {
+    /// Custom logic decides.
+    Function(function::Source),
+}
 
 impl Other {
     /// The provider of these settings.
-    pub(super) fn build(&self, _name: &str, _parts: &Parts) -> Result<Named, Setup> {
-        match *self {}
+    pub(super) fn build(&self, name: &str, parts: &Parts) -> Result<Named, Setup> {
+        match self {
+            Self::Function(source) => CustomFunction::build(source, name, parts),
+        }
     }
 }
 

@@ -6,6 +6,8 @@ use super::{Confirm, Error, LOCAL_USERPASS, Parts, Providers, Registered, Settin
 use crate::account::password::Hasher;
 use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
+use crate::fetch::Fetch;
+use crate::function::{Program, Workers};
 use crate::id::UserId;
 use crate::mail::{Mailer, Outbox, Sent};
 use crate::secret::{Digest, Secret};
@@ -53,6 +55,8 @@ impl House {
             sessions: sessions.clone(),
             hasher: hasher.clone(),
             mailer: mailer.clone(),
+            fetch: Fetch::new(&Default::default()).unwrap(),
+            workers: Workers::new(Program::new("/nowhere", &[]), Default::default()),
             clock: clock.clone(),
             public_url,
             prefix: "/.auth".to_owned(),

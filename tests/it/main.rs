@@ -16,6 +16,7 @@ mod durability;
 mod explain;
 mod floods;
 mod framing;
+mod function;
 mod guests;
 mod harness;
 mod headers;
