@@ -109,6 +109,7 @@ fn session(user_id: UserId, number: u64) -> Session {
         device: Device {
             user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)".into(),
             address: "192.0.2.1".parse().ok(),
+            app: None,
         },
         created_at: NOW,
         last_seen_at: NOW,

@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use crate::account::Kind;
 use crate::account::password::Hasher;
+use crate::app_services::{self, AppServices};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -129,6 +130,7 @@ impl App {
             .map(|app| app.hasher.clone())
             .unwrap_or_else(|| Hasher::new(threads(&config)));
         let cookie = cookie::Name::new(public_url.is_secure());
+        let workers = Workers::new(Program::own(&[function::WORKER]), config.functions.clone());
         let providers = Providers::new(&provider::Parts {
             settings: config.providers.clone(),
             store: store.clone(),
@@ -136,7 +138,7 @@ impl App {
             hasher: hasher.clone(),
             mailer: mailer.clone(),
             fetch: Fetch::new(&config.outgoing)?,
-            workers: Workers::new(Program::own(&[function::WORKER]), config.functions.clone()),
+            workers: workers.clone(),
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: config.prefix.clone(),
@@ -155,10 +157,23 @@ impl App {
             clock: clock.clone(),
         })
         .map_err(Error::Pages)?;
+        let app_services = config.app_services.clone().map(|settings| {
+            Arc::new(AppServices::new(app_services::Parts {
+                settings,
+                public_url: public_url.clone(),
+                providers: providers.clone(),
+                sessions: sessions.clone(),
+                limits: limits.clone(),
+                store: store.clone(),
+                workers,
+                clock: clock.clone(),
+            }))
+        });
         let house = House {
             audience: public_url.origin().to_owned(),
             router: Arc::new(router),
             portal: Arc::new(portal),
+            app_services,
             config,
             sessions,
             providers,

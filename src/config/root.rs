@@ -7,8 +7,8 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
 use super::{
-    Config, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies,
-    routes, session, store,
+    Config, app_services, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers,
+    proxies, routes, session, store,
 };
 use crate::route::Tables;
 
@@ -38,11 +38,13 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             outgoing::read,
         ),
         pages: r.table("pages", "How our pages look.", pages::read),
+        app_services: None,
         observe: r.table("observe", "What can be seen from outside.", observe::read),
         providers: providers::read(r),
         routes: Tables::default(),
         notes: Vec::new(),
     };
+    config.app_services = app_services::read(r, &config.providers);
     let rules = routes::read(r, &config);
     notes::find(r, &config, &rules);
     config.routes = rules.tables;

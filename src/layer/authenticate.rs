@@ -15,7 +15,7 @@ use crate::secret::{Digest, Secret};
 use crate::session::cookie::{self, Cookie};
 use crate::session::{Caller, Sessions};
 use crate::store;
-use crate::visit::{Credential, Trouble, Visit};
+use crate::visit::{Credential, Place, Trouble, Visit};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -33,6 +33,10 @@ impl Authenticate {
 
 impl Step for Authenticate {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
+        // Its tokens are of other kinds, and a cookie says nothing there.
+        if visit.place == Place::AppServices {
+            return Progress::Go(visit);
+        }
         let token = match self.cookie.read(visit.request.headers()) {
             Cookie::One(token) => Some(token),
             Cookie::Absent => None,
@@ -131,10 +135,11 @@ impl Authenticate {
     fn is_ours(&self, token: &str) -> bool {
         token.as_bytes().starts_with(KEY_PREFIX)
             || self.sessions.cached(&Digest::of(token)).is_some()
-            || token
-                .split_once('.')
-                .and_then(|(header, _)| URL_SAFE_NO_PAD.decode(header).ok())
-                .is_some_and(|header| String::from_utf8_lossy(&header).contains("at+jwt"))
+            || token.split_once('.').and_then(|(header, _)| URL_SAFE_NO_PAD.decode(header).ok()).is_some_and(|header| {
+                let header = String::from_utf8_lossy(&header);
+                // Access tokens, and refresh tokens of apps, which are no bearers.
+                header.contains("at+jwt") || header.contains("rt+jwt")
+            })
     }
 }
 

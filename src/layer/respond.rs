@@ -173,7 +173,7 @@ impl RespondLayer {
     fn route(&self, visit: &Visit) -> Option<&Route> {
         match (visit.authorized, visit.place) {
             (Some(authorized), _) => Some(self.router.route(authorized)),
-            (None, Place::Own) => None,
+            (None, Place::Own | Place::AppServices) => None,
             (None, Place::App) => {
                 let host = visit.host.as_deref().map(Cow::Borrowed).or_else(|| locate::host(&visit.request).ok());
                 self.router.find(&host.unwrap_or_default(), visit.request.uri().path())

@@ -15,6 +15,7 @@ mod record;
 mod revocations;
 mod sessions;
 mod settings;
+mod static_tokens;
 mod tokens;
 
 #[cfg(test)]
@@ -33,7 +34,8 @@ mod tests_tokens;
 mod watched;
 
 pub use caller::Caller;
-pub use record::{Device, ProviderSession, Session};
+pub use record::{AppDevice, Device, ProviderSession, Session};
 pub use sessions::Sessions;
 pub use settings::Settings;
+pub use static_tokens::StaticTokens;
 pub use tokens::Tokens;

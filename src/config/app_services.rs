@@ -1,0 +1,77 @@
+use super::code::Code;
+use super::fault::{Fault, Trouble};
+use super::known::Kind;
+use super::origins::origin;
+use super::reader::Reader;
+use crate::app_services::{Accounts, Folder, Settings};
+use crate::function::{Script, Source};
+use crate::provider;
+
+/// `[app_services]`: absent is off.
+pub(super) fn read(r: &mut Reader<'_>, providers: &provider::Settings) -> Option<Settings> {
+    let doc = "The client API of MongoDB App Services under /api/client/v2.0, for apps that were written against it.";
+    r.optional("app_services", doc, |r| {
+        let folder = functions(r).unwrap_or_default().without(scripts(providers));
+        let place = r.place.clone();
+        let app_id = app_id(r);
+        if app_id.is_none() && !r.has("app_id") {
+            let message = "`app_services` needs `app_id`";
+            r.fault(Fault::new(Code::Missing, message, place).help("write app_id = \"blog-abcde\", as apps name it"));
+        }
+        let accounts = [("named", Accounts::Named), ("hidden", Accounts::Hidden)];
+        let what = "Whether register, confirm/send and reset/send tell addresses that have an account from others, as App \
+                    Services did; hidden: they answer the same to everybody.";
+        Settings {
+            app_id: app_id.unwrap_or_default(),
+            allowed_origins: allowed_origins(r),
+            accounts: r.word("accounts", &accounts, Accounts::default(), what),
+            functions: Some(folder),
+        }
+    })
+}
+
+fn app_id(r: &mut Reader<'_>) -> Option<String> {
+    let doc = "The client app id that apps name; any other is 404.";
+    r.parsed("app_id", (Kind::Text("blog-abcde"), None), doc, |text| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if (1..=100).contains(&text.len()) && text.chars().all(plain) {
+            return Ok(text.to_owned());
+        }
+        Err(Trouble::new(Code::Form, "`app_id` is not an id such as \"blog-abcde\"")
+            .help("1 to 100 letters, digits, - and _"))
+    })
+}
+
+fn allowed_origins(r: &mut Reader<'_>) -> Vec<String> {
+    let kind = Kind::List(Box::new(Kind::Text("https://app.example.com")));
+    let doc = "Origins whose pages may call; empty: every origin. Our own always may.";
+    let origins = r.list("allowed_origins", (kind, Some("[]".to_owned())), doc, |text| {
+        if text.contains('*') {
+            return Err(Trouble::new(Code::Form, "`allowed_origins` takes no wildcards").help("name each origin"));
+        }
+        origin(text)
+    });
+    origins.unwrap_or_default().into_iter().map(|(origin, _)| origin).collect()
+}
+
+fn functions(r: &mut Reader<'_>) -> Option<Folder> {
+    let doc = "A folder of functions that users may call: name.js, and config.json which says which are private.";
+    let reading = r.reading;
+    r.parsed("functions", (Kind::Text("functions"), None), doc, |text| {
+        Folder::load(&reading.resolve(text)).map_err(|faults| {
+            let words: Vec<String> = faults.iter().map(ToString::to_string).collect();
+            Trouble::new(Code::Script, words.join("; ")).help("a relative path begins at the folder of this file")
+        })
+    })
+}
+
+/// Those that decide about sign-ins.
+fn scripts(providers: &provider::Settings) -> impl Iterator<Item = &Script> {
+    let sources = providers.others.values().map(|other| match other {
+        provider::Other::Function(source) => source,
+    });
+    sources.filter_map(|source| match source {
+        Source::JavaScript { script, .. } => Some(script),
+        Source::Webhook(_) => None,
+    })
+}
