@@ -28,6 +28,7 @@ mod methods;
 mod outage;
 mod paths;
 mod rates;
+mod realm_web;
 mod redirects;
 mod reload;
 mod rules;
