@@ -45,6 +45,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         notes: Vec::new(),
     };
     config.app_services = app_services::read(r, &config.providers);
+    config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
     notes::find(r, &config, &rules);
     config.routes = rules.tables;

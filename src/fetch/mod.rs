@@ -10,6 +10,8 @@ mod reach;
 mod settings;
 
 #[cfg(test)]
+pub(crate) mod scripted;
+#[cfg(test)]
 mod tests;
 
 pub use answer::Answer;

@@ -69,7 +69,7 @@ impl House {
         let session = session::Settings::default();
         let session_lifetime = session.max_lifetime;
         let sessions = Sessions::open(Arc::clone(&store), clock.clone(), session, &public_url).await.unwrap();
-        let outbox = mail::Settings { from: None, outbox: Outbox::Memory };
+        let outbox = mail::Settings { from: None, outbox: Outbox::Memory, ..Default::default() };
         let mailer = Mailer::new(&outbox, "Example Blog", &public_url, clock.clone()).unwrap();
         let providers = Providers::new(&provider::Parts {
             settings: kinds,

@@ -41,7 +41,7 @@ impl House {
         let store = store::open(&store::Address::Memory).unwrap();
         let settings = session::Settings::default();
         let sessions = Sessions::open(Arc::clone(&store), clock.clone(), settings, &public_url).await.unwrap();
-        let outbox = crate::mail::Settings { from: None, outbox: Outbox::Memory };
+        let outbox = crate::mail::Settings { from: None, outbox: Outbox::Memory, ..Default::default() };
         let mailer = Mailer::new(&outbox, "The Daily Blog", &public_url, clock.clone()).unwrap();
         let hasher = Hasher::new(1);
         let providers = Providers::new(&Parts {
