@@ -18,21 +18,12 @@ use crate::session::Caller;
 pub(super) enum Proof {
     /// That somebody is here.
     Guest,
-    /// The user of an address and its password. Whether it had signed in before.
-    Password(User, Visited),
+    /// The user of an address and its password.
+    Password(User),
     /// The user a key speaks for.
     Key(Arc<Caller>),
     /// An account elsewhere.
     Account(Box<Account>),
-}
-
-/// Whether somebody had signed in to an account before.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Visited {
-    /// It was registered, and no more.
-    Never,
-    /// At least once.
-    Before,
 }
 
 impl AppServices {
@@ -46,9 +37,8 @@ impl AppServices {
         match provider {
             ANON_USER if self.providers.anon_user().is_some() => Ok(Proof::Guest),
             LOCAL_USERPASS if self.providers.local_userpass().is_some() => {
-                let (email, password) = (text(&fields, "username")?, Secret::new(text(&fields, "password")?));
-                let (user, visited) = self.by_password(call, email, &password).await?;
-                Ok(Proof::Password(user, visited))
+                let (email, password) = self.password_of(call, &fields)?;
+                self.by_password(&email, &password).await.map(Proof::Password)
             }
             API_KEY if self.providers.api_key().is_some() => {
                 let key = Secret::new(text(&fields, "key")?);
@@ -65,24 +55,27 @@ impl AppServices {
         }
     }
 
-    async fn by_password(&self, call: &Call, email: &str, password: &Secret) -> Result<(User, Visited), Refusal> {
-        let local = self.providers.local_userpass().ok_or_else(|| Refusal::no_such_provider(LOCAL_USERPASS))?;
+    /// The address and the password that are tried, counted.
+    pub(super) fn password_of(&self, call: &Call, fields: &Map<String, Value>) -> Result<(Email, Secret), Refusal> {
+        let (email, password) = (text(fields, "username")?, Secret::new(text(fields, "password")?));
         let email = Email::parse(email).ok();
         self.count_try(call, email.as_ref().map(Email::key))?;
         let email = email.ok_or_else(Refusal::wrong_password)?;
         // Known or not: nobody learns from it which accounts there are.
-        let failures = &self.limits.failures;
-        if !failures.charge(email.key()) {
+        if !self.limits.failures.charge(email.key()) {
             return Err(Refusal::too_often("failures", Duration::from_hours(24)));
         }
-        let before = self.store.user_by_email(email.key()).await?;
+        Ok((email, password))
+    }
+
+    async fn by_password(&self, email: &Email, password: &Secret) -> Result<User, Refusal> {
+        let local = self.providers.local_userpass().ok_or_else(|| Refusal::no_such_provider(LOCAL_USERPASS))?;
         let user = local.sign_in(email.as_str(), password).await.map_err(|error| match error {
             provider::Error::Refused => Refusal::wrong_password(),
             error => error.into(),
         })?;
-        failures.forget(email.key());
-        let visited = before.is_none_or(|user| user.last_sign_in_at.is_some());
-        Ok((user, if visited { Visited::Before } else { Visited::Never }))
+        self.limits.failures.forget(email.key());
+        Ok(user)
     }
 
     async fn by_other(

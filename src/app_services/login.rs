@@ -1,4 +1,4 @@
-//! Signing in, and adding a way to sign in to an account.
+//! Signing in.
 
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -33,11 +33,11 @@ impl AppServices {
         let device = device::take(call, &mut fields, self.clock.now());
         if call.parameter("link").as_deref() == Some("true") {
             let caller = self.by_access(call, who).await?;
-            return Err(Refusal::new(StatusCode::CONFLICT, "", format!("{} cannot be linked", caller.user.id)));
+            return self.link(call, &caller, provider, fields).await;
         }
         let incomer = match self.prove(call, provider, fields).await? {
             Proof::Guest => self.guest(call).await?,
-            Proof::Password(user, _) => Incomer { user, opened_by: OpenedBy::Ourselves },
+            Proof::Password(user) => Incomer { user, opened_by: OpenedBy::Ourselves },
             Proof::Key(caller) => {
                 let key = caller.key().map(|key| key.to_string()).unwrap_or_default();
                 Incomer { user: caller.user.clone(), opened_by: OpenedBy::Key(key) }

@@ -15,6 +15,7 @@ mod ejson;
 mod email;
 mod endpoint;
 mod functions;
+mod link;
 mod login;
 mod profile;
 mod refusal;
@@ -34,6 +35,7 @@ use tower_layer::Layer as _;
 pub use functions::{Folder, FolderError};
 pub use settings::{Accounts, Settings};
 
+use crate::account::audit::{self, By, Origin};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::function::Workers;
@@ -118,7 +120,9 @@ impl AppServices {
             let (call, body) = Call::new(request, id, client);
             Ok::<_, Infallible>(self.finish(self.answer(&call, body, &who).await, &id))
         });
-        let response = self.with_cors(request, inner).await;
+        // What is done to accounts is written down with the request that asked for it.
+        let origin = Origin { request_id: Some(id.as_str().to_owned()), by: By::Visitor(None) };
+        let response = audit::on_behalf(origin, self.with_cors(request, inner)).await;
         (response, who.into_inner())
     }
 

@@ -50,6 +50,9 @@ impl Refusal {
 
     /// Any other credential is not good.
     pub(super) fn credential(text: impl Into<Cow<'static, str>>) -> Self {
+        let text = text.into();
+        // The one word that makes an SDK ask again for ever; functions may throw it.
+        let text = if text == "unauthorized" { "the sign-in was refused: unauthorized".into() } else { text };
         Self::new(StatusCode::UNAUTHORIZED, "AuthError", text)
     }
 

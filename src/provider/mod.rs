@@ -21,6 +21,8 @@ pub mod custom_function;
 mod enrolment;
 mod external;
 mod invitation;
+mod link;
+mod link_password;
 mod links;
 pub mod local_userpass;
 mod recovery;
@@ -30,6 +32,7 @@ mod settings;
 pub use admission::{Admission, Admitted};
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
+pub use link::{Linked, Linker};
 pub use links::OpenLink;
 pub use registration::Registered;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
@@ -92,7 +95,7 @@ impl Providers {
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, others } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, others, linking } = &parts.settings;
         let others = others.iter().map(|(name, settings)| {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
@@ -102,7 +105,7 @@ impl Providers {
             local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
             others: Arc::new(others.collect::<Result<_, _>>()?),
-            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone()),
+            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking),
         })
     }
 
@@ -197,6 +200,8 @@ impl From<Weak> for Error {
 
 #[cfg(test)]
 mod admission_tests;
+#[cfg(test)]
+mod link_tests;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::custom_function::CustomFunction;
 use super::{Named, Parts, Setup};
+use crate::account::linking::Policy;
 use crate::function;
 
 /// `[providers]`: what is absent is off.
@@ -16,6 +17,8 @@ pub struct Settings {
     pub api_key: Option<ApiKeys>,
     /// All others, by name.
     pub others: BTreeMap<String, Other>,
+    /// `[linking] policy`. Default ask.
+    pub linking: Policy,
 }
 
 /// A provider whose accounts are somebody else's, by type.

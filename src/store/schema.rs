@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_accounts.sql"),
     include_str!("migrations/0002_providers.sql"),
+    include_str!("migrations/0003_audit.sql"),
     include_str!("migrations/0004_devices.sql"),
 ];
 
