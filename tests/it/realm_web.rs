@@ -44,6 +44,7 @@ const FUNCTIONS: &[(&str, &str)] = &[
     ("config.json", CONFIG),
 ];
 const AUTH: &str = "exports = async ({ user, options }) => {
+    if (user === 'throws unauthorized') throw 'unauthorized';
     if (user !== 'fay' || options !== undefined) throw new Error(user + ' is not known');
     const data = { first_name: 'Fay', last_name: 'Wray', picture: 'https://img.example.com/f.png', min_age: 21 };
     return { id: 'fay-1', name: 'Fay', data };
@@ -91,36 +92,43 @@ async fn group(server: &Vestibule, name: &str, lines: impl IntoIterator<Item = u
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_01_to_11_replies_are_what_the_sdk_can_read() {
-    let upstream = RecordingUpstream::start().await;
+    let upstream = RecordingUpstream::start();
     let Some(server) = server(&upstream, AUTOMATIC, "realm-web: transport").await else { return };
     group(&server, "transport", 1..=11, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_12_to_14_the_location_is_found() {
-    let upstream = RecordingUpstream::start().await;
+    let upstream = RecordingUpstream::start();
     let Some(server) = server(&upstream, AUTOMATIC, "realm-web: location").await else { return };
     group(&server, "location", 12..=14, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_15_to_24_people_sign_in() {
-    let upstream = RecordingUpstream::start().await;
+    let upstream = RecordingUpstream::start();
     let Some(server) = server(&upstream, AUTOMATIC, "realm-web: login").await else { return };
     group(&server, "login", 15..=24, &[("KNOWN", "known@example.com")]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_25_to_34_sessions_live_and_end() {
-    let upstream = RecordingUpstream::start().await;
+    let upstream = RecordingUpstream::start();
     let Some(server) = server(&upstream, AUTOMATIC, "realm-web: session").await else { return };
     let key = server.key(&["batch"]);
     group(&server, "session", 25..=34, &[("SERVER_KEY", &key)]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn app_35_to_37_ways_to_sign_in_are_linked() {
+    let upstream = RecordingUpstream::start();
+    let Some(server) = server(&upstream, AUTOMATIC, "realm-web: linking").await else { return };
+    group(&server, "linking", 35..=37, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn app_38_to_40_accounts_with_email_and_password() {
-    let upstream = RecordingUpstream::start().await;
+    let upstream = RecordingUpstream::start();
     let Some(by_mail) = server(&upstream, MAIL, "realm-web: email").await else { return };
     group(&by_mail, "email", 38..=40, &[("BY", "mail")]).await;
     let Some(automatic) = server(&upstream, AUTOMATIC, "realm-web: email").await else { return };
@@ -129,14 +137,14 @@ async fn app_38_to_40_accounts_with_email_and_password() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_41_to_44_api_keys_live_and_end() {
-    let upstream = RecordingUpstream::start().await;
+    let upstream = RecordingUpstream::start();
     let Some(server) = server(&upstream, AUTOMATIC, "realm-web: keys").await else { return };
     group(&server, "keys", 41..=44, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn app_50_functions_are_called() {
-    let upstream = RecordingUpstream::start().await;
+    let upstream = RecordingUpstream::start();
     let Some(server) = server(&upstream, AUTOMATIC, "realm-web: functions").await else { return };
     group(&server, "functions", [50], &[]).await;
 }
