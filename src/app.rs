@@ -43,6 +43,7 @@ pub struct App {
     public_url: PublicUrl,
     clock: Clock,
     hasher: Hasher,
+    workers: Workers,
     listening: SocketAddr,
 }
 
@@ -126,8 +127,22 @@ impl App {
         let hasher = alike(|old, new| hash_threads(old) == hash_threads(new))
             .map(|app| app.hasher.clone())
             .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
-        let ground =
-            Ground { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, listening };
+        let workers = alike(|old, new| old.functions == new.functions)
+            .map(|app| app.workers.clone())
+            .unwrap_or_else(|| Workers::new(Program::own(&[function::WORKER]), config.functions.clone()));
+        let ground = Ground {
+            router,
+            sessions,
+            limits,
+            upstreams,
+            store,
+            mailer,
+            public_url,
+            clock,
+            hasher,
+            workers,
+            listening,
+        };
         ground.furnish(config)
     }
 
@@ -219,14 +234,15 @@ struct Ground {
     public_url: PublicUrl,
     clock: Clock,
     hasher: Hasher,
+    workers: Workers,
     listening: SocketAddr,
 }
 
 impl Ground {
     /// Ways to sign in, pages, and the house around them: made anew for each configuration.
     fn furnish(self, config: Config) -> Result<App, Error> {
-        let Self { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, listening } = self;
-        let workers = Workers::new(Program::own(&[function::WORKER]), config.functions.clone());
+        let Self { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, workers, listening } =
+            self;
         let providers = Providers::new(&provider::Parts {
             settings: config.providers.clone(),
             store: store.clone(),
@@ -261,7 +277,7 @@ impl Ground {
                 sessions: sessions.clone(),
                 limits: limits.clone(),
                 store: store.clone(),
-                workers,
+                workers: workers.clone(),
                 clock: clock.clone(),
             }))
         });
@@ -277,7 +293,7 @@ impl Ground {
             providers,
             limits,
         });
-        Ok(App { house, upstreams, store, mailer, public_url, clock, hasher, listening })
+        Ok(App { house, upstreams, store, mailer, public_url, clock, hasher, workers, listening })
     }
 }
 

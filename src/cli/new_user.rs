@@ -15,7 +15,7 @@ use crate::fetch::Fetch;
 use crate::function::{self, Program, Workers};
 use crate::listen::Tls;
 use crate::mail::{self, Mailer, Outbox};
-use crate::provider::{Delivery, Invitee, Parts, Providers};
+use crate::provider::{self, Delivery, Invitee, Parts, Providers};
 use crate::public_url::PublicUrl;
 use crate::secret::Secret;
 use crate::session::Sessions;
@@ -81,7 +81,8 @@ async fn providers(operator: &Operator, public_url: &Option<PublicUrl>) -> Resul
     let hash_threads = config.providers.local_userpass.as_ref().map_or(0, |settings| settings.hash_threads);
     let fetch = Fetch::new(&config.outgoing).map_err(|error| Failure::Refused(error.to_string()))?;
     Providers::new(&Parts {
-        settings: config.providers.clone(),
+        // Whoever the operator adds is no surprise to the operator, and this process ends at once.
+        settings: provider::Settings { on_user_created: None, ..config.providers.clone() },
         store: Arc::clone(store),
         sessions,
         hasher: Hasher::new(hash_threads),

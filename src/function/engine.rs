@@ -41,8 +41,9 @@ pub(super) fn check(source: &str, file: &str) -> Result<(), Fault> {
     let context = Context::custom::<Intrinsics>(&runtime).map_err(unchecked)?;
     context.with(|ctx| {
         // All of it is read before any of it runs, and it does not get further than the first word.
+        let hash_bang = if source.starts_with("#!") { "//" } else { "" };
         let strict = source.trim_start().strip_prefix(['\'', '"']).is_some_and(|rest| rest.starts_with("use strict"));
-        let evaluated = ctx.eval_with_options::<(), _>(format!("throw 0;{source}"), options(file, strict));
+        let evaluated = ctx.eval_with_options::<(), _>(format!("throw 0;{hash_bang}{source}"), options(file, strict));
         let Err(error) = evaluated else { return Ok(()) };
         if !error.is_exception() {
             return Err(Fault { line: None, message: "it holds a byte that no JavaScript has (NUL)".to_owned() });

@@ -1,7 +1,10 @@
 //! Functions in JavaScript: what they get, what they may answer, and how far they may go.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use vestibule::function::{Call, Failure, Function, Program, Script, Settings, Workers};
+use vestibule::secret::Secret;
 
 use crate::support::site::BINARY;
 
@@ -116,7 +119,10 @@ async fn each_limit_stops_what_goes_beyond_it() {
         ("exports = function f() { return f() + 1; }", "stack"),
         ("exports = () => 'x'.repeat(10 << 20)", "output"),
     ] {
-        let why = why(run(source).await);
+        // Only the first kind is to be about processor time, on a slow machine, too.
+        let cpu = if limit == "cpu" { Settings::default().cpu } else { Duration::from_secs(2) };
+        let function = function_with(source, Settings { cpu, ..Settings::default() });
+        let why = why(function.run(Call::by_system("custom-function", json!({}))).await);
         assert!(why.contains(&format!("limit of {limit}")), "{source}: {why}");
     }
 }
@@ -132,5 +138,122 @@ async fn the_same_within_its_limits_is_answered() {
         "exports = () => 'x'.repeat(200 << 10).length / (200 << 10)",
     ] {
         assert_eq!(run(source).await, Ok(Some(json!(1))), "{source}");
+    }
+}
+
+#[tokio::test]
+async fn sec_ssrf_05_nothing_of_a_call_is_left_for_the_next() {
+    let source = "exports = ({ n }) => { \
+        const seen = [{}.marked, globalThis.marked, [].join === marked, context.marked, exports.marked]; \
+        Object.prototype.marked = globalThis.marked = context.marked = exports.marked = n; \
+        Array.prototype.join = marked; \
+        return seen.map(String); } \n function marked() { return 'marked'; }";
+    let source =
+        source.replace("globalThis.marked, [].join === marked", "typeof globalThis.marked, [].join === marked");
+    let function = function_with(&source, Settings { workers: 1, ..Settings::default() });
+    for n in 0..3 {
+        let seen = function.run(Call::by_system("custom-function", json!({ "n": n }))).await.unwrap().unwrap();
+        assert_eq!(seen, json!(["undefined", "function", "false", "undefined", "undefined"]), "{n}");
+    }
+}
+
+#[tokio::test]
+async fn sec_ssrf_05_there_is_nothing_but_the_language() {
+    let names = "require process Deno Bun fetch XMLHttpRequest WebSocket setTimeout setInterval \
+                 setImmediate std os bjson Worker performance WeakRef navigator print \
+                 scriptArgs gc module __dirname";
+    for name in names.split_whitespace() {
+        let found = run(&format!("exports = () => typeof {name}")).await;
+        assert_eq!(found, Ok(Some(json!("undefined"))), "{name}");
+    }
+    for text_as_code in [
+        "Function('return 1')()",
+        "new Function('return 1')()",
+        "(() => {}).constructor('return 1')()",
+        "(async () => {}).constructor('return 1')()",
+        "(function* () {}).constructor('return 1')().next().value",
+        "(async function* () {}).constructor('return 1')()",
+        "(class {}).constructor('return 1')()",
+        "Reflect.construct(Object.getPrototypeOf(Object).constructor, ['return 1'])()",
+        "globalThis.eval('1')",
+        "(0, eval)('1')",
+        "import('fs')",
+        "import('data:text/javascript,1')",
+    ] {
+        let outcome = run(&format!("exports = async () => {{ await ({text_as_code}); return 'it ran'; }}")).await;
+        assert!(matches!(outcome, Err(Failure::Refused { .. })), "{text_as_code}: {outcome:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_function_of_several_arguments_gets_them_in_order() {
+    let mut call = Call::by_system("custom-function", json!(1));
+    call.arguments.extend([json!({ "__proto__": { "a": 1 } }), json!(null)]);
+    let source = "exports = (...all) => [all.length, all[0], Object.keys(all[1]), all[2], {}.a === undefined]";
+    let answer = function(source).run(call).await;
+    assert_eq!(answer, Ok(Some(json!([3, 1, ["__proto__"], null, true]))));
+}
+
+#[tokio::test]
+async fn a_function_sees_values_and_who_calls() {
+    let values = [("pepper".to_owned(), Secret::new("canary"))].into();
+    let script = Script::parse(
+        "test.js",
+        "exports = () => [context.values.get('pepper'), context.values.pepper, context.values.get('constructor'), \
+         Object.keys(context.values), context.user.id, context.runningAsSystem()]",
+    );
+    let function = Function::javascript("test", script.unwrap(), values, workers(Settings::default()));
+    let mut call = Call::by_system("custom-function", json!({}));
+    let answer = function.run(call.clone()).await;
+    assert_eq!(answer, Ok(Some(json!(["canary", "canary", null, ["pepper"], "", true]))));
+    call.user = Some(json!({ "id": "u1", "type": "normal" }));
+    let answer = function.run(call).await;
+    assert_eq!(answer, Ok(Some(json!(["canary", "canary", null, ["pepper"], "u1", false]))));
+    assert!(!format!("{function:?}").contains("canary"));
+}
+
+#[tokio::test]
+async fn beyond_a_short_queue_nobody_waits() {
+    let function = function_with(
+        "exports = () => { for (;;) {} }",
+        Settings { workers: 1, cpu: Duration::from_secs(20), time: Duration::from_millis(300), ..Settings::default() },
+    );
+    let calls = (0..70).map(|_| function.run(Call::by_system("custom-function", json!({}))));
+    let told: Vec<String> = futures_util::future::join_all(calls).await.into_iter().map(why).collect();
+    assert_eq!(told.iter().filter(|why| why.contains("too many functions wait")).count(), 6, "{told:?}");
+    assert_eq!(told.iter().filter(|why| why.contains("limit of time")).count(), 64);
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_waits_for_is_ended() {
+    let settings =
+        Settings { workers: 1, cpu: Duration::from_secs(20), time: Duration::from_secs(20), ..Settings::default() };
+    let source = "exports = ({ n }) => { while (n) {} return 'ann-1'; }";
+    let function = function_with(source, settings);
+    let call = |n: u8| function.run(Call::by_system("custom-function", json!({ "n": n })));
+    assert!(call(0).await.is_ok());
+    let mut endless = Box::pin(call(1));
+    assert!(futures_util::FutureExt::now_or_never(&mut endless).is_none());
+    drop(endless);
+    assert!(call(0).await.is_ok(), "the one worker is free again");
+}
+
+#[test]
+fn a_file_with_a_fault_is_found_before_it_runs() {
+    for (source, line, says) in [
+        ("exports = () => {\n  return (;\n}", Some(2), ""),
+        ("exports = (", Some(1), ""),
+        ("'use strict';\nexports = () => 010", Some(2), ""),
+        ("let a = 1;", None, "exports nothing"),
+        ("exports = '\0'", None, "NUL"),
+    ] {
+        let fault = Script::parse("test.js", source).unwrap_err();
+        assert_eq!(fault.line, line, "{source}: {fault}");
+        assert!(fault.message.contains(says), "{source}: {fault}");
+    }
+    for source in
+        ["exports = () => 010", "for (;;) {} exports = 1", "#!/x\nexports = () => 1", "\u{feff}exports = () => 1"]
+    {
+        assert!(Script::parse("test.js", source).is_ok(), "{source}");
     }
 }
