@@ -11,7 +11,7 @@ use crate::account::email::Email;
 use crate::account::one_time::Purpose;
 use crate::body::Body;
 use crate::provider::local_userpass::LocalUserpass;
-use crate::provider::{self, Confirm, LOCAL_USERPASS};
+use crate::provider::{self, Confirm, Decision, LOCAL_USERPASS, Reset};
 use crate::secret::{Digest, Secret};
 
 impl AppServices {
@@ -38,10 +38,32 @@ impl AppServices {
         counted.map_err(|retry_after| Refusal::too_often("sign_up", retry_after))?;
         let email = email.ok_or_else(|| Refusal::bad("email invalid"))?;
         expect_length(local, &password)?;
+        if self.settings.accounts == Accounts::Hidden {
+            local.register(email.as_str(), &password, None).await?;
+            return Ok(());
+        }
+        if local.settings().confirm == Confirm::Function {
+            return self.register_by_function(local, &email, &password).await;
+        }
         // After the rules: a password that is not taken says nothing about the address.
-        let known = self.settings.accounts == Accounts::Named && self.is_known(&email).await?;
+        let known = self.is_known(&email).await?;
         local.register(email.as_str(), &password, None).await?;
         if known { Err(provider::Error::Conflict("email.taken").into()) } else { Ok(()) }
+    }
+
+    async fn register_by_function(
+        &self,
+        local: &LocalUserpass,
+        email: &Email,
+        password: &Secret,
+    ) -> Result<(), Refusal> {
+        match local.register_openly(email.as_str(), password).await? {
+            Decision::Success(_) | Decision::Pending => Ok(()),
+            Decision::Fail(why) => {
+                tracing::info!(why, "a function did not confirm a registration");
+                Err(Refusal::bad(format!("failed to confirm user \"{}\"", email.as_str())))
+            }
+        }
     }
 
     async fn confirm(&self, call: &Call, local: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
@@ -59,6 +81,9 @@ impl AppServices {
         fields: &Map<String, Value>,
     ) -> Result<(), Refusal> {
         let email = self.address(call, fields)?;
+        if local.settings().confirm == Confirm::Function {
+            return Err(Refusal::bad("please use confirm via function"));
+        }
         self.expect_pending(&email).await?;
         Ok(local.resend(email.as_str()).await?)
     }
@@ -75,7 +100,10 @@ impl AppServices {
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "", text));
         }
         self.expect_pending(&email).await?;
-        Err(Refusal::bad("please use confirm via email"))
+        match local.settings().confirm {
+            Confirm::Function => Ok(local.resend(email.as_str()).await?),
+            Confirm::Mail | Confirm::Automatic => Err(Refusal::bad("please use confirm via email")),
+        }
     }
 
     async fn reset(&self, call: &Call, local: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
@@ -89,15 +117,35 @@ impl AppServices {
 
     async fn send_reset(&self, call: &Call, local: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
         let email = self.address(call, fields)?;
+        if local.settings().reset == Reset::Function {
+            return Err(Refusal::bad("please use reset password via function"));
+        }
         if self.settings.accounts == Accounts::Named && !self.is_known(&email).await? {
             return Err(Refusal::no_such_user());
         }
         Ok(local.request_reset(email.as_str()).await?)
     }
 
-    async fn call_reset(&self, call: &Call, _: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
-        let (_, _) = (self.address(call, fields)?, arguments(fields)?);
-        Err(Refusal::bad("please use reset password via email"))
+    async fn call_reset(&self, call: &Call, local: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
+        let (email, arguments) = (self.address(call, fields)?, arguments(fields)?);
+        let password = Secret::new(text(fields, "password")?);
+        if local.settings().reset != Reset::Function {
+            return Err(Refusal::bad("please use reset password via email"));
+        }
+        expect_length(local, &password)?;
+        if self.settings.accounts == Accounts::Hidden {
+            return Ok(local.ask_reset(email.as_str(), &password, arguments).await?);
+        }
+        match local.reset_openly(email.as_str(), &password, arguments).await {
+            Ok(Decision::Success(_) | Decision::Pending) => Ok(()),
+            Ok(Decision::Fail(why)) => {
+                tracing::info!(why, "a function did not reset a password");
+                let text = format!("failed to reset password for user \"{}\"", email.as_str());
+                Err(Refusal::new(StatusCode::BAD_REQUEST, "", text))
+            }
+            Err(provider::Error::Refused) => Err(Refusal::no_such_user()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The address that something is to be sent to, counted.

@@ -67,10 +67,12 @@ fn functions(r: &mut Reader<'_>) -> Option<Folder> {
 
 /// Those that decide about sign-ins.
 fn scripts(providers: &provider::Settings) -> impl Iterator<Item = &Script> {
-    let sources = providers.others.values().map(|other| match other {
+    let of_others = providers.others.values().map(|other| match other {
         provider::Other::Function(source) => source,
     });
-    sources.filter_map(|source| match source {
+    let local = providers.local_userpass.iter();
+    let of_local = local.flat_map(|local| local.confirm_function.iter().chain(&local.reset_function));
+    of_others.chain(of_local).chain(&providers.on_user_created).filter_map(|source| match source {
         Source::JavaScript { script, .. } => Some(script),
         Source::Webhook(_) => None,
     })

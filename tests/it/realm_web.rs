@@ -28,11 +28,21 @@ javascript = "functions/auth.js"
 "#;
 
 const AUTOMATIC: &str = "[providers.local-userpass]\nsign_up = \"open\"\nconfirm = \"automatic\"\n";
+const FUNCTION: &str = r#"
+[providers.local-userpass]
+sign_up = "open"
+confirm = "function"
+confirm_function = { javascript = "functions/confirm.js" }
+reset = "function"
+reset_function = { javascript = "functions/reset.js" }
+"#;
 const MAIL: &str = "[providers.local-userpass]\nsign_up = \"open\"\n";
 
 /// The functions of the app; `auth` signs people in, `secret` is private.
 const FUNCTIONS: &[(&str, &str)] = &[
     ("auth.js", AUTH),
+    ("confirm.js", "exports = ({ username }) => ({ status: username.split('-')[0] });"),
+    ("reset.js", RESET),
     ("echo.js", "exports = (...all) => all[0];"),
     ("whoami.js", "exports = function () { return context.user; };"),
     ("nothing.js", "exports = function () {};"),
@@ -49,9 +59,13 @@ const AUTH: &str = "exports = async ({ user, options }) => {
     const data = { first_name: 'Fay', last_name: 'Wray', picture: 'https://img.example.com/f.png', min_age: 21 };
     return { id: 'fay-1', name: 'Fay', data };
 };";
+const RESET: &str = "exports = ({ username, password, currentPasswordValid }, ...more) => {
+    const said = JSON.stringify([currentPasswordValid, ...more]);
+    return { status: said === '[false,\"why\",{\"n\":1.5}]' ? 'success' : said === '[true]' ? 'pending' : 'fail' };
+};";
 const TYPED: &str = "exports = (v) => [v.int, v.big, v.half, v.no, v.yes, v.text].map((x) => typeof x)
     .concat(v.at.$date, v.id.$oid).join(' ');";
-const CONFIG: &str = r#"[{"name":"auth"},{"name":"echo","private":false},{"name":"whoami"},{"name":"nothing"},
+const CONFIG: &str = r#"[{"name":"auth"},{"name":"confirm"},{"name":"reset"},{"name":"echo","private":false},{"name":"whoami"},{"name":"nothing"},
     {"name":"throws"},{"name":"secret","private":true},{"name":"numbers"},{"name":"deep/add"},{"name":"typed"}]"#;
 
 /// A server for an app of App Services, whose base URL is where it listens; `None` without Node and the package.
@@ -131,6 +145,8 @@ async fn app_38_to_40_accounts_with_email_and_password() {
     let upstream = RecordingUpstream::start();
     let Some(by_mail) = server(&upstream, MAIL, "realm-web: email").await else { return };
     group(&by_mail, "email", 38..=40, &[("BY", "mail")]).await;
+    let Some(by_function) = server(&upstream, FUNCTION, "realm-web: email").await else { return };
+    group(&by_function, "email", 38..=40, &[("BY", "function")]).await;
     let Some(automatic) = server(&upstream, AUTOMATIC, "realm-web: email").await else { return };
     group(&automatic, "email", 38..=40, &[("BY", "automatic")]).await;
 }

@@ -1,4 +1,4 @@
-// Lines 38 to 40: accounts with e-mail and password. BY says how addresses are confirmed: "mail" or "automatic".
+// Lines 38 to 40: accounts with e-mail and password. BY says who decides: "mail", "function" or "automatic".
 const assert = require("node:assert/strict");
 const { Realm, app, check, fresh, link, password, raw, refused, replies } = require("./harness");
 
@@ -68,4 +68,43 @@ async function automatically() {
   });
 }
 
-module.exports = () => (process.env.BY === "mail" ? byMail() : automatically());
+async function byFunction() {
+  const { emailPasswordAuth: auth } = fresh();
+  const email = "success-1@example.com";
+  const log = (secret) => fresh().logIn(Realm.Credentials.emailPassword(email, secret));
+  await check(38, "a function confirms, waits, or refuses", async () => {
+    await auth.registerUser({ email, password });
+    assert.ok((await log(password)).isLoggedIn);
+    await auth.registerUser({ email: "pending-1@example.com", password });
+    await auth.retryCustomConfirmation({ email: "pending-1@example.com" });
+    const failed = await refused(auth.registerUser({ email: "fail-1@example.com", password }));
+    assert.deepEqual([failed.statusCode, failed.errorCode, failed.error], [400, "BadRequest", 'failed to confirm user "fail-1@example.com"']);
+  });
+  await check(39, "what is for mails says that a function is used", async () => {
+    for (const [asked, status, text] of [
+      [() => auth.resendConfirmationEmail({ email: "pending-1@example.com" }), 400, "please use confirm via function"],
+      [() => auth.sendResetPasswordEmail({ email }), 400, "please use reset password via function"],
+      [() => auth.retryCustomConfirmation({ email }), 400, "already confirmed"],
+      [() => auth.retryCustomConfirmation({ email: "nobody@example.com" }), 404, "user not found"],
+      [() => auth.registerUser({ email, password }), 409, "name already in use"],
+    ]) {
+      const error = await refused(asked());
+      assert.deepEqual([error.statusCode, error.error], [status, text]);
+    }
+  });
+  await check(40, "a reset function gets the arguments as a list, also none", async () => {
+    await auth.callResetPasswordFunction({ email, password });
+    assert.ok((await log(password)).isLoggedIn);
+    await auth.callResetPasswordFunction({ email, password: "another-lantern-48" }, "why", { n: 1.5 });
+    assert.equal((await refused(log(password))).errorCode, "InvalidPassword");
+    assert.ok((await log("another-lantern-48")).isLoggedIn);
+    const failed = await refused(auth.callResetPasswordFunction({ email, password }, 1));
+    assert.deepEqual([failed.statusCode, failed.error], [400, `failed to reset password for user "${email}"`]);
+    const nobody = await refused(auth.callResetPasswordFunction({ email: "nobody@example.com", password }));
+    assert.deepEqual([nobody.statusCode, nobody.errorCode], [404, "UserNotFound"]);
+  });
+}
+
+const ways = { mail: byMail, function: byFunction, automatic: automatically };
+
+module.exports = () => ways[process.env.BY]();
