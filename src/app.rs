@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch::{self, Fetch};
 use crate::function::{self, Program, Workers};
+use crate::layer::data_api::DataApi;
 use crate::layer::forward_auth::ForwardAuth;
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
@@ -281,6 +282,9 @@ impl Ground {
                 clock: clock.clone(),
             }))
         });
+        let data_api = app_services
+            .as_ref()
+            .map(|_| Arc::new(DataApi::new(providers.clone(), limits.clone(), store.clone())));
         let house = Arc::new(House {
             forward_auth: ForwardAuth::new(&config.prefix),
             audience: public_url.origin().to_owned(),
@@ -288,6 +292,7 @@ impl Ground {
             router: Arc::new(router),
             portal: Arc::new(portal),
             app_services,
+            data_api,
             config,
             sessions,
             providers,

@@ -18,6 +18,7 @@ use crate::layer::authenticate::Authenticate;
 use crate::layer::authorize::{Authorize, Guests};
 use crate::layer::body_limit::BodyLimit;
 use crate::layer::client_addr::ClientAddr;
+use crate::layer::data_api::DataApi;
 use crate::layer::csrf::Csrf;
 use crate::layer::forward::forward;
 use crate::layer::forward_auth::{ForwardAuth, Verdict};
@@ -53,6 +54,8 @@ pub struct House {
     pub portal: Arc<Portal>,
     /// The client API of App Services, if it is on.
     pub app_services: Option<Arc<AppServices>>,
+    /// Who checks the header fields of its Data API; there with it.
+    pub data_api: Option<Arc<DataApi>>,
     /// The session cookie.
     pub cookie: cookie::Name,
     /// Reads what other proxies ask.
@@ -83,7 +86,11 @@ where
         Some(_) => locate.with_client_api(app_services::ROOT),
         None => locate,
     };
-    let respond = RespondLayer { portal: house.portal.clone(), router: house.router.clone() };
+    let respond = RespondLayer {
+        portal: house.portal.clone(),
+        router: house.router.clone(),
+        app_services: house.app_services.clone(),
+    };
     let guests = Guests {
         providers: house.providers.clone(),
         sessions: house.sessions.clone(),
@@ -128,7 +135,7 @@ where
         // One host, one path; ours or an app's.
         .layer(StepLayer(locate))
         // Who it is. Our own pages want to know, too.
-        .layer(StepLayer(Authenticate::new(house.sessions.clone(), house.cookie)))
+        .layer(StepLayer(Authenticate::new(house.sessions.clone(), house.cookie).with_data_api(house.data_api.clone())))
         .service(Door { own: own_pages(house), client_api: client_api(house), app })
 }
 

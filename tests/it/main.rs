@@ -12,6 +12,7 @@ mod cli;
 mod config;
 mod cookies;
 mod csrf;
+mod data_api;
 mod custom_function;
 mod deciding;
 mod durability;
