@@ -101,8 +101,8 @@ impl Admission {
             if self.store.save_user_with(&user, &along).await? == Saved::Done {
                 user.version += 1;
                 self.sessions.forget_user(user.id);
-                // An account that is linked to somebody known makes nobody new.
-                if is_new {
+                // An account that joins one who has others already makes nobody new.
+                if is_new && (before.version == 0 || before.kind == Kind::Guest) {
                     self.created.tell(provider, &user);
                 }
                 return Ok(Admitted { user, is_new });

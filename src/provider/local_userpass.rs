@@ -37,12 +37,12 @@ pub struct LocalUserpass {
     pub(super) mailer: Mailer,
     pub(super) clock: Clock,
     pub(super) links: Links,
-    pub(super) linking: Policy,
     pub(super) confirm_function: Option<Function>,
     pub(super) reset_function: Option<Function>,
     /// Room for functions that decide behind the answer.
     pub(super) deciding: Arc<Semaphore>,
     pub(super) created: Created,
+    pub(super) linking: Policy,
 }
 
 impl LocalUserpass {
@@ -61,11 +61,11 @@ impl LocalUserpass {
             mailer: parts.mailer.clone(),
             clock: parts.clock.clone(),
             links: Links::new(settings, parts),
-            linking: parts.settings.linking,
             confirm_function: function(&settings.confirm_function, "confirm_function")?,
             reset_function: function(&settings.reset_function, "reset_function")?,
             deciding: Arc::new(Semaphore::new(DECIDING)),
             created: created.clone(),
+            linking: parts.settings.linking,
         })
     }
 

@@ -26,6 +26,7 @@ mod harness;
 mod headers;
 mod house;
 mod identity;
+mod idp;
 mod keys;
 mod languages;
 mod logs;
