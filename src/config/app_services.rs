@@ -67,8 +67,9 @@ fn functions(r: &mut Reader<'_>) -> Option<Folder> {
 
 /// Those that decide about sign-ins.
 fn scripts(providers: &provider::Settings) -> impl Iterator<Item = &Script> {
-    let of_others = providers.others.values().map(|other| match other {
-        provider::Other::Function(source) => source,
+    let of_others = providers.others.values().filter_map(|other| match other {
+        provider::Other::Function(source) => Some(source),
+        provider::Other::OAuth(_) => None,
     });
     let local = providers.local_userpass.iter();
     let of_local = local.flat_map(|local| local.confirm_function.iter().chain(&local.reset_function));

@@ -50,6 +50,8 @@ pub(crate) enum Kind {
     Table,
     /// A list of who, or a table.
     WhoOrTable,
+    /// A name, or a table with `path`, `field` and `required`.
+    Metadata,
 }
 
 impl Known {

@@ -85,8 +85,17 @@ fn of_kind(kind: &Kind) -> Value {
             Value::Object(one_of([of_kind(kind), json!({ "type": "array", "items": of_kind(kind), "minItems": 1 })]))
         }
         Kind::Who | Kind::WhoOrTable => who(),
+        Kind::Metadata => metadata(),
         Kind::Table => json!({ "type": "object" }),
     }
+}
+
+fn metadata() -> Value {
+    let name = json!({ "type": "string", "minLength": 1 });
+    let properties = json!({ "path": name, "field": name, "required": { "type": "boolean" } });
+    let table =
+        json!({ "type": "object", "properties": properties, "required": ["path"], "additionalProperties": false });
+    json!({ "anyOf": [name, table] })
 }
 
 fn who() -> Value {

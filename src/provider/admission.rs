@@ -45,6 +45,11 @@ impl Admission {
         Self { store, sessions, clock, policy, created }
     }
 
+    /// `linking.policy`.
+    pub fn policy(&self) -> Policy {
+        self.policy
+    }
+
     /// Signs in with an account of the provider of this name: the user it belongs to, else the guest who asks (who
     /// keeps the user id), else a new user. What the provider told is noted.
     ///

@@ -14,24 +14,41 @@ use crate::public_url::PublicUrl;
 use crate::session::Sessions;
 use crate::store::{self, Store};
 
+mod add_password;
 mod admission;
 pub mod anon_user;
 pub mod api_key;
+mod apple;
 mod change_email;
 mod closure;
 mod created;
 pub mod custom_function;
 mod decision;
+mod client_proof;
+mod discovery;
 mod enrolment;
 mod external;
+mod facebook;
+mod github;
+mod google;
 mod invitation;
 mod link;
 mod link_password;
 mod links;
 pub mod local_userpass;
+mod merge;
+mod microsoft;
+pub mod oauth2;
+mod oauth_settings;
+mod oidc;
+mod openid;
+pub mod pending;
 mod recovery;
 mod registration;
+mod renewal;
 mod settings;
+mod signed_out;
+mod told;
 
 pub use admission::{Admission, Admitted};
 pub use closure::{FromFn, from_fn};
@@ -41,8 +58,11 @@ pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
 pub use link::{Linked, Linker};
 pub use links::OpenLink;
+pub use merge::TwoPasswords;
+pub use oauth_settings::{MetadataField, OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
+pub use renewal::ProviderTokens;
 
 /// Name of the provider of guests.
 pub const ANON_USER: &str = "anon-user";
@@ -59,6 +79,7 @@ pub struct Providers {
     api_key: Option<api_key::ApiKeys>,
     others: Arc<BTreeMap<String, Named>>,
     admission: Admission,
+    tokens: ProviderTokens,
 }
 
 /// What providers are built from.
@@ -102,7 +123,7 @@ impl Providers {
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking, .. } = &parts.settings;
         let told = on_user_created
             .as_ref()
             .map(|source| parts.function(source, "on_user_created", "providers.on_user_created.webhook.url"));
@@ -112,11 +133,13 @@ impl Providers {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
         });
+        let others = Arc::new(others.collect::<Result<_, _>>()?);
         Ok(Self {
+            tokens: ProviderTokens::new(parts.store.clone(), parts.clock.clone(), Arc::clone(&others)),
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
             local_userpass: local_userpass.as_ref().map(local).transpose()?,
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
-            others: Arc::new(others.collect::<Result<_, _>>()?),
+            others,
             admission: Admission::new(
                 parts.store.clone(),
                 parts.sessions.clone(),
@@ -153,6 +176,26 @@ impl Providers {
         let mut others = (*self.others).clone();
         others.insert(named.name.clone(), named);
         Self { others: Arc::new(others), ..self }
+    }
+
+    /// The provider of this name that people are sent to, if there is one.
+    pub fn redirect(&self, name: &str) -> Option<&oauth2::Client> {
+        self.other(name)?.provider.redirect()
+    }
+
+    /// The access tokens that providers gave.
+    pub fn tokens(&self) -> &ProviderTokens {
+        &self.tokens
+    }
+
+    /// Asks the issuers for what is needed of them, behind the scenes, so that the first visitor does not wait.
+    pub fn look_ahead(&self) {
+        self.others().filter_map(|named| named.provider.redirect()).for_each(oauth2::Client::look_ahead);
+    }
+
+    /// Where browsers may be sent to by the form that signs them out.
+    pub fn end_session_origins(&self) -> impl Iterator<Item = String> {
+        self.others().filter_map(|named| named.provider.redirect()?.end_session_origin())
     }
 
     /// Who makes users of accounts elsewhere.
