@@ -284,9 +284,8 @@ impl Ground {
                 clock: clock.clone(),
             }))
         });
-        let data_api = app_services
-            .as_ref()
-            .map(|_| Arc::new(DataApi::new(providers.clone(), limits.clone(), store.clone())));
+        let data_api =
+            app_services.as_ref().map(|_| Arc::new(DataApi::new(providers.clone(), limits.clone(), store.clone())));
         let house = Arc::new(House {
             forward_auth: ForwardAuth::new(&config.prefix),
             audience: public_url.origin().to_owned(),

@@ -100,7 +100,7 @@ impl AppServices {
         }
     }
 
-    fn count_try(&self, call: &Call, account: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn count_try(&self, call: &Call, account: Option<&str>) -> Result<(), Refusal> {
         let counted = self.limits.sign_in.check(call.client.address, account);
         counted.map_err(|retry_after| Refusal::too_often("sign_in", retry_after))
     }

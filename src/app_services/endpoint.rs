@@ -12,6 +12,8 @@ pub(super) enum Endpoint<'a> {
         /// What of it.
         endpoint: AppEndpoint<'a>,
     },
+    /// Where providers send popups back to.
+    Callback,
     /// Of whoever the token names. It stands with and without an app before it.
     User(UserEndpoint<'a>),
 }
@@ -65,6 +67,7 @@ impl<'a> Endpoint<'a> {
         let rest = path.strip_prefix(ROOT)?.strip_prefix('/')?;
         let segments: Vec<&str> = rest.split('/').collect();
         match segments[..] {
+            ["auth", "callback"] => Some(Self::Callback),
             ["auth", ref rest @ ..] => UserEndpoint::find(rest).map(Self::User),
             ["app", id, "location"] => Some(Self::App { id, endpoint: AppEndpoint::Location }),
             ["app", id, "functions", "call"] => Some(Self::App { id, endpoint: AppEndpoint::Functions }),

@@ -82,14 +82,30 @@ impl AppServices {
         match opened_by {
             OpenedBy::Ourselves => return Ok(()),
             OpenedBy::Key(key) => (note.provider, note.subject) = (API_KEY.to_owned(), key.clone()),
-            OpenedBy::Account(account) => {
-                let Some(tokens) = &account.tokens else { return Ok(()) };
-                (note.issuer, note.subject) = (account.issuer.clone(), account.subject.clone());
-                (note.sid, note.id_token) = (tokens.sid.clone(), tokens.id_token.clone());
-                (note.access_token, note.refresh_token) = (tokens.access_token.clone(), tokens.refresh_token.clone());
-                note.expires_at = tokens.expires_at;
-            }
+            OpenedBy::Account(account) => return self.note_account(session, provider, account).await,
         }
+        Ok(self.store.save_provider_session(&note).await?)
+    }
+
+    /// Notes which account elsewhere opened a session, if tokens came with it.
+    pub(super) async fn note_account(
+        &self,
+        session: SessionId,
+        provider: &str,
+        account: &Account,
+    ) -> Result<(), Refusal> {
+        let Some(tokens) = &account.tokens else { return Ok(()) };
+        let note = ProviderSession {
+            session,
+            provider: provider.to_owned(),
+            issuer: account.issuer.clone(),
+            subject: account.subject.clone(),
+            sid: tokens.sid.clone(),
+            id_token: tokens.id_token.clone(),
+            access_token: tokens.access_token.clone(),
+            refresh_token: tokens.refresh_token.clone(),
+            expires_at: tokens.expires_at,
+        };
         Ok(self.store.save_provider_session(&note).await?)
     }
 }

@@ -2,8 +2,8 @@
 //! URL, and their users sign in here.
 //!
 //! [`AppServices::serve`] answers one request, always in the same way: cross-origin rules (`cors`), the `endpoint`, the
-//! body (`call`), one handler per family, a [`refusal`](refusal::Refusal) for the way out. Nothing here reads a cookie:
-//! who asks says so by a token, so another site cannot make a browser ask.
+//! body (`call`), one handler per family, a [`refusal`](refusal::Refusal) for the way out. Who asks says so by
+//! a token, so another site cannot make a browser ask; the one cookie here binds a sign-in at a provider to its browser.
 
 mod api_keys;
 mod call;
@@ -17,6 +17,7 @@ mod endpoint;
 mod functions;
 mod link;
 mod login;
+mod popup;
 mod profile;
 mod refusal;
 mod session;
@@ -43,6 +44,7 @@ use crate::limit::Limits;
 use crate::provider::Providers;
 use crate::public_url::PublicUrl;
 use crate::rejection::Reason;
+use crate::session::cookie::Name;
 use crate::session::{Caller, Sessions};
 use crate::store::Store;
 use crate::visit::{RequestId, Visit};
@@ -60,6 +62,7 @@ pub struct AppServices {
     /// Names the app's users as a whole, in tokens: 24 hexadecimal digits that follow from the app's id.
     domain: String,
     cors: CorsLayer,
+    cookie: Name,
     functions: Functions,
     public_url: PublicUrl,
     providers: Providers,
@@ -100,6 +103,7 @@ impl AppServices {
         let Parts { settings, public_url, providers, sessions, limits, store, workers, clock } = parts;
         Self {
             domain: claims::derived_id(&["domain", &settings.app_id]),
+            cookie: Name::new(public_url.is_secure()),
             cors: cors::layer(&settings.allowed_origins, public_url.origin()),
             functions: Functions::new(settings.functions.clone().unwrap_or_default(), workers),
             settings,
@@ -151,12 +155,16 @@ impl AppServices {
         match endpoint {
             Endpoint::App { id, .. } if id != self.settings.app_id => Err(Refusal::no_such_app(id)),
             Endpoint::App { endpoint, .. } => self.of_app(call, body, endpoint, who).await,
+            Endpoint::Callback => self.come_back(call, body).await,
             Endpoint::User(endpoint) => self.of_user(call, body, endpoint, who).await,
         }
     }
 
     /// What is asked of the app.
     async fn of_app(&self, call: &Call, body: Body, endpoint: AppEndpoint<'_>, who: &Who) -> Answer {
+        if let (AppEndpoint::Login(provider), "GET") = (endpoint, call.method.as_str()) {
+            return self.popup(call, provider, who).await;
+        }
         call.expect(endpoint.method())?;
         match endpoint {
             AppEndpoint::Location => Ok(json(StatusCode::OK, &self.location())),

@@ -135,6 +135,11 @@ impl Refusal {
         }
     }
 
+    /// What apps show.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The answer; `link` leads to what the operator knows of it.
     pub(super) fn response(&self, link: &str) -> Response<Body> {
         let mut body = json!({ "error": self.text, "link": link });

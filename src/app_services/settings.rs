@@ -7,6 +7,8 @@ pub struct Settings {
     pub app_id: String,
     /// Origins whose pages may call; empty means every origin, as App Services had it. Our own always may.
     pub allowed_origins: Vec<String>,
+    /// Addresses that a sign-in in a popup may return to, exactly as apps name them.
+    pub redirect_uris: Vec<String>,
     /// What a caller learns of accounts. Default named.
     pub accounts: Accounts,
     /// Functions that signed-in users may call.

@@ -24,6 +24,7 @@ pub(super) fn read(r: &mut Reader<'_>, providers: &provider::Settings) -> Option
         Settings {
             app_id: app_id.unwrap_or_default(),
             allowed_origins: allowed_origins(r),
+            redirect_uris: redirect_uris(r),
             accounts: r.word("accounts", &accounts, Accounts::default(), what),
             functions: Some(folder),
         }
@@ -52,6 +53,25 @@ fn allowed_origins(r: &mut Reader<'_>) -> Vec<String> {
         origin(text)
     });
     origins.unwrap_or_default().into_iter().map(|(origin, _)| origin).collect()
+}
+
+fn redirect_uris(r: &mut Reader<'_>) -> Vec<String> {
+    let kind = Kind::List(Box::new(Kind::Text("https://app.example.com/redirect")));
+    let doc = "Addresses that a sign-in in a popup may return to with its tokens, exactly as apps name them.";
+    let addresses = r.list("redirect_uris", (kind, Some("[]".to_owned())), doc, |text| {
+        let form = || Trouble::new(Code::Form, format!("\"{text}\" is not an address of a page"));
+        let url = url::Url::parse(text).map_err(|_| form())?;
+        if !matches!(url.scheme(), "https" | "http") || url.fragment().is_some() || !url.username().is_empty() {
+            return Err(form().help("https://app.example.com/redirect, without a fragment"));
+        }
+        if url.scheme() == "http" && !super::origins::is_loopback(&url) {
+            return Err(
+                Trouble::new(Code::Insecure, "`redirect_uris` would carry tokens in the clear").help("use https")
+            );
+        }
+        Ok(text.to_owned())
+    });
+    addresses.unwrap_or_default().into_iter().map(|(address, _)| address).collect()
 }
 
 fn functions(r: &mut Reader<'_>) -> Option<Folder> {

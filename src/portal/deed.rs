@@ -93,7 +93,7 @@ impl Portal {
         counted.map_err(|retry_after| Reason::RateLimited { limit: "reset", retry_after })?;
         let asked = self.local()?.request_password(caller.user.id, email.as_str(), &password).await;
         match asked.map_err(reason_of)? {
-            Registered::Mailed => Ok(Done::Told("email-sent")),
+            Registered::Mailed | Registered::Asked => Ok(Done::Told("email-sent")),
             Registered::Created => Ok(Done::Told("linked")),
         }
     }

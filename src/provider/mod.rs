@@ -20,11 +20,11 @@ pub mod anon_user;
 pub mod api_key;
 mod apple;
 mod change_email;
+mod client_proof;
 mod closure;
 mod created;
 pub mod custom_function;
 mod decision;
-mod client_proof;
 mod discovery;
 mod enrolment;
 mod external;
@@ -61,8 +61,8 @@ pub use links::OpenLink;
 pub use merge::TwoPasswords;
 pub use oauth_settings::{MetadataField, OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;
-pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
 pub use renewal::ProviderTokens;
+pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
 
 /// Name of the provider of guests.
 pub const ANON_USER: &str = "anon-user";

@@ -86,7 +86,8 @@ pub async fn server(upstream: &RecordingUpstream, toml: &str, test: &str) -> Opt
     Some(site.start().await)
 }
 
-fn modules() -> PathBuf {
+/// Where the package is.
+pub fn modules() -> PathBuf {
     tools::folder().join("realm-web/node_modules")
 }
 
