@@ -50,7 +50,8 @@ fn allowed_origins(r: &mut Reader<'_>) -> Vec<String> {
         if text.contains('*') {
             return Err(Trouble::new(Code::Form, "`allowed_origins` takes no wildcards").help("name each origin"));
         }
-        origin(text)
+        let form = Trouble::new(Code::Form, "`allowed_origins` lists origins such as \"https://app.example.com\"");
+        origin(text).map_err(|_| form.help("scheme, host and port, without path, query and user"))
     });
     origins.unwrap_or_default().into_iter().map(|(origin, _)| origin).collect()
 }

@@ -5,7 +5,8 @@ use http::StatusCode;
 use crate::support::site::PASSWORD;
 use crate::support::{RecordingUpstream, Site, Vestibule};
 
-const ON: &str = "[app_services]\napp_id = \"blog-abcde\"\n[providers.local-userpass]\n[providers.api-key]\n";
+const ON: &str = "[app_services]\napp_id = \"blog-abcde\"\n[providers.local-userpass]\n[providers.api-key]\n\
+    [routes]\n\"/**\" = { all = [\"signed_in\", \"service\"] }\n";
 const OFF: &str = "[providers.local-userpass]\n[providers.api-key]\n";
 
 async fn server(upstream: &RecordingUpstream, toml: &str) -> Vestibule {
@@ -39,7 +40,7 @@ async fn an_address_and_its_password_speak_for_their_user_and_go_no_further() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_pair_that_is_known_is_no_try_and_costs_no_hash() {
     let upstream = RecordingUpstream::start();
-    let server = server(&upstream, &format!("{ON}[limits]\nsign_in.per_account = \"2/1h\"\n")).await;
+    let server = server(&upstream, &format!("[limits]\nsign_in.per_account = \"2/1h\"\n{ON}")).await;
     let pair = [("email", "ann@example.com"), ("password", PASSWORD)];
     for _ in 0..20 {
         assert_eq!(status(&server, &pair).await, StatusCode::OK);

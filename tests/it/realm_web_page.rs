@@ -2,6 +2,10 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Response};
+
 use crate::realm_web::{APP, modules};
 use crate::support::site::PASSWORD;
 use crate::support::{Answer, Browser, FakeIdp, RecordingUpstream, Site, Vestibule, tools};
@@ -11,7 +15,7 @@ fn pages(base: &'static str) -> RecordingUpstream {
     let bundle = std::fs::read_to_string(modules().join("realm-web/dist/bundle.iife.js")).unwrap();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/realm-web");
     RecordingUpstream::scripted(move |request| {
-        let name = request.path().trim_start_matches('/').to_owned();
+        let name = request.target.split(['?', '#']).next().unwrap().trim_start_matches('/').to_owned();
         let (kind, text) = match name.as_str() {
             "realm-web.js" => ("text/javascript", bundle.clone()),
             "app.js" => ("text/javascript", std::fs::read_to_string(folder.join("app.js")).unwrap()),
@@ -20,12 +24,14 @@ fn pages(base: &'static str) -> RecordingUpstream {
                 ("text/html", text.replace("data-base=\"\"", &format!("data-base=\"{base}\"")))
             }
         };
-        Answer::new(200).header("content-type", kind).body(text)
+        let mut response = Response::new(Bytes::from(text));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        Answer::Full(response)
     })
 }
 
 async fn server(pages: &RecordingUpstream, idp: &FakeIdp) -> Vestibule {
-    let redirect = format!("redirect_uris = [\"{}/redirect.html\"]", pages.url());
+    let redirect = format!("redirect_uris = [\"{}/redirect.html\"]\n", pages.url());
     let app = APP.replace("functions = \"functions\"\n", &redirect).replace("[providers.custom-function]\n", "");
     let app = app.replace("javascript = \"functions/auth.js\"\n", "");
     let google = format!(
