@@ -84,7 +84,15 @@ fn every_misspelt_key_is_told_what_was_meant() {
             }
             let mut spoilt = table.to_vec();
             spoilt.push(slip);
-            expect_help(&format!("{} = 1", written(&spoilt)), Code::UnknownKey, &format!("did you mean `{name}`?"));
+            let (text, help) = (format!("{} = 1", written(&spoilt)), format!("did you mean `{name}`?"));
+            match table {
+                // Which type has the table is not told by its path.
+                [first, any, _, ..] if first == "providers" && any == "*" => {
+                    let typed = |kind| format!("providers.X-Name.type = \"{kind}\"\n{text}");
+                    assert!(types().any(|kind| has_help(&problems(&typed(kind)), Code::UnknownKey, &help)), "{text}");
+                }
+                _ => expect_help(&text, Code::UnknownKey, &help),
+            }
             tried += 1;
         }
     }
