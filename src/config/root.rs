@@ -7,8 +7,8 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
 use super::{
-    Config, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies,
-    routes, session, store,
+    Config, app_services, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers,
+    proxies, routes, session, store,
 };
 use crate::account::linking::Policy;
 use crate::route::Tables;
@@ -39,6 +39,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             outgoing::read,
         ),
         pages: r.table("pages", "How our pages look.", pages::read),
+        app_services: None,
         observe: r.table("observe", "What can be seen from outside.", observe::read),
         providers: crate::provider::Settings::default(),
         routes: Tables::default(),
@@ -46,6 +47,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     };
     config.providers = providers::read(r, &config.roles);
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
+    config.app_services = app_services::read(r, &config.providers);
     config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
     config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());

@@ -159,8 +159,10 @@ impl Entry {
     /// A session that was found, with its user; a token of it may end before `until`.
     pub(super) fn session(session: Session, user: User, idle: Duration, until: Timestamp, read: Reading) -> Self {
         let origin = Origin::Session { id: session.id, idle, expires_at: session.expires_at };
+        let mut caller = Caller::new(user, session.provider, Some(session.id), session.created_at);
+        caller.device = session.device.app.and_then(|app| app.id);
         Self {
-            caller: Arc::new(Caller::new(user, session.provider, Some(session.id), session.created_at)),
+            caller: Arc::new(caller),
             origin,
             expires_at: session.expires_at.min(until),
             idle_expires_at: AtomicI64::new(session.idle_expires_at.millis()),

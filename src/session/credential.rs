@@ -18,6 +18,8 @@ pub(super) enum Claim {
         /// When it ends.
         expires_at: Timestamp,
     },
+    /// To be a refresh token that stays the same.
+    Static(Digest),
     /// To be this API key.
     Key {
         /// Its public part.
@@ -42,6 +44,11 @@ pub(super) fn refresh(text: &str) -> Digest {
     named(b"refresh token\0", text)
 }
 
+/// The digest of a refresh token that stays the same.
+pub(super) fn static_refresh(text: &str) -> Digest {
+    named(b"static refresh token\0", text)
+}
+
 // A session's token is digested bare. The zero byte keeps the kinds apart: no header field can carry one, so
 // no cookie and no bearer has the digest of a key, an access token or a refresh token.
 fn named(kind: &[u8], text: &str) -> Digest {
@@ -61,7 +68,7 @@ mod tests {
     #[test]
     fn sec_sess_06_the_same_text_is_another_credential_of_each_kind() {
         let text = "a".repeat(43);
-        let names = [Digest::of(&text), access(&text), key(&text), refresh(&text)];
+        let names = [Digest::of(&text), access(&text), key(&text), refresh(&text), static_refresh(&text)];
         for (index, name) in names.iter().enumerate() {
             assert!(!names[..index].contains(name));
         }

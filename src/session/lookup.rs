@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use crate::account::Kind;
 use crate::clock::Timestamp;
 use crate::secret::Digest;
 use crate::session::cache::{Entry, Origin, Reading};
@@ -101,6 +102,17 @@ impl Inner {
                     return Ok(None);
                 }
                 Entry::session(session, user, self.settings.idle_timeout, Timestamp::from_millis(i64::MAX), read)
+            }
+            Claim::Static(token) => {
+                let Some((session, user)) = self.store.session_by_token(token).await? else {
+                    return Ok(self.unknown(name));
+                };
+                // A guest's lasts as long as the guest; who is no guest any more uses it now and then.
+                let unused = self.clock.now().since(session.last_seen_at) >= self.settings.refresh_token;
+                if self.ended(&session).await || user.disabled || (unused && user.kind != Kind::Guest) {
+                    return Ok(None);
+                }
+                Entry::session(session, user, self.settings.refresh_token, Timestamp::from_millis(i64::MAX), read)
             }
             Claim::Access { user: owner, session, expires_at } => {
                 let found = self.store.session(session).await?;

@@ -16,6 +16,7 @@ mod record;
 mod revocations;
 mod sessions;
 mod settings;
+mod static_tokens;
 mod tokens;
 
 #[cfg(test)]
@@ -35,7 +36,8 @@ mod watched;
 
 pub use attempt::Travel;
 pub use caller::Caller;
-pub use record::{Device, ProviderSession, Session};
+pub use record::{AppDevice, Device, ProviderSession, Session};
 pub use sessions::Sessions;
 pub use settings::Settings;
+pub use static_tokens::StaticTokens;
 pub use tokens::Tokens;

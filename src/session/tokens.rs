@@ -31,7 +31,7 @@ pub struct Tokens {
 
 /// The claims of an access token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct AccessClaims {
+pub(super) struct AccessClaims {
     iss: String,
     sub: UserId,
     sid: SessionId,
@@ -183,16 +183,21 @@ impl Inner {
     fn tokens(&self, session: &Session, refresh_token: Secret) -> Result<Tokens, store::Error> {
         let now = self.clock.now();
         let expires_in = self.settings.access_token;
-        let claims = AccessClaims {
-            iss: self.issuer.clone(),
-            sub: session.user_id,
-            sid: session.id,
-            iat: now.seconds(),
-            exp: (now + expires_in).seconds(),
-            jti: secret::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect(),
-        };
+        let claims = self.access_claims(session.user_id, session.id, now);
         let access_token = self.ring.sign(Purpose::Access, &claims, now).ok_or_else(unsigned)?;
         Ok(Tokens { user_id: session.user_id, session: session.id, access_token, refresh_token, expires_in })
+    }
+
+    /// What every access token of a session says at this moment.
+    pub(super) fn access_claims(&self, user: UserId, session: SessionId, now: Timestamp) -> AccessClaims {
+        AccessClaims {
+            iss: self.issuer.clone(),
+            sub: user,
+            sid: session,
+            iat: now.seconds(),
+            exp: (now + self.settings.access_token).seconds(),
+            jti: token_id(),
+        }
     }
 
     /// Whether we made this refresh token, with a key that another instance may have made a moment ago.
@@ -223,6 +228,11 @@ impl Inner {
     }
 }
 
-fn unsigned() -> store::Error {
+/// A name for one token (RFC 7519 §4.1.7).
+pub(super) fn token_id() -> String {
+    secret::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn unsigned() -> store::Error {
     store::Error::Unavailable("no signing key is in force".to_owned())
 }

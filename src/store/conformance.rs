@@ -140,7 +140,7 @@ pub(super) fn session(user: &User, seen: Timestamp) -> Session {
         provider: "local-userpass".into(),
         token: digest(),
         previous: None,
-        device: Device { user_agent: "curl/8.9 \u{202e}".into(), address: "2001:db8::7".parse().ok() },
+        device: Device { user_agent: "curl/8.9 \u{202e}".into(), address: "2001:db8::7".parse().ok(), app: None },
         created_at: at(0),
         last_seen_at: seen,
         idle_expires_at: seen + Duration::from_hours(1),

@@ -6,12 +6,13 @@ use super::conformance::{Fixture, ann, at, digest, link, session, suite, user};
 use super::{Error, Rotated};
 use crate::account::Kind;
 use crate::account::one_time::{OneTime, Purpose};
-use crate::id::SessionId;
+use crate::id::{DeviceId, SessionId};
 use crate::secret::Digest;
-use crate::session::Session;
+use crate::session::{AppDevice, Session};
 
 suite! {
     a_session_comes_back_with_its_user,
+    what_an_app_tells_of_its_device_comes_back,
     a_token_opens_one_session,
     sessions_are_listed_latest_used_first,
     sessions_come_in_pages_in_the_order_of_their_ids,
@@ -49,6 +50,18 @@ async fn a_session_comes_back_with_its_user(store: &Fixture) {
     let plain = Session { previous: None, device: Default::default(), ..super::conformance::session(&ann, at(6)) };
     store.add_session(&plain, 100).await.unwrap();
     assert_eq!(store.session(plain.id).await.unwrap(), Some((plain, ann)));
+}
+
+async fn what_an_app_tells_of_its_device_comes_back(store: &Fixture) {
+    let guest = store.add_guest().await;
+    let told =
+        AppDevice { id: Some(DeviceId::generate(at(1))), platform: "node \u{202e}\"".into(), ..AppDevice::default() };
+    for app in [Some(told), Some(AppDevice::default())] {
+        let mut session = session(&guest, at(5));
+        session.device.app = app;
+        store.add_session(&session, 100).await.unwrap();
+        assert_eq!(store.session_by_token(session.token).await.unwrap(), Some((session, guest.clone())));
+    }
 }
 
 async fn a_token_opens_one_session(store: &Fixture) {

@@ -187,6 +187,7 @@ pub(super) fn add_session(connection: &Connection, session: &Session, max_per_us
         session.last_seen_at.millis(),
         session.idle_expires_at.millis(),
         session.expires_at.millis(),
+        session.device.app.as_ref().map(json).transpose()?,
     ];
     change(connection, sql::INSERT_SESSION, written)?;
     let others = i64::try_from(max_per_user.saturating_sub(1)).unwrap_or(i64::MAX);
