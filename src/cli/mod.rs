@@ -23,6 +23,7 @@ mod reload;
 pub mod run;
 pub mod schema;
 pub mod sessions;
+pub mod store;
 mod table;
 pub mod users;
 
@@ -71,6 +72,8 @@ enum Command {
     Keys(keys::Args),
     /// Who is signed in: list, revoke
     Sessions(sessions::Args),
+    /// Move everything to another store
+    Store(store::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Args),
     /// Print completions for a shell
@@ -94,6 +97,7 @@ pub fn main() -> Exit {
         Command::Users(args) => users::run(args, global),
         Command::Keys(args) => keys::run(args, global),
         Command::Sessions(args) => sessions::run(args, global),
+        Command::Store(args) => store::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
     }

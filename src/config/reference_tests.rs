@@ -85,7 +85,8 @@ fn its_examples_are_taken() {
         #[cfg(unix)]
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
-    let environment = BTreeMap::from([("SMTP_PASSWORD".to_owned(), "correct horse".to_owned())]);
+    let secrets = ["SMTP_PASSWORD", "STORE_PASSWORD"];
+    let environment = BTreeMap::from(secrets.map(|name| (name.to_owned(), "correct horse".to_owned())));
     let text = with_examples()
         .replace("directory = ", "# directory = ")
         .replace("roles      = []", "roles = [\"journalist\", \"editor\"]");

@@ -11,11 +11,30 @@ mod conformance_providers;
 mod conformance_sessions;
 #[cfg(test)]
 mod conformance_users;
+mod copy;
+#[cfg(test)]
+mod copy_tests;
 mod deeds;
 mod lock_holder;
 mod memory;
 mod memory_state;
 mod open;
+mod postgres;
+mod postgres_calls;
+mod postgres_deeds;
+mod postgres_fault;
+mod postgres_pool;
+mod postgres_rows;
+mod postgres_schema;
+#[cfg(test)]
+mod postgres_server;
+mod postgres_settings;
+mod postgres_sql;
+#[cfg(test)]
+mod postgres_tests;
+mod postgres_tls;
+mod postgres_transaction;
+mod postgres_users;
 mod readers;
 mod rows;
 mod schema;
@@ -36,7 +55,9 @@ use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
 use crate::session::{ProviderSession, Session};
 
+pub use copy::{Copied, CopyError, copy};
 pub use open::{OpenError, open};
+pub use postgres_settings::{PostgresSettings, PostgresUrl, UrlError};
 
 use sqlite::fault;
 
@@ -60,6 +81,9 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Writes the user whole if its version is still the one read (0 makes it), and counts the version up.
     fn save_user<'a>(&'a self, user: &'a User) -> Answer<'a, Saved>;
+
+    /// Adds a user as it is, version included, for a copy of a store. `false`: there is one of this id.
+    fn import_user<'a>(&'a self, user: &'a User) -> Answer<'a, bool>;
 
     /// Removes the user with its identities, password, sessions, keys and links. `false`: there was none.
     fn delete_user(&self, id: UserId) -> Answer<'_, bool>;
@@ -150,6 +174,10 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The latest links of this purpose to this address that have not ended, newest first.
     fn one_times<'a>(&'a self, purpose: Purpose, email_key: &'a str, now: Timestamp) -> Answer<'a, Vec<OneTime>>;
+
+    /// Every link there is, oldest first, each with its number in this order (from 1), after the number `after`, at most
+    /// `limit`.
+    fn every_one_time(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, OneTime)>>;
 
     /// Voids every link to this address or of this user; answers with their number.
     fn void_one_times<'a>(&'a self, email_key: Option<&'a str>, user: Option<UserId>) -> Answer<'a, usize>;
@@ -242,6 +270,8 @@ pub enum Error {
 pub enum Address {
     /// An SQLite file.
     Sqlite(std::path::PathBuf),
+    /// A PostgreSQL server.
+    Postgres(Box<PostgresSettings>),
     /// Nothing outlives the process.
     Memory,
 }

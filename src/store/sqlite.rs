@@ -145,6 +145,11 @@ impl Store for Sqlite {
         self.writer.run(move |connection| deeds::save_user(connection, &user))
     }
 
+    fn import_user<'a>(&'a self, user: &'a User) -> Answer<'a, bool> {
+        let user = user.clone();
+        self.writer.run(move |connection| deeds::import_user(connection, &user))
+    }
+
     fn delete_user(&self, id: UserId) -> Answer<'_, bool> {
         self.writer.run(move |connection| Ok(deeds::change(connection, sql::DELETE_USER, [id.as_bytes()])? > 0))
     }
@@ -307,6 +312,13 @@ impl Store for Sqlite {
     fn one_times<'a>(&'a self, purpose: Purpose, email_key: &'a str, now: Timestamp) -> Answer<'a, Vec<OneTime>> {
         self.readers.point(move |connection| {
             list(connection, sql::ONE_TIMES, params![email_key, purpose.as_str(), now.millis()], rows::one_time)
+        })
+    }
+
+    fn every_one_time(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, OneTime)>> {
+        self.readers.scan(move |connection| {
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            list(connection, sql::EVERY_ONE_TIME, params![after, rows_at_most(limit)], rows::numbered_one_time)
         })
     }
 

@@ -26,6 +26,8 @@ mod logs;
 mod methods;
 mod outage;
 mod paths;
+mod postgres;
+mod postgres_kills;
 mod rates;
 mod redirects;
 mod reload;
