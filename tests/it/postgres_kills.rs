@@ -93,7 +93,7 @@ async fn visit(number: usize, address: Arc<Mutex<SocketAddr>>, log: Arc<Mutex<Ac
         assert!(before.is_none_or(|before| before == id), "{email} is of two users");
         let bearer = tokens["access_token"].as_str().unwrap().to_owned();
         let fields = format!("Authorization: Bearer {bearer}\r\n");
-        let named = json!({ "name": "k", "days": 7 });
+        let named = json!({ "name": "k", "days": "7" });
         if let Some((200 | 201, made)) = ask(here(), &format!("POST /.auth/account/keys\n{fields}"), &named).await {
             let key = made["id"].as_str().unwrap().to_owned();
             log.lock().unwrap().keys.push(key.clone());
