@@ -5,6 +5,7 @@
 //! `Command` whose doc comment is its line in `--help`, and an arm in `main`. Configuration faults go through
 //! [`Global::config`], output through [`print()`], so that exit codes and forms are the same everywhere.
 
+pub mod audit;
 pub mod check;
 pub mod completions;
 pub mod demo;
@@ -15,10 +16,12 @@ mod exit;
 pub mod explain;
 pub mod init;
 pub mod keys;
+mod linking;
 mod log;
 mod new_user;
 mod operator;
 mod output;
+mod pending;
 mod reload;
 pub mod run;
 pub mod schema;
@@ -74,6 +77,8 @@ enum Command {
     Sessions(sessions::Args),
     /// Move everything to another store
     Store(store::Args),
+    /// What was done to accounts, by whom
+    Audit(audit::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Args),
     /// Print completions for a shell
@@ -98,6 +103,7 @@ pub fn main() -> Exit {
         Command::Keys(args) => keys::run(args, global),
         Command::Sessions(args) => sessions::run(args, global),
         Command::Store(args) => store::run(args, global),
+        Command::Audit(args) => audit::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
     }

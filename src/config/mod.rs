@@ -16,6 +16,7 @@ mod mask;
 mod notes;
 mod observe;
 mod origins;
+mod outgoing;
 mod pages;
 mod place;
 mod policies;
@@ -93,6 +94,8 @@ pub struct Config {
     pub identity_headers: IdentityHeaders,
     /// `[mail]`.
     pub mail: crate::mail::Settings,
+    /// `[outgoing]`.
+    pub outgoing: crate::fetch::Settings,
     /// `[pages]`.
     pub pages: crate::portal::Settings,
     /// `[observe]`.

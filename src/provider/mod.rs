@@ -6,11 +6,13 @@ use std::sync::Arc;
 use crate::account::new_password::Weak;
 use crate::account::password::{Busy, Hasher};
 use crate::clock::Clock;
+use crate::fetch::Fetch;
 use crate::mail::Mailer;
 use crate::public_url::PublicUrl;
 use crate::session::Sessions;
 use crate::store::{self, Store};
 
+mod add_password;
 mod admission;
 pub mod anon_user;
 pub mod api_key;
@@ -18,8 +20,11 @@ mod change_email;
 mod enrolment;
 mod external;
 mod invitation;
+mod link;
+mod link_password;
 mod links;
 pub mod local_userpass;
+mod merge;
 mod recovery;
 mod registration;
 mod settings;
@@ -27,7 +32,9 @@ mod settings;
 pub use admission::{Admission, Admitted};
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
+pub use link::{Linked, Linker};
 pub use links::OpenLink;
+pub use merge::TwoPasswords;
 pub use registration::Registered;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
 
@@ -61,6 +68,8 @@ pub struct Parts {
     pub hasher: Hasher,
     /// Who sends mails.
     pub mailer: Mailer,
+    /// The way to providers and webhooks.
+    pub fetch: Fetch,
     /// The time.
     pub clock: Clock,
     /// What links in mails begin with.
@@ -77,7 +86,7 @@ impl Providers {
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, others } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, others, linking } = &parts.settings;
         let others = others.iter().map(|(name, settings)| {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
@@ -87,7 +96,7 @@ impl Providers {
             local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
             others: Arc::new(others.collect::<Result<_, _>>()?),
-            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone()),
+            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking),
         })
     }
 
@@ -182,6 +191,8 @@ impl From<Weak> for Error {
 
 #[cfg(test)]
 mod admission_tests;
+#[cfg(test)]
+mod link_tests;
 
 #[cfg(test)]
 mod tests;

@@ -5,8 +5,9 @@
 
 use futures_util::future::try_join_all;
 
-use super::{Error, Store};
+use super::{AuditFilter, Error, Store};
 use crate::account::User;
+use crate::account::audit::Entry;
 
 /// So many rows are read at once, and written side by side, which lets a store write them together.
 const PAGE: usize = 200;
@@ -45,7 +46,7 @@ impl Copied {
     }
 }
 
-/// Copies users, sessions, keys, links and signing keys. Nobody may write to either store meanwhile.
+/// Copies users, sessions, keys, links, signing keys and the audit log. Nobody may write to either store meanwhile.
 ///
 /// # Errors
 /// [`CopyError`].
@@ -57,6 +58,7 @@ pub async fn copy(from: &dyn Store, to: &dyn Store) -> Result<Copied, CopyError>
     keys(from, to, &mut copied).await?;
     links(from, to, &mut copied).await?;
     signing_keys(from, to, &mut copied).await?;
+    audit(from, to, &mut copied).await?;
     Ok(copied)
 }
 
@@ -207,5 +209,31 @@ async fn signing_keys(from: &dyn Store, to: &dyn Store, copied: &mut Copied) -> 
     match there.get(ours.len()) {
         Some(stranger) => Err(CopyError::Differs(format!("the signing key {}", stranger.kid))),
         None => Ok(()),
+    }
+}
+
+/// Page by page: what is there already comes first and in the same order.
+async fn audit(from: &dyn Store, to: &dyn Store, copied: &mut Copied) -> Result<(), CopyError> {
+    let (mut source, mut target) = (None, None);
+    let page = async |store: &dyn Store, after, limit| store.audit(AuditFilter::default(), after, limit).await;
+    loop {
+        let entries = page(from, source, PAGE).await?;
+        let before = page(to, target, entries.len().max(1)).await?;
+        let name = || "an entry of the audit log".to_owned();
+        let Some(last) = entries.last() else {
+            return if before.is_empty() { Ok(()) } else { Err(CopyError::Differs(name())) };
+        };
+        source = Some(last.sequence);
+        let missing: Vec<_> = entries.iter().skip(before.len()).map(|entry| entry.event.clone()).collect();
+        copied.found += before.len();
+        copied.added += missing.len();
+        if !missing.is_empty() {
+            to.add_audit(&missing).await?;
+        }
+        // Their numbers are each store's own.
+        let there = page(to, target, entries.len()).await?;
+        target = there.last().map(|entry| entry.sequence).or(target);
+        let events = |entries: &[Entry]| entries.iter().map(|entry| entry.event.clone()).collect::<Vec<_>>();
+        arrived(Some(events(&there)), &events(&entries), name)?;
     }
 }

@@ -1,7 +1,8 @@
 //! Everything arrives at another store as it was, however often it is begun, and nothing is written over.
 
 use super::conformance::{Fixture, ann, at, key, link, memory, postgres, session, signing_key, sqlite, user};
-use super::{Copied, CopyError, copy};
+use super::{AuditFilter, Copied, CopyError, copy};
+use crate::account::audit::{Action, Event};
 use crate::account::one_time::Purpose;
 use crate::account::{Kind, User};
 use crate::secret::Secret;
@@ -37,10 +38,12 @@ async fn full(store: Fixture) -> Fixture {
     store.take_one_time_by_code(Purpose::Invite, "a@b.test", super::conformance::digest(), 3, at(1)).await.unwrap();
     store.add_signing_key(&signing_key("one", 100), None).await.unwrap();
     store.add_signing_key(&signing_key("two", 200), Some("one")).await.unwrap();
+    let events: Vec<_> = (0..250).map(|second| Event::new(Action::LINK, ann.id, at(second))).collect();
+    store.add_audit(&events).await.unwrap();
     store
 }
 
-const ROWS: usize = 301 + 2 + 1 + 3 + 2;
+const ROWS: usize = 301 + 2 + 1 + 3 + 2 + 250;
 
 #[tokio::test]
 async fn everything_goes_there_and_back_as_it_was() {
@@ -60,6 +63,11 @@ async fn everything_goes_there_and_back_as_it_was() {
     assert_eq!(first.keys(None).await.unwrap(), last.keys(None).await.unwrap());
     let links = async |store: &Fixture| store.one_times(Purpose::Invite, "a@b.test", at(1)).await.unwrap();
     assert_eq!(links(first).await, links(last).await);
+    let audit = async |store: &Fixture| {
+        let entries = store.audit(AuditFilter::default(), None, 999).await.unwrap();
+        entries.into_iter().map(|entry| entry.event).collect::<Vec<_>>()
+    };
+    assert_eq!(audit(first).await, audit(last).await);
     assert_eq!(first.signing_keys().await.unwrap(), last.signing_keys().await.unwrap());
 }
 

@@ -6,16 +6,19 @@
 
 use std::sync::Arc;
 
+use super::along::tell_if;
 use super::postgres_calls::{bytes, can_be, none, rows_at_most};
 use super::postgres_fault::Fault;
 use super::postgres_pool::Connections;
 use super::postgres_settings::PostgresSettings;
-use super::postgres_transaction::{change, query};
+use super::postgres_transaction::{Values, change, query};
 use super::{
-    Answer, AtProvider, Rotated, Saved, SigningKey, Store, postgres_deeds as deeds, postgres_rows as rows,
-    postgres_schema as schema, postgres_sql as sql, postgres_tls as tls, postgres_users as users,
+    Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, postgres_deeds as deeds,
+    postgres_rows as rows, postgres_schema as schema, postgres_sql as sql, postgres_tls as tls,
+    postgres_users as users,
 };
 use crate::account::api_key::ApiKey;
+use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
@@ -43,6 +46,9 @@ impl Postgres {
             migrated.map_err(|error| error.to_string())
         });
         opened.ok_or("the thread of the store has ended")??;
+        if !settings.url.knows_the_server() {
+            tracing::warn!(store = %settings.url, "whoever answers there is believed: write sslmode=verify-full");
+        }
         Ok(Self(connections))
     }
 }
@@ -74,16 +80,43 @@ impl Store for Postgres {
         })
     }
 
-    fn save_user<'a>(&'a self, user: &'a User) -> Answer<'a, Saved> {
-        self.0.write_with(user.clone(), |c, user| Box::pin(users::save_user(c, user)))
+    fn save_user_with<'a>(&'a self, user: &'a User, along: &'a Along) -> Answer<'a, Saved> {
+        let saved = self
+            .0
+            .write_with((user.clone(), along.clone()), |c, (user, along)| Box::pin(users::save_user(c, user, along)));
+        Box::pin(async move { saved.await.inspect(|saved| tell_if(*saved == Saved::Done, &along.events)) })
+    }
+
+    fn delete_user_with<'a>(&'a self, id: UserId, events: &'a [Event]) -> Answer<'a, bool> {
+        let deleted =
+            self.0.write_with((id, events.to_vec()), |c, (id, events)| Box::pin(users::delete_user(c, *id, events)));
+        Box::pin(async move { deleted.await.inspect(|deleted| tell_if(*deleted, events)) })
+    }
+
+    fn merge_users<'a>(&'a self, into: &'a User, from: &'a User, along: &'a Along) -> Answer<'a, Saved> {
+        let saved = self.0.write_with((into.clone(), from.clone(), along.clone()), |c, (into, from, along)| {
+            Box::pin(users::merge_users(c, into, from, along))
+        });
+        Box::pin(async move { saved.await.inspect(|saved| tell_if(*saved == Saved::Done, &along.events)) })
+    }
+
+    fn add_audit<'a>(&'a self, events: &'a [Event]) -> Answer<'a, ()> {
+        let added = self.0.write_with(events.to_vec(), |c, events| Box::pin(users::add_audit(c, events)));
+        Box::pin(async move { added.await.inspect(|()| tell_if(true, events)) })
+    }
+
+    fn audit(&self, filter: AuditFilter, after: Option<u64>, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.0.read(move |c| Box::pin(users::audit(c, filter, after, rows_at_most(limit))))
+    }
+
+    fn sweep_audit(&self, before: Timestamp, limit: usize) -> Answer<'_, usize> {
+        self.0.write(move |c| {
+            Box::pin(async move { change(c, sql::SWEEP_AUDIT, &[&before.millis(), &rows_at_most(limit)]).await })
+        })
     }
 
     fn import_user<'a>(&'a self, user: &'a User) -> Answer<'a, bool> {
         self.0.write_with(user.clone(), |c, user| Box::pin(users::import_user(c, user)))
-    }
-
-    fn delete_user(&self, id: UserId) -> Answer<'_, bool> {
-        self.0.change_by_id(sql::DELETE_USER, *id.as_bytes())
     }
 
     fn sweep_guests(&self, before: Timestamp, limit: usize) -> Answer<'_, usize> {
@@ -271,6 +304,15 @@ impl Store for Postgres {
             Box::pin(async move {
                 let found = query(c, sql::ONE_TIMES, &[&&*email_key, &purpose.as_str(), &now.millis()]).await?;
                 found.iter().map(rows::one_time).collect()
+            })
+        })
+    }
+
+    fn waiting(&self, purpose: Purpose, now: Timestamp, limit: usize) -> Answer<'_, Vec<OneTime>> {
+        self.0.read(move |c| {
+            Box::pin(async move {
+                let values: Values<'_> = &[&purpose.as_str(), &now.millis(), &rows_at_most(limit)];
+                query(c, sql::WAITING, values).await?.iter().map(rows::one_time).collect()
             })
         })
     }

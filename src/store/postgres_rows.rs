@@ -7,6 +7,7 @@ use tokio_postgres::types::FromSql;
 use super::SigningKey;
 use super::postgres_fault::Fault;
 use crate::account::api_key::ApiKey;
+use crate::account::audit::{Action, Actor, Entry, Event};
 use crate::account::email::Email;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Identity, Kind, PasswordCredential, User};
@@ -176,6 +177,28 @@ pub(super) fn signing_key(row: &Row) -> Result<SigningKey> {
         signs_from: moment(row, 3)?,
         retires_at: moment(row, 4)?,
     })
+}
+
+pub(super) fn audit(row: &Row) -> Result<Entry> {
+    let event = Event {
+        at: moment(row, 1)?,
+        request_id: get(row, 2)?,
+        actor: word(row, 3, "actor", Actor::parse)?,
+        action: Action::of(get(row, 4)?),
+        subject: match get::<Option<&[u8]>>(row, 5)? {
+            Some(_) => Some(UserId::from_bytes(bytes(row, 5)?)),
+            None => None,
+        },
+        before: json(row, 6, "before")?,
+        after: json(row, 7, "after")?,
+    };
+    Ok(Entry { sequence: get::<i64>(row, 0)?.try_into().map_err(|_| Fault::Damaged("sequence"))?, event })
+}
+
+/// A user's id and version.
+pub(super) fn version(row: &Row) -> Result<(UserId, u64)> {
+    let version = get::<i64>(row, 1)?.try_into().map_err(|_| Fault::Damaged("version"))?;
+    Ok((UserId::from_bytes(bytes(row, 0)?), version))
 }
 
 /// A column as what it should be.

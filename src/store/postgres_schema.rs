@@ -14,8 +14,11 @@ use tokio_postgres::error::SqlState;
 use super::postgres_pool::jitter;
 
 /// Position is the version it leads to, from 1. A file that was released never changes; the next one does.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_accounts.postgres.sql"), include_str!("migrations/0002_providers.postgres.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_accounts.postgres.sql"),
+    include_str!("migrations/0002_providers.postgres.sql"),
+    include_str!("migrations/0003_audit.postgres.sql"),
+];
 
 /// How many versions the tables may be ahead.
 const AHEAD: i64 = 1;

@@ -28,7 +28,7 @@ shift
 printf '%s\n' "$@" >>"$folder/data/postgresql.conf"
 start() {
   setsid "$bin/postgres" -D "$folder/data" >/dev/null 2>"$folder/log" </dev/null &
-  until "$bin/pg_isready" -q -h "$folder" -U test; do kill -0 $! || { cat "$folder/log" >&2; exit 1; }; sleep 0.02; done
+  until "$bin/pg_isready" -q -h "$folder" -p "$(sed -n 4p "$folder/data/postmaster.pid" 2>/dev/null)" -U test; do kill -0 $! || { cat "$folder/log" >&2; exit 1; }; sleep 0.02; done
   echo "$folder"
 }
 start

@@ -148,6 +148,11 @@ impl PostgresUrl {
         self
     }
 
+    /// Whether the server has to prove who it is, or is on this machine.
+    pub(super) fn knows_the_server(&self) -> bool {
+        self.tls == Tls::Verified || self.config.get_hosts().iter().all(is_local)
+    }
+
     /// Whether it holds a password.
     pub fn has_password(&self) -> bool {
         self.config.get_password().is_some()
@@ -210,6 +215,8 @@ mod tests {
             assert_eq!(parse(&format!("postgres://v@{local}/v?sslmode=verify-full")).tls, Tls::Verified, "{local}");
         }
         assert_eq!(parse("postgres://v@localhost,db.example.com/v").tls, Tls::Verified);
+        assert!(parse("postgres://v@localhost/v").knows_the_server());
+        assert!(!parse("postgres://v@db.example.com/v?sslmode=require").knows_the_server());
     }
 
     #[test]

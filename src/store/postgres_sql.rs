@@ -45,6 +45,12 @@ macro_rules! one_time_columns {
     };
 }
 
+macro_rules! audit_columns {
+    () => {
+        "sequence, at, request_id, actor, action, subject, before, after"
+    };
+}
+
 statements! {
     USER = "SELECT ", user_columns!(), " FROM users u", identities!(), "WHERE u.id = $1 ORDER BY i.position";
     USER_BY_IDENTITY = "SELECT ", user_columns!(), " FROM identities d JOIN users u ON u.id = d.user_id",
@@ -68,6 +74,8 @@ statements! {
     DELETE_USER = "DELETE FROM users WHERE id = $1";
     /// Whoever adds a session or key, or sweeps, goes through here: one after the other for a user.
     LOCK_USER = "SELECT version FROM users WHERE id = $1 FOR UPDATE";
+    /// In one order, so that two merges do not wait for each other.
+    LOCK_USERS = "SELECT id, version FROM users WHERE id IN ($1, $2) ORDER BY id FOR UPDATE";
     IDLE_GUESTS = "SELECT id FROM users u WHERE kind = 'guest' AND created_at < $1 \
         AND (last_sign_in_at IS NULL OR last_sign_in_at < $1) \
         AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.user_id = u.id AND s.last_seen_at >= $1) \
@@ -99,6 +107,8 @@ statements! {
         " FROM sessions s WHERE s.previous = $1 AND s.idle_expires_at > $2 AND s.expires_at > $2";
     END_SESSION = "DELETE FROM sessions WHERE id = $1";
     END_SESSIONS_OF = "DELETE FROM sessions WHERE user_id = $1 AND ($2::bytea IS NULL OR id <> $2) RETURNING id";
+    END_SESSIONS_BY = "DELETE FROM sessions WHERE user_id = $1 AND provider = $2";
+    MOVE_SESSIONS = "UPDATE sessions SET user_id = $2 WHERE user_id = $1";
     SWEEP_SESSIONS = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
         WHERE least(idle_expires_at, expires_at) <= $1 LIMIT $2) AND least(idle_expires_at, expires_at) <= $1";
 
@@ -122,6 +132,7 @@ statements! {
         WHERE (SELECT count(*) FROM api_keys WHERE user_id = $2) < $9";
     SET_KEY_DISABLED = "UPDATE api_keys SET disabled = $2 WHERE id = $1";
     TOUCH_KEY = "UPDATE api_keys SET last_used_at = greatest(coalesce(last_used_at, $2), $2) WHERE id = $1";
+    MOVE_KEYS = "UPDATE api_keys SET user_id = $2 WHERE user_id = $1";
     DELETE_KEY = "DELETE FROM api_keys WHERE id = $1";
 
     INSERT_ONE_TIME = "INSERT INTO one_times (", one_time_columns!(), ") VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
@@ -137,6 +148,9 @@ statements! {
         WHERE email_key = $1 AND purpose = $2";
     ONE_TIMES = "SELECT ", one_time_columns!(),
         " FROM one_times WHERE email_key = $1 AND purpose = $2 AND expires_at > $3 ORDER BY sequence DESC";
+    /// What was made for nobody carries nothing.
+    WAITING = "SELECT ", one_time_columns!(), " FROM one_times \
+        WHERE purpose = $1 AND expires_at > $2 AND payload <> 'null' ORDER BY sequence DESC LIMIT $3";
     VOID_BY_ADDRESS = "DELETE FROM one_times WHERE email_key = $1";
     VOID_BY_USER = "DELETE FROM one_times WHERE user_id = $1";
     SWEEP_ONE_TIMES = "DELETE FROM one_times WHERE sequence IN (SELECT sequence FROM one_times \
@@ -150,6 +164,13 @@ statements! {
         $1::text, $2::text, $3::bigint, $4::bigint, $5::bigint \
         WHERE coalesce((SELECT kid FROM signing_keys ORDER BY sequence DESC LIMIT 1), '') = $6";
     SWEEP_SIGNING_KEYS = "DELETE FROM signing_keys WHERE retires_at <= $1";
+
+    INSERT_AUDIT = "INSERT INTO audit (at, request_id, actor, action, subject, before, after) \
+        VALUES ($1, $2, $3, $4, $5, $6, $7)";
+    AUDIT = "SELECT ", audit_columns!(), " FROM audit WHERE sequence > $1 AND at >= $2 ORDER BY sequence LIMIT $3";
+    AUDIT_OF = "SELECT ", audit_columns!(),
+        " FROM audit WHERE subject = $4 AND sequence > $1 AND at >= $2 ORDER BY sequence LIMIT $3";
+    SWEEP_AUDIT = "DELETE FROM audit WHERE sequence IN (SELECT sequence FROM audit WHERE at < $1 LIMIT $2)";
 
     /// A server that takes no writes is not ready.
     PING = "SELECT max(version), current_setting('transaction_read_only') FROM schema_version";

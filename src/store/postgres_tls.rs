@@ -80,3 +80,65 @@ impl ServerCertVerifier for Anybody {
         self.0.signature_verification_algorithms.supported_schemes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::path::Path;
+
+    use base64::Engine as _;
+    use base64::engine::general_purpose::STANDARD;
+
+    use crate::store::conformance::postgres_address;
+    use crate::store::open;
+    use crate::store::postgres_server::Server;
+
+    /// A server that speaks TLS as `localhost`, its port, and a file with its certificate.
+    fn server(folder: &Path) -> Option<(Server, u16)> {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let server = Server::start(&["listen_addresses = '127.0.0.1'", &format!("port = {port}")])?;
+        let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.join("root.pem"), own.cert.pem()).unwrap();
+        let data = server.folder().join("data").display().to_string();
+        let files = [("server.crt", own.cert.pem()), ("server.key", own.signing_key.serialize_pem())];
+        for (name, text) in files {
+            let text = STANDARD.encode(text);
+            let write = format!("cat >/dev/null; umask 077; echo {text} | base64 -d >{data}/{name}");
+            sql(&server, port, &format!("COPY (SELECT 1) TO PROGRAM '{write}'"));
+        }
+        sql(&server, port, "ALTER SYSTEM SET ssl = on");
+        sql(&server, port, "SELECT pg_reload_conf()");
+        while sql(&server, port, "SHOW ssl") != "on" {}
+        Some((server, port))
+    }
+
+    fn sql(server: &Server, port: u16, sql: &str) -> String {
+        server.sql(&format!("port={port} dbname=postgres"), sql)
+    }
+
+    #[test]
+    fn verify_full_takes_the_named_host_with_a_trusted_certificate_and_require_takes_anybody() {
+        let folder = tempfile::tempdir().unwrap();
+        let Some((server, port)) = server(folder.path()) else { return };
+        let stranger = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.path().join("stranger.pem"), stranger.cert.pem()).unwrap();
+        let (root, other) = (folder.path().join("root.pem"), folder.path().join("stranger.pem"));
+        let open = |host: &str, query: &str| {
+            open(&postgres_address(&format!("postgres://test@{host}:{port}/postgres?{query}"))).map(drop)
+        };
+        let verified = |path: &Path| format!("sslmode=verify-full&sslrootcert={}", path.display());
+        assert!(open("localhost", &verified(&root)).is_ok(), "{:?}", open("localhost", &verified(&root)));
+        for (host, root) in [("localhost", &other), ("127.0.0.1", &root)] {
+            let error = open(host, &verified(root)).unwrap_err().to_string();
+            assert!(error.contains("TLS handshake"), "{error}");
+        }
+        // Without a file of its own the machine's authorities count, and none of them signed this.
+        assert!(open("localhost", "sslmode=verify-full").unwrap_err().to_string().contains("TLS handshake"));
+        open("localhost", "sslmode=require").unwrap();
+        sql(&server, port, "ALTER SYSTEM SET ssl = off");
+        sql(&server, port, "SELECT pg_reload_conf()");
+        while sql(&server, port, "SHOW ssl") != "off" {}
+        assert!(open("localhost", "sslmode=require").is_err());
+        open("localhost", "sslmode=prefer").unwrap();
+    }
+}

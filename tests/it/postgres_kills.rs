@@ -175,7 +175,7 @@ async fn kills_lose_nothing_that_was_acknowledged_and_leave_nothing_half_done() 
     for visitor in visitors {
         visitor.await.unwrap();
     }
-    let log = log.lock().unwrap();
+    let log = std::mem::take(&mut *log.lock().unwrap());
     let store = open(&Address::Postgres(Box::new(PostgresSettings::new(PostgresUrl::parse(&url).unwrap())))).unwrap();
     check(&log, &store, &server).await;
     let schema = url.rsplit("%3D").next().unwrap();
