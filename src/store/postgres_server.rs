@@ -21,14 +21,22 @@ unix_socket_directories = '$folder'
 max_connections = 400
 shared_buffers = 32MB
 fsync = off
-log_min_messages = panic
+log_min_messages = fatal
 logging_collector = off
 CONF
 shift
 printf '%s\n' "$@" >>"$folder/data/postgresql.conf"
 start() {
-  setsid "$bin/postgres" -D "$folder/data" >/dev/null 2>"$folder/log" </dev/null &
-  until "$bin/pg_isready" -q -h "$folder" -p "$(sed -n 4p "$folder/data/postmaster.pid" 2>/dev/null)" -U test; do kill -0 $! || { cat "$folder/log" >&2; exit 1; }; sleep 0.02; done
+  while :; do
+    setsid "$bin/postgres" -D "$folder/data" >/dev/null 2>"$folder/log" </dev/null &
+    until "$bin/pg_isready" -q -h "$folder" -p "$(sed -n 4p "$folder/data/postmaster.pid" 2>/dev/null)" -U test; do
+      kill -0 $! 2>/dev/null || break
+      sleep 0.02
+    done
+    kill -0 $! 2>/dev/null && break
+    # Those who were killed may hold the shared memory a moment longer.
+    grep -q 'still in use' "$folder/log" || { cat "$folder/log" >&2; exit 1; }
+  done
   echo "$folder"
 }
 start
@@ -36,6 +44,8 @@ while read -r line; do
   case $line in
     start) start ;;
     *) for pid in $(head -1 "$folder/data/postmaster.pid"); do
+         # It must not start another process between the look for them and the signal to them.
+         kill -STOP "$pid"
          kill "-$line" $(cat "/proc/$pid/task/$pid/children") "$pid" 2>/dev/null || true
        done
        case $line in KILL|QUIT) wait || true; rm -f "$folder"/.s.*; echo gone ;; *) echo sent ;; esac ;;
