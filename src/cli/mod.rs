@@ -35,6 +35,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::function;
 
 pub use exit::Exit;
 pub use output::{print, print_error};
@@ -83,6 +84,9 @@ enum Command {
     Schema(schema::Args),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Run functions in JavaScript for the server that started this
+    #[command(hide = true, name = function::WORKER)]
+    FunctionWorker,
 }
 
 /// Reads the arguments of this process and does what they say.
@@ -106,6 +110,11 @@ pub fn main() -> Exit {
         Command::Audit(args) => audit::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
+        Command::FunctionWorker => match function::serve() {
+            Ok(()) => Exit::Fine,
+            // Nobody reads what it prints; the server sees the end.
+            Err(_) => Exit::Refused,
+        },
     }
 }
 

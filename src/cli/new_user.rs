@@ -12,9 +12,10 @@ use crate::account::User;
 use crate::account::email::Email;
 use crate::account::password::Hasher;
 use crate::fetch::Fetch;
+use crate::function::{self, Program, Workers};
 use crate::listen::Tls;
 use crate::mail::{self, Mailer, Outbox};
-use crate::provider::{Delivery, Invitee, Parts, Providers};
+use crate::provider::{self, Delivery, Invitee, Parts, Providers};
 use crate::public_url::PublicUrl;
 use crate::secret::Secret;
 use crate::session::Sessions;
@@ -89,12 +90,14 @@ pub(super) async fn providers_mailing(
     let hash_threads = config.providers.local_userpass.as_ref().map_or(0, |settings| settings.hash_threads);
     let fetch = Fetch::new(&config.outgoing).map_err(|error| Failure::Refused(error.to_string()))?;
     let providers = Providers::new(&Parts {
-        settings: config.providers.clone(),
+        // Whoever the operator adds is no surprise to the operator, and this process ends at once.
+        settings: provider::Settings { on_user_created: None, ..config.providers.clone() },
         store: Arc::clone(store),
         sessions,
         hasher: Hasher::new(hash_threads),
         mailer: mailer.clone(),
         fetch,
+        workers: Workers::new(Program::own(&[function::WORKER]), config.functions.clone()),
         clock: clock.clone(),
         public_url,
         prefix: config.prefix.clone(),

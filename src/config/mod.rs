@@ -7,6 +7,7 @@ mod code;
 mod crossing;
 mod environment;
 mod fault;
+mod function;
 mod headers;
 mod known;
 mod limits;
@@ -88,6 +89,8 @@ pub struct Config {
     pub store: crate::store::Address,
     /// `[session]`.
     pub session: crate::session::Settings,
+    /// `[functions]`.
+    pub functions: crate::function::Settings,
     /// `[limits]`.
     pub limits: crate::limit::Settings,
     /// `[identity_headers]`.

@@ -7,8 +7,8 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
 use super::{
-    Config, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies, routes,
-    session, store,
+    Config, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies,
+    routes, session, store,
 };
 use crate::account::linking::Policy;
 use crate::route::Tables;
@@ -29,6 +29,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         trusted_proxies: r.table("trusted_proxies", "Proxies before this one.", proxies::read),
         store: r.table("store", "Where users and sessions live.", store::read),
         session: r.table("session", "How long sign-ins last.", session::read),
+        functions: r.table("functions", "How far functions in JavaScript may go.", function::limits),
         limits: r.table("limits", limits, limits::read),
         identity_headers: r.table("identity_headers", "What the app behind receives about who asks.", headers::read),
         mail: r.table("mail", "How mails are sent.", mail::read),

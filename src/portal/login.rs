@@ -290,6 +290,10 @@ fn notice(note: &str) -> Option<&'static str> {
     match note {
         "confirmed" => Some("Your address is confirmed. You can sign in now."),
         "registered" => Some("You can sign in now, with the address and the password you have just chosen."),
+        "asked" => Some("Your account is being looked at. Try to sign in, or wait for word on how to go on."),
+        "asked-reset" => {
+            Some("If there is such an account, its new password is being looked at. Try it, or wait for word.")
+        }
         "reset" => Some("Your new password is set. Sign in with it."),
         "welcome" => Some("Your account is ready. You can sign in now."),
         _ => None,
