@@ -163,6 +163,12 @@ impl<'a> Reader<'a> {
         self.table.get(key).is_some_and(|entry| matches!(&entry.node.value, Value::List(items) if items.is_empty()))
     }
 
+    /// Whether the text of a key stands in the file itself; declares nothing.
+    pub(super) fn is_in_file(&self, key: &str) -> bool {
+        let node = self.table.get(key).map(|entry| &entry.node);
+        node.is_some_and(|node| matches!((&node.value, &node.place), (Value::Text(_), Place::Span(..))))
+    }
+
     /// The place of a key of this table, or of the table itself.
     pub(super) fn place_of(&self, key: &str) -> Place {
         self.table.get(key).map_or_else(|| self.place.clone(), |entry| entry.node.place.clone())

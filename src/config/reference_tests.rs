@@ -104,6 +104,7 @@ fn its_examples_are_taken() {
         "SMTP_PASSWORD",
         "HOOK_SECRET",
         "PEPPER",
+        "STORE_PASSWORD",
         "OIDC_SECRET",
         "GOOGLE_SECRET",
         "FACEBOOK_SECRET",

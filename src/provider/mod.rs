@@ -25,6 +25,7 @@ mod closure;
 mod created;
 pub mod custom_function;
 mod decision;
+mod dialect;
 mod discovery;
 mod enrolment;
 mod external;

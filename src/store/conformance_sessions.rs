@@ -34,7 +34,9 @@ suite! {
     wrong_codes_count_against_every_link_to_the_address,
     a_code_ends_before_its_link,
     of_many_takers_of_one_code_one_gets_it,
+    of_many_wrong_codes_at_once_each_is_counted,
     links_come_newest_first,
+    every_link_comes_oldest_first_in_pages,
     links_are_voided_by_address_and_by_user,
 }
 
@@ -334,6 +336,33 @@ async fn of_many_takers_of_one_code_one_gets_it(store: &Fixture) {
         })
         .await;
     assert_eq!(taken.into_iter().flatten().count(), 1);
+}
+
+async fn of_many_wrong_codes_at_once_each_is_counted(store: &Fixture) {
+    let link = link(Purpose::Reset, "a@b.test", "111");
+    store.add_one_time(&link).await.unwrap();
+    let tried = store
+        .race(|store, racer| async move {
+            // The last one is right, and comes when the tries are over as a rule.
+            let code = Digest::of(if racer == 19 { "111" } else { "999" });
+            store.take_one_time_by_code(Purpose::Reset, "a@b.test", code, 1, at(1)).await.unwrap()
+        })
+        .await;
+    match store.one_time(link.token, at(1)).await.unwrap() {
+        Some(left) => assert_eq!(left.attempts, 20),
+        None => assert_eq!(tried.into_iter().flatten().count(), 1),
+    }
+}
+
+async fn every_link_comes_oldest_first_in_pages(store: &Fixture) {
+    let links: Vec<_> = ["1", "2", "3"].map(|code| link(Purpose::Invite, "a@b.test", code)).into();
+    for link in &links {
+        store.add_one_time(link).await.unwrap();
+    }
+    let first = store.every_one_time(0, 2).await.unwrap();
+    let second = store.every_one_time(first[1].0, 2).await.unwrap();
+    assert_eq!(store.every_one_time(second[0].0, 2).await.unwrap(), []);
+    assert_eq!([first, second].concat().into_iter().map(|(_, link)| link).collect::<Vec<_>>(), links);
 }
 
 async fn links_come_newest_first(store: &Fixture) {

@@ -153,6 +153,12 @@ pub(super) fn one_time(row: &Row<'_>) -> Result<OneTime> {
     })
 }
 
+/// A link and its number in the order of links.
+pub(super) fn numbered_one_time(row: &Row<'_>) -> Result<(u64, OneTime)> {
+    let number = row.get::<_, i64>(9)?.try_into().map_err(|_| damaged(9, "sequence"))?;
+    Ok((number, one_time(row)?))
+}
+
 pub(super) fn signing_key(row: &Row<'_>) -> Result<SigningKey> {
     Ok(SigningKey {
         kid: row.get(0)?,

@@ -145,6 +145,8 @@ statements! {
     VOID_BY_USER = "DELETE FROM one_times WHERE user_id = ?1";
     SWEEP_ONE_TIMES = "DELETE FROM one_times WHERE sequence IN (SELECT sequence FROM one_times \
         WHERE expires_at <= ?1 LIMIT ?2)";
+    EVERY_ONE_TIME = "SELECT ", one_time_columns!(),
+        ", sequence FROM one_times WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
 
     SIGNING_KEYS = "SELECT kid, private, created_at, signs_from, retires_at FROM signing_keys ORDER BY sequence DESC";
     NEWEST_SIGNING_KEY = "SELECT kid FROM signing_keys ORDER BY sequence DESC LIMIT 1";

@@ -39,6 +39,8 @@ mod oauth_tokens;
 mod oidc_provider;
 mod outage;
 mod paths;
+mod postgres;
+mod postgres_kills;
 mod rates;
 mod realm_web;
 mod realm_web_page;
