@@ -112,7 +112,7 @@ where
         // One host, one path; ours or an app's.
         .layer(StepLayer(Locate::new(&config.prefix, config.hosts.iter().cloned())))
         // Who it is. Our own pages want to know, too.
-        .layer(StepLayer(Authenticate::new(house.sessions.clone(), house.cookie)))
+        .layer(StepLayer(Authenticate::new(house.sessions.clone(), house.providers.bearers().clone(), house.cookie)))
         .service(Door { own: own_pages(house), app })
 }
 

@@ -3,6 +3,7 @@
 pub mod api_key;
 pub mod email;
 mod hash_pool;
+pub mod metadata;
 pub mod new_password;
 pub mod one_time;
 pub mod password;

@@ -48,6 +48,10 @@ pub(crate) enum Kind {
     Table,
     /// A list of who, or a table.
     WhoOrTable,
+    /// A name, or a table with `path`, `field` and `required`.
+    Metadata,
+    /// A table with `kid`, and `secret` or `public_key`.
+    TokenKey,
 }
 
 impl Known {

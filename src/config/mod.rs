@@ -5,6 +5,7 @@
 
 mod code;
 mod crossing;
+mod custom_token;
 mod environment;
 mod fault;
 mod headers;
@@ -13,6 +14,7 @@ mod limits;
 mod listen;
 mod mail;
 mod mask;
+mod metadata;
 mod notes;
 mod observe;
 mod origins;

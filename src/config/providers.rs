@@ -2,11 +2,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::code::Code;
+use super::custom_token;
 use super::fault::{Fault, Trouble};
 use super::known::Kind;
 use super::reader::Reader;
 use super::value::TEN_YEARS;
-use crate::provider::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
+use crate::provider::{self, AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
 
 /// `[providers]`: what is absent is off; without the table e-mail and password are on.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
@@ -20,7 +21,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
             api_key: r.optional("api-key", "API keys: the operator's and the users' own.", api_key),
             others: others(r),
         };
-        nothing_given = given && !r.has_undeclared();
+        nothing_given = given && r.is_empty();
         settings
     });
     if settings != Settings::default() {
@@ -40,7 +41,11 @@ struct Type {
     read: fn(&mut Reader<'_>) -> Option<Other>,
 }
 
-const TYPES: &[Type] = &[];
+const TYPES: &[Type] = &[Type {
+    word: provider::custom_token::KIND,
+    doc: "Tokens that somebody else signed, as bearer on any request and to sign in.",
+    read: custom_token::read,
+}];
 
 /// A name that is a type has that type; every other name says which one it is of.
 fn others(r: &mut Reader<'_>) -> BTreeMap<String, Other> {

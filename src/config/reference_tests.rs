@@ -17,6 +17,9 @@ fn with_examples() -> String {
 }
 
 fn is_example(line: &str) -> bool {
+    if line.starts_with("# [") {
+        return true;
+    }
     let Some((key, _)) = line.strip_prefix("# ").and_then(|line| line.split_once(" =")) else { return false };
     key.starts_with('"') && key.ends_with('"') || key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
 }
@@ -44,7 +47,9 @@ fn every_key_is_there_at_its_default_or_as_an_example() {
         let name = path.join(".");
         assert!(!values(&all, path).is_empty(), "{name} is missing");
         let Some(default) = default else { continue };
-        if path.iter().any(|name| name == "*") {
+        let table = &path[..path.len() - 1];
+        // A table that is an example as a whole shows values in place of defaults.
+        if path.iter().any(|name| name == "*") || (!table.is_empty() && values(&full, table).is_empty()) {
             continue;
         }
         let default: Table = format!("v = {default}").parse().unwrap();
@@ -88,6 +93,7 @@ fn its_examples_are_taken() {
     let environment = BTreeMap::from([("SMTP_PASSWORD".to_owned(), "correct horse".to_owned())]);
     let text = with_examples()
         .replace("directory = ", "# directory = ")
+        .replace("keys = [{", "# keys = [{")
         .replace("roles      = []", "roles = [\"journalist\", \"editor\"]");
     let name = folder.path().join("full.toml").display().to_string();
     let config = parse(&text, &name, environment).unwrap_or_else(|report| panic!("{report}"));

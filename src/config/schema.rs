@@ -84,8 +84,24 @@ fn of_kind(kind: &Kind) -> Value {
             Value::Object(one_of([of_kind(kind), json!({ "type": "array", "items": of_kind(kind), "minItems": 1 })]))
         }
         Kind::Who | Kind::WhoOrTable => who(),
+        Kind::Metadata => metadata(),
+        Kind::TokenKey => token_key(),
         Kind::Table => json!({ "type": "object" }),
     }
+}
+
+fn metadata() -> Value {
+    let name = json!({ "type": "string", "minLength": 1 });
+    let properties = json!({ "path": name, "field": name, "required": { "type": "boolean" } });
+    let table =
+        json!({ "type": "object", "properties": properties, "required": ["path"], "additionalProperties": false });
+    json!({ "anyOf": [name, table] })
+}
+
+fn token_key() -> Value {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let properties = json!({ "kid": text, "secret": reference("secret"), "public_key": text });
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 fn who() -> Value {

@@ -82,7 +82,8 @@ impl<'a> Reader<'a> {
         self.accept(place, result)
     }
 
-    fn secret_in(&self, key: &str, node: &'a Node) -> Option<Secret> {
+    /// A secret in a node; of a list the first.
+    pub(super) fn secret_in(&self, key: &str, node: &'a Node) -> Option<Secret> {
         let nodes = match &node.value {
             Value::List(items) if items.is_empty() => {
                 self.fault(

@@ -81,6 +81,14 @@ impl Fetch {
         Ok(Self { named_by: Some(Target::of(document)?), ..self.clone() })
     }
 
+    /// Whether an address may be asked at all: https, or what this machine and `outgoing.allow_http` cover.
+    ///
+    /// # Errors
+    /// [`Error::Address`], [`Error::Insecure`].
+    pub fn check(&self, uri: &Uri) -> Result<(), Error> {
+        Target::of(uri)?.check(&self.ways.settings)
+    }
+
     /// Sends it and reads the whole answer.
     ///
     /// # Errors

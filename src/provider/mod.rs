@@ -15,7 +15,9 @@ use crate::store::{self, Store};
 mod admission;
 pub mod anon_user;
 pub mod api_key;
+mod bearer;
 mod change_email;
+pub mod custom_token;
 mod enrolment;
 mod external;
 mod invitation;
@@ -26,6 +28,7 @@ mod registration;
 mod settings;
 
 pub use admission::{Admission, Admitted};
+pub use bearer::{Bearer, Bearers, Fit, Found, Verifying, Word};
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
 pub use links::OpenLink;
@@ -47,6 +50,7 @@ pub struct Providers {
     api_key: Option<api_key::ApiKeys>,
     others: Arc<BTreeMap<String, Named>>,
     admission: Admission,
+    bearers: Bearers,
 }
 
 /// What providers are built from.
@@ -85,12 +89,15 @@ impl Providers {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
         });
+        let others: BTreeMap<_, _> = others.collect::<Result<_, _>>()?;
+        let admission = Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone());
         Ok(Self {
+            bearers: Bearers::new(others.values(), admission.clone(), parts.sessions.clone(), parts.clock.clone()),
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
             local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
-            others: Arc::new(others.collect::<Result<_, _>>()?),
-            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone()),
+            others: Arc::new(others),
+            admission,
         })
     }
 
@@ -117,6 +124,11 @@ impl Providers {
     /// Who makes users of accounts elsewhere.
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// Who knows whom somebody else's tokens speak for.
+    pub fn bearers(&self) -> &Bearers {
+        &self.bearers
     }
 
     /// API keys, if on.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::custom_token::{self, CustomToken};
 use super::{Named, Parts, Setup};
 
 /// `[providers]`: what is absent is off.
@@ -18,12 +19,17 @@ pub struct Settings {
 
 /// A provider whose accounts are somebody else's, by type.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Other {}
+pub enum Other {
+    /// Tokens that somebody else signed.
+    CustomToken(custom_token::Settings),
+}
 
 impl Other {
     /// The provider of these settings.
-    pub(super) fn build(&self, _name: &str, _parts: &Parts) -> Result<Named, Setup> {
-        match *self {}
+    pub(super) fn build(&self, name: &str, parts: &Parts) -> Result<Named, Setup> {
+        match self {
+            Self::CustomToken(settings) => CustomToken::build(settings, name, parts),
+        }
     }
 }
 

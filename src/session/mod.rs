@@ -16,6 +16,7 @@ mod revocations;
 mod sessions;
 mod settings;
 mod tokens;
+mod vouched;
 
 #[cfg(test)]
 mod tests_keys;
@@ -37,3 +38,4 @@ pub use record::{Device, ProviderSession, Session};
 pub use sessions::Sessions;
 pub use settings::Settings;
 pub use tokens::Tokens;
+pub use vouched::{Realm, Vouched};
