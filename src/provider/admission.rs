@@ -29,7 +29,8 @@ pub struct Admitted {
 }
 
 impl Admission {
-    pub(super) fn new(store: Arc<dyn Store>, sessions: Sessions, clock: Clock) -> Self {
+    /// Users of this store.
+    pub fn new(store: Arc<dyn Store>, sessions: Sessions, clock: Clock) -> Self {
         Self { store, sessions, clock }
     }
 

@@ -71,7 +71,8 @@ pub enum Found {
 }
 
 impl Bearers {
-    pub(super) fn new<'a>(
+    /// Asks those of these providers that take tokens.
+    pub fn new<'a>(
         all: impl Iterator<Item = &'a Named>,
         admission: Admission,
         sessions: Sessions,

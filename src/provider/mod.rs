@@ -206,3 +206,6 @@ mod recovery_tests;
 
 #[cfg(test)]
 mod invitation_tests;
+
+#[cfg(test)]
+mod bearer_tests;

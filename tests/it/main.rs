@@ -37,6 +37,7 @@ mod sizes;
 mod start;
 mod steps;
 mod tls;
+mod token;
 mod upstreams;
 mod websocket;
 mod wire;
