@@ -16,10 +16,13 @@ use criterion::{BatchSize, Criterion};
 use jsonwebtoken::{EncodingKey, Header};
 use serde_json::json;
 use tokio::runtime::Runtime;
+use vestibule::account::password::Hasher;
 use vestibule::clock::Clock;
 use vestibule::fetch::Fetch;
-use vestibule::provider::custom_token::{CustomToken, GivenKey, Keys, Material, Settings};
-use vestibule::provider::{Admission, Bearers, Found, Named};
+use vestibule::function::{Program, Workers};
+use vestibule::mail::{self, Mailer, Outbox};
+use vestibule::provider::custom_token::{GivenKey, Keys, Material, Settings};
+use vestibule::provider::{self, Bearers, Found, Other, Parts, Providers};
 use vestibule::session::{self, Sessions};
 use vestibule::store::{self, Address, Store};
 use vestibule::token::{Algorithm, Matching};
@@ -77,8 +80,8 @@ impl Site {
         let clock = Clock::system();
         let store: Arc<dyn Store> = store::open(&Address::Memory)?;
         let settings = session::Settings { cache: Duration::from_secs(3600), ..Default::default() };
-        let sessions =
-            Sessions::open(store.clone(), clock.clone(), settings, &"https://blog.example.com".parse()?).await?;
+        let public_url = "https://blog.example.com".parse()?;
+        let sessions = Sessions::open(store.clone(), clock.clone(), settings, &public_url).await?;
         let key = GivenKey { kid: Some("k1".to_owned()), material: Material::Public(signer.public.clone()) };
         let settings = Settings {
             keys: Keys::Given(vec![key]),
@@ -89,16 +92,22 @@ impl Site {
             leeway: Duration::from_secs(30),
             metadata: Vec::new(),
         };
-        let provider = CustomToken::new(&settings, &Fetch::new(&Default::default())?, clock.clone())?;
-        let named = Named {
-            name: "custom-token".to_owned(),
-            kind: "custom-token",
-            label: String::new(),
-            provider: Arc::new(provider),
-        };
-        let admission = Admission::new(store, sessions.clone(), clock.clone());
-        let bearers = Bearers::new([&named].into_iter(), admission, sessions, clock);
-        Ok(Self { bearers, signer: signer.clone() })
+        let others = [("custom-token".to_owned(), Other::CustomToken(settings))].into();
+        let outbox = mail::Settings { outbox: Outbox::Memory, ..Default::default() };
+        let providers = Providers::new(&Parts {
+            settings: provider::Settings { others, ..Default::default() },
+            mailer: Mailer::new(&outbox, "Bench", &public_url, clock.clone())?,
+            hasher: Hasher::new(1),
+            fetch: Fetch::new(&Default::default())?,
+            workers: Workers::new(Program::own(&[]), Default::default()),
+            prefix: "/.auth".to_owned(),
+            site: "Bench".to_owned(),
+            store,
+            sessions,
+            clock,
+            public_url,
+        })?;
+        Ok(Self { bearers: providers.bearers().clone(), signer: signer.clone() })
     }
 
     /// So many tokens that have been seen.

@@ -18,6 +18,8 @@ use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch::{self, Fetch};
+use crate::function::{self, Program, Workers};
+use crate::layer::forward_auth::ForwardAuth;
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
 use crate::mail::{self, Mailer};
@@ -40,6 +42,7 @@ pub struct App {
     public_url: PublicUrl,
     clock: Clock,
     hasher: Hasher,
+    workers: Workers,
     listening: SocketAddr,
 }
 
@@ -97,11 +100,8 @@ impl App {
         let clock = before.map_or_else(Clock::system, |app| app.clock.clone());
         let public_url = public_url(&config, listening)?;
         let router = Router::new(&config.routes).map_err(Error::Routes)?;
-        let title = config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned());
-        let threads = |config: &Config| config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads);
         let alike = |same: fn(&Config, &Config) -> bool| before.filter(|app| same(&app.house.config, &config));
         let at_home = |same| alike(same).filter(|app| app.public_url == public_url);
-
         let store = match before {
             Some(app) => app.store.clone(),
             None => store::open(&config.store)?,
@@ -118,52 +118,31 @@ impl App {
             };
         let mailer = match at_home(|old, new| old.mail == new.mail && old.pages.title == new.pages.title) {
             Some(app) => app.mailer.clone(),
-            None => Mailer::new(&config.mail, &title, &public_url, clock.clone())?,
+            None => Mailer::new(&config.mail, &title(&config, &public_url), &public_url, clock.clone())?,
         };
         let limits = alike(|old, new| old.limits.rates() == new.limits.rates())
             .map(|app| app.house.limits.clone())
             .unwrap_or_else(|| Arc::new(Limits::new(&config.limits, &clock)));
-        let hasher = before
-            .filter(|app| threads(&app.house.config) == threads(&config))
+        let hasher = alike(|old, new| hash_threads(old) == hash_threads(new))
             .map(|app| app.hasher.clone())
-            .unwrap_or_else(|| Hasher::new(threads(&config)));
-        let cookie = cookie::Name::new(public_url.is_secure());
-        let providers = Providers::new(&provider::Parts {
-            settings: config.providers.clone(),
-            store: store.clone(),
-            sessions: sessions.clone(),
-            hasher: hasher.clone(),
-            mailer: mailer.clone(),
-            fetch: Fetch::new(&config.outgoing)?,
-            clock: clock.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            site: title,
-        })?;
-        let portal = Portal::new(portal::Parts {
-            settings: config.pages.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            return_to: config.return_to.clone(),
-            providers: providers.clone(),
-            sessions: sessions.clone(),
-            session_lifetime: config.session.max_lifetime,
-            limits: limits.clone(),
-            store: store.clone(),
-            clock: clock.clone(),
-        })
-        .map_err(Error::Pages)?;
-        let house = House {
-            audience: public_url.origin().to_owned(),
-            router: Arc::new(router),
-            portal: Arc::new(portal),
-            config,
+            .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
+        let workers = alike(|old, new| old.functions == new.functions)
+            .map(|app| app.workers.clone())
+            .unwrap_or_else(|| Workers::new(Program::own(&[function::WORKER]), config.functions.clone()));
+        let ground = Ground {
+            router,
             sessions,
-            providers,
             limits,
-            cookie,
+            upstreams,
+            store,
+            mailer,
+            public_url,
+            clock,
+            hasher,
+            workers,
+            listening,
         };
-        Ok(Self { house: Arc::new(house), upstreams, store, mailer, public_url, clock, hasher, listening })
+        ground.furnish(config)
     }
 
     /// What the layers share.
@@ -226,6 +205,81 @@ impl App {
         {
             tracing::error!(%error, "guests could not be looked after");
         }
+        if let Err(error) = self.sweep_audit().await {
+            tracing::error!(%error, "the audit log could not be looked after");
+        }
+    }
+
+    async fn sweep_audit(&self) -> Result<(), store::Error> {
+        let before = self.clock.now() - self.house.config.observe.audit.keep;
+        while self.store.sweep_audit(before, SWEPT).await? >= SWEPT {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+}
+
+/// How many entries of the audit log go at a time.
+const SWEPT: usize = 1000;
+
+/// What an app stands on.
+struct Ground {
+    router: Router,
+    sessions: Sessions,
+    limits: Arc<Limits>,
+    upstreams: Arc<Upstreams>,
+    store: Arc<dyn Store>,
+    mailer: Mailer,
+    public_url: PublicUrl,
+    clock: Clock,
+    hasher: Hasher,
+    workers: Workers,
+    listening: SocketAddr,
+}
+
+impl Ground {
+    /// Ways to sign in, pages, and the house around them: made anew for each configuration.
+    fn furnish(self, config: Config) -> Result<App, Error> {
+        let Self { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, workers, listening } =
+            self;
+        let providers = Providers::new(&provider::Parts {
+            settings: config.providers.clone(),
+            store: store.clone(),
+            sessions: sessions.clone(),
+            hasher: hasher.clone(),
+            mailer: mailer.clone(),
+            fetch: Fetch::new(&config.outgoing)?,
+            workers: workers.clone(),
+            clock: clock.clone(),
+            public_url: public_url.clone(),
+            prefix: config.prefix.clone(),
+            site: title(&config, &public_url),
+        })?;
+        let portal = Portal::new(portal::Parts {
+            settings: config.pages.clone(),
+            public_url: public_url.clone(),
+            prefix: config.prefix.clone(),
+            return_to: config.return_to.clone(),
+            providers: providers.clone(),
+            sessions: sessions.clone(),
+            session_lifetime: config.session.max_lifetime,
+            limits: limits.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+        })
+        .map_err(Error::Pages)?;
+        let house = Arc::new(House {
+            forward_auth: ForwardAuth::new(&config.prefix),
+            audience: public_url.origin().to_owned(),
+            cookie: cookie::Name::new(public_url.is_secure()),
+            router: Arc::new(router),
+            portal: Arc::new(portal),
+            config,
+            sessions,
+            providers,
+            limits,
+        });
+        Ok(App { house, upstreams, store, mailer, public_url, clock, hasher, workers, listening })
     }
 }
 
@@ -273,6 +327,14 @@ fn public_url(config: &Config, listening: SocketAddr) -> Result<PublicUrl, Error
         Tls::Files { .. } => "https",
     };
     format!("{scheme}://{host}:{}", listening.port()).parse().map_err(|_| Error::NoPublicUrl(first.to_owned()))
+}
+
+fn title(config: &Config, public_url: &PublicUrl) -> String {
+    config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned())
+}
+
+fn hash_threads(config: &Config) -> usize {
+    config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads)
 }
 
 fn lines(errors: &[portal::Error]) -> String {

@@ -11,6 +11,7 @@ use http::{Request, Response};
 use tower::{ServiceBuilder, service_fn};
 use tower_service::Service;
 
+use crate::account::audit::{self, By, Origin};
 use crate::body::Body;
 use crate::config::Config;
 use crate::layer::authenticate::Authenticate;
@@ -19,6 +20,7 @@ use crate::layer::body_limit::BodyLimit;
 use crate::layer::client_addr::ClientAddr;
 use crate::layer::csrf::Csrf;
 use crate::layer::forward::forward;
+use crate::layer::forward_auth::{ForwardAuth, Verdict};
 use crate::layer::identity_headers::IdentityHeaders;
 use crate::layer::locate::Locate;
 use crate::layer::rate_limit::{ByAddress, ByUser};
@@ -50,6 +52,8 @@ pub struct House {
     pub portal: Arc<Portal>,
     /// The session cookie.
     pub cookie: cookie::Name,
+    /// Reads what other proxies ask.
+    pub forward_auth: ForwardAuth,
     /// The origin that assertions are for, unless a route says otherwise.
     pub audience: String,
 }
@@ -98,6 +102,8 @@ where
         .layer(StepLayer(BodyLimit::new(house.router.clone(), config.limits.body)))
         // Last, so that nothing below can be mistaken for what a client sent.
         .layer(StepLayer(identity_headers))
+        // Whoever only asked gets the identity; nothing is sent on.
+        .layer(StepLayer(Verdict::new(config.identity_headers.clone())))
         .service(app);
 
     ServiceBuilder::new()
@@ -107,6 +113,8 @@ where
         .layer(StepLayer(ClientAddr::new(config.trusted_proxies.clone())))
         // Cheapest refusal first: a flood is turned away before it costs a look at the store.
         .layer(StepLayer(ByAddress(house.limits.clone())))
+        // A question of another proxy becomes the request it is about.
+        .layer(StepLayer(house.forward_auth.clone()))
         // Nothing below may read what a client is not to say.
         .layer(StepLayer(Sanitize::new(&config.identity_headers, config.underscore_headers)))
         // One host, one path; ours or an app's.
@@ -145,7 +153,9 @@ fn own_pages(
             rest.reply = std::mem::take(&mut visit.reply);
             *rest.request.method_mut() = visit.request.method().clone();
             *rest.request.uri_mut() = visit.request.uri().clone();
-            let response = portal.serve(*visit).await;
+            let caller = visit.caller.as_ref().map(|caller| caller.user.id);
+            let origin = Origin { request_id: Some(visit.id.to_string()), by: By::Visitor(caller) };
+            let response = audit::on_behalf(origin, portal.serve(*visit)).await;
             // A page that sets the cookie has the last word: the clearing of an ended one must not undo it.
             if response.headers().contains_key(SET_COOKIE) {
                 rest.reply.retain(|(name, _)| *name != SET_COOKIE);

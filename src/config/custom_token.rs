@@ -32,7 +32,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Option<Other> {
     let audience_match = r.word("audience_match", &matching, Matching::All, match_doc);
     let bounds = Duration::ZERO..=Duration::from_secs(60);
     let leeway = r.span("leeway", Duration::from_secs(30), bounds, "By how much the issuer's clock may be wrong.");
-    let metadata = metadata::read(r, "metadata", "[]");
+    let metadata = metadata::read(r, "metadata", None);
     let keys = one_source(r, uri, most, given)?;
     let settings = Settings {
         keys,

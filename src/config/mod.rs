@@ -8,6 +8,7 @@ mod crossing;
 mod custom_token;
 mod environment;
 mod fault;
+mod function;
 mod headers;
 mod known;
 mod limits;
@@ -90,6 +91,8 @@ pub struct Config {
     pub store: crate::store::Address,
     /// `[session]`.
     pub session: crate::session::Settings,
+    /// `[functions]`.
+    pub functions: crate::function::Settings,
     /// `[limits]`.
     pub limits: crate::limit::Settings,
     /// `[identity_headers]`.

@@ -4,10 +4,13 @@ use std::time::Duration;
 use super::code::Code;
 use super::custom_token;
 use super::fault::{Fault, Trouble};
+use super::function;
 use super::known::Kind;
 use super::reader::Reader;
 use super::value::TEN_YEARS;
-use crate::provider::{self, AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
+use crate::provider::{
+    self, AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp, custom_function,
+};
 
 /// `[providers]`: what is absent is off; without the table e-mail and password are on.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
@@ -19,7 +22,11 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
             anon_user: r.optional("anon-user", "Guests: stored users without credentials.", anon_user),
             local_userpass: r.optional("local-userpass", "E-mail and password.", local_userpass),
             api_key: r.optional("api-key", "API keys: the operator's and the users' own.", api_key),
+            on_user_created: r
+                .optional("on_user_created", "A function that is told of new users, a moment later.", function::read)
+                .flatten(),
             others: others(r),
+            ..Settings::default()
         };
         nothing_given = given && r.is_empty();
         settings
@@ -41,11 +48,18 @@ struct Type {
     read: fn(&mut Reader<'_>) -> Option<Other>,
 }
 
-const TYPES: &[Type] = &[Type {
-    word: provider::custom_token::KIND,
-    doc: "Tokens that somebody else signed, as bearer on any request and to sign in.",
-    read: custom_token::read,
-}];
+const TYPES: &[Type] = &[
+    Type {
+        word: provider::custom_token::KIND,
+        doc: "Tokens that somebody else signed, as bearer on any request and to sign in.",
+        read: custom_token::read,
+    },
+    Type {
+        word: custom_function::KIND,
+        doc: "Custom logic decides about credentials: a webhook, or a function in JavaScript.",
+        read: |r| function::read(r).map(Other::Function),
+    },
+];
 
 /// A name that is a type has that type; every other name says which one it is of.
 fn others(r: &mut Reader<'_>) -> BTreeMap<String, Other> {
@@ -87,23 +101,54 @@ fn local_userpass(r: &mut Reader<'_>) -> LocalUserpass {
     let d = LocalUserpass::default();
     let bounds = || Duration::from_mins(1)..=Duration::from_hours(365 * 24);
     let sign_up = [("open", SignUp::Open), ("invite", SignUp::Invite), ("closed", SignUp::Closed)];
-    let confirm = [("mail", Confirm::Mail), ("automatic", Confirm::Automatic)];
+    let confirm = [("mail", Confirm::Mail), ("automatic", Confirm::Automatic), ("function", Confirm::Function)];
+    let reset = [("mail", Reset::Mail), ("function", Reset::Function)];
     let who = "Who may make an account: everybody, whom the operator sent a link, or nobody.";
-    let how = "How a new address is proved: by a mail with a link and a code, or not at all; then it counts as \
-               unverified.";
+    let how = "How a new address is proved: by a mail with a link and a code, as a function says, or not at all; \
+               then it counts as unverified.";
+    let confirm_function = "Decides about registrations: takes { token, tokenId, username }, returns { status }.";
+    let reset_function = "Decides about new passwords: takes { username, password, … }, returns { status }.";
     let length = "The shortest password, in characters; the longest is 128.";
     let confirm_url = "A page of the app's own that confirmation links lead to; they carry token and tokenId.";
     let reset_url = "A page of the app's own that reset links lead to; they carry token and tokenId.";
     let threads = "Passwords hashed at the same time; 0 means one per core but one, at least one.";
-    LocalUserpass {
+    let settings = LocalUserpass {
         sign_up: r.word("sign_up", &sign_up, d.sign_up, who),
         confirm: r.word("confirm", &confirm, d.confirm, how),
+        confirm_function: r.optional("confirm_function", confirm_function, function::read).flatten(),
+        reset: r.word(
+            "reset",
+            &reset,
+            d.reset,
+            "What a new password without the old one needs: a mail, or a function's yes.",
+        ),
+        reset_function: r.optional("reset_function", reset_function, function::read).flatten(),
         min_length: r.count("min_length", d.min_length, 8..=128, length),
         link_lifetime: r.span("link_lifetime", d.link_lifetime, bounds(), "How long links in mails are good."),
         invite_lifetime: r.span("invite_lifetime", d.invite_lifetime, bounds(), "How long an invitation is good."),
         confirm_url: page_url(r, "confirm_url", confirm_url),
         reset_url: page_url(r, "reset_url", reset_url),
         hash_threads: r.count("hash_threads", d.hash_threads, 0..=256, threads),
+    };
+    function_goes_with(r, "confirm", settings.confirm == Confirm::Function);
+    function_goes_with(r, "reset", settings.reset == Reset::Function);
+    settings
+}
+
+/// `confirm = "function"` and `confirm_function` go together.
+fn function_goes_with(r: &Reader<'_>, word: &str, decides: bool) {
+    let key = format!("{word}_function");
+    match (decides, r.has(&key)) {
+        (true, false) => {
+            let message = format!("`{word}` = \"function\" needs `{key}`");
+            let help = format!("add {key} = {{ javascript = \"functions/{word}.js\" }}");
+            r.fault(Fault::new(Code::Missing, message, r.place_of(word)).help(help));
+        }
+        (false, true) => {
+            let message = format!("`{key}` is never asked");
+            r.fault(Fault::new(Code::Conflict, message, r.place_of(&key)).help(format!("add {word} = \"function\"")));
+        }
+        _ => {}
     }
 }
 

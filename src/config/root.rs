@@ -7,9 +7,10 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
 use super::{
-    Config, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies, routes,
-    session, store,
+    Config, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies,
+    routes, session, store,
 };
+use crate::account::linking::Policy;
 use crate::route::Tables;
 
 /// Reads all of it. What is faulty has been reported and is at its default.
@@ -28,6 +29,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         trusted_proxies: r.table("trusted_proxies", "Proxies before this one.", proxies::read),
         store: r.table("store", "Where users and sessions live.", store::read),
         session: r.table("session", "How long sign-ins last.", session::read),
+        functions: r.table("functions", "How far functions in JavaScript may go.", function::limits),
         limits: r.table("limits", limits, limits::read),
         identity_headers: r.table("identity_headers", "What the app behind receives about who asks.", headers::read),
         mail: r.table("mail", "How mails are sent.", mail::read),
@@ -42,10 +44,20 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         routes: Tables::default(),
         notes: Vec::new(),
     };
+    config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
+    config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
     notes::find(r, &config, &rules);
     config.routes = rules.tables;
     config
+}
+
+fn linking(r: &mut Reader<'_>) -> Policy {
+    let policies = [("ask", Policy::Ask), ("verified_email", Policy::VerifiedEmail), ("never", Policy::Never)];
+    let doc = "ask: whoever is signed in may add an account that is proved, too. verified_email: and a sign-in whose \
+               provider has the last word about its address goes to the account that has proved it. never: each is a \
+               user of its own.";
+    r.word("policy", &policies, Policy::default(), doc)
 }
 
 fn roles(r: &mut Reader<'_>) -> BTreeSet<String> {

@@ -72,6 +72,7 @@ fn of_kind(kind: &Kind) -> Value {
     match kind {
         Kind::Text(example) => json!({ "type": "string", "examples": [example] }),
         Kind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Span => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$", "examples": ["15m"] }),
         Kind::Size => json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$", "examples": ["1MiB"] }),
         Kind::Rate => json!({ "type": "string", "pattern": "^[0-9]+/[0-9]*(ms|s|m|h|d)$", "examples": ["10/15m"] }),

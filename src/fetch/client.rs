@@ -81,10 +81,10 @@ impl Fetch {
         Ok(Self { named_by: Some(Target::of(document)?), ..self.clone() })
     }
 
-    /// Whether an address may be asked at all: https, or what this machine and `outgoing.allow_http` cover.
+    /// Whether this address may be asked at all; at the start, so that nobody waits to find out.
     ///
     /// # Errors
-    /// [`Error::Address`], [`Error::Insecure`].
+    /// [`Error::Address`] and [`Error::Insecure`].
     pub fn check(&self, uri: &Uri) -> Result<(), Error> {
         Target::of(uri)?.check(&self.ways.settings)
     }

@@ -26,6 +26,8 @@ pub(super) enum Endpoint {
     Logout,
     /// Everything about oneself.
     Account,
+    /// All that is kept about oneself, as a file.
+    Data,
     /// What may be done there.
     Deed(Deed),
     /// Oneself, for programs.
@@ -58,6 +60,10 @@ pub(super) enum Way {
 pub(super) enum Deed {
     /// Another password.
     Password,
+    /// A first password.
+    AddPassword,
+    /// A way to sign in that is taken away.
+    Unlink,
     /// Another address.
     Email,
     /// One more key.
@@ -96,6 +102,7 @@ impl Endpoint {
             ["reset", "send"] => Self::ResetSend,
             ["logout"] => Self::Logout,
             ["account"] => Self::Account,
+            ["account", "data"] => Self::Data,
             ["account", ref deed @ ..] => Self::Deed(Deed::find(deed)?),
             ["me"] => Self::Me,
             ["jwks.json"] => Self::Keys,
@@ -108,7 +115,13 @@ impl Endpoint {
     /// The methods it knows.
     pub(super) fn allow(&self) -> &'static str {
         match self {
-            Self::Asset(_) | Self::Login | Self::Account | Self::Me | Self::Keys | Self::ChangePassword => READ,
+            Self::Asset(_)
+            | Self::Login
+            | Self::Account
+            | Self::Data
+            | Self::Me
+            | Self::Keys
+            | Self::ChangePassword => READ,
             Self::Register | Self::Confirm | Self::ConfirmSend | Self::Reset | Self::Logout => BOTH,
             Self::SignIn(_) | Self::ResetSend | Self::Deed(_) | Self::Refresh | Self::Revoke => WRITE,
         }
@@ -159,6 +172,8 @@ impl Deed {
     fn find(segments: &[&str]) -> Option<Self> {
         Some(match segments {
             ["password"] => Self::Password,
+            ["add-password"] => Self::AddPassword,
+            ["unlink"] => Self::Unlink,
             ["email"] => Self::Email,
             ["keys"] => Self::AddKey,
             ["keys", id, "disable"] => Self::DisableKey(id.parse().ok()?),

@@ -21,6 +21,7 @@ use crate::body::Body;
 use crate::id::SessionId;
 use crate::provider::{Account, LOCAL_USERPASS, SignUp, Verdict};
 use crate::rejection::Reason;
+use crate::secret::Secret;
 use crate::session::{ProviderSession, Tokens};
 use crate::visit::Credential;
 
@@ -29,7 +30,7 @@ impl Portal {
     pub(super) fn login(&self, call: &Call) -> Response<Body> {
         let notice = call.parameter("note").and_then(|note| notice(&note));
         let rd = call.return_to(&self.allowed);
-        self.pages.show(self.login_page(call, &rd, None, "").notice(notice))
+        self.show_page(call, self.login_page(call, &rd, None, "").notice(notice))
     }
 
     /// Takes credentials; a page goes on to where its visitor wanted to, a program gets tokens.
@@ -126,7 +127,15 @@ impl Portal {
     }
 
     async fn by_password(&self, call: &Call, input: &Input) -> Result<User, Reason> {
-        let local = self.local()?;
+        let typed = self.try_password(call, input)?;
+        let user = self.local()?.sign_in(typed.email.as_str(), &typed.password).await.map_err(reason_of)?;
+        self.limits.failures.forget(&typed.tried);
+        Ok(user)
+    }
+
+    /// Counts a try of a password before anything is looked up.
+    pub(super) fn try_password(&self, call: &Call, input: &Input) -> Result<Try, Reason> {
+        self.local()?;
         let (typed, password) = (input.text("email")?, input.secret("password")?);
         let email = Email::parse(typed).ok();
         self.count_try(call, email.as_ref().map(Email::key))?;
@@ -137,12 +146,11 @@ impl Portal {
         if !failures.charge(&tried) && (*tried == *email.key() || !failures.charge(email.key())) {
             return Err(Reason::RateLimited { limit: "failures", retry_after: Duration::from_hours(24) });
         }
-        let user = local.sign_in(email.as_str(), &password).await.map_err(reason_of)?;
-        failures.forget(&tried);
-        Ok(user)
+        let tried = tried.into_owned();
+        Ok(Try { email, password, tried })
     }
 
-    async fn by_key(&self, call: &Call, input: &Input) -> Result<User, Reason> {
+    pub(super) async fn by_key(&self, call: &Call, input: &Input) -> Result<User, Reason> {
         let key = input.secret("key")?;
         self.count_try(call, None)?;
         // Looked up by its digest; a key that is off, over or unknown finds nobody.
@@ -152,10 +160,21 @@ impl Portal {
 
     /// By credentials that a provider decides about whose accounts are not ours.
     async fn by_other(&self, call: &Call, name: &str, credentials: &Map<String, Value>) -> Result<Incomer, Reason> {
+        let account = self.account_by(call, name, credentials).await?;
+        self.admit(call, name, account).await
+    }
+
+    /// The account that a provider finds by credentials.
+    pub(super) async fn account_by(
+        &self,
+        call: &Call,
+        name: &str,
+        credentials: &Map<String, Value>,
+    ) -> Result<Account, Reason> {
         let named = self.providers.other(name).ok_or(Reason::NotFound)?;
         self.count_try(call, None)?;
         match named.provider.sign_in(credentials, &call.facts()).await {
-            Verdict::Yes(account) => self.admit(call, name, *account).await,
+            Verdict::Yes(account) => Ok(*account),
             Verdict::No(why) => {
                 tracing::info!(request = %call.id, provider = name, why, "a provider refused a sign-in");
                 Err(Reason::SignInRefused)
@@ -227,6 +246,14 @@ impl Portal {
     }
 }
 
+/// A password that somebody tries.
+pub(super) struct Try {
+    pub(super) email: Email,
+    pub(super) password: Secret,
+    /// What the try counts for; see `tried`.
+    pub(super) tried: String,
+}
+
 /// Somebody who may come in, and the account elsewhere that proved it.
 pub(super) struct Incomer {
     pub(super) user: User,
@@ -263,6 +290,10 @@ fn notice(note: &str) -> Option<&'static str> {
     match note {
         "confirmed" => Some("Your address is confirmed. You can sign in now."),
         "registered" => Some("You can sign in now, with the address and the password you have just chosen."),
+        "asked" => Some("Your account is being looked at. Try to sign in, or wait for word on how to go on."),
+        "asked-reset" => {
+            Some("If there is such an account, its new password is being looked at. Try it, or wait for word.")
+        }
         "reset" => Some("Your new password is set. Sign in with it."),
         "welcome" => Some("Your account is ready. You can sign in now."),
         _ => None,

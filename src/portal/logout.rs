@@ -10,6 +10,8 @@ use super::page::{Page, is_guest, signed_in_as};
 use super::refusal::unavailable;
 use super::return_to::ReturnTo;
 use super::{Answer, Portal};
+use crate::account::Kind;
+use crate::account::audit::Action;
 use crate::body::Body;
 use crate::visit::Credential;
 
@@ -21,14 +23,14 @@ impl Portal {
         if caller.is_none() {
             let deleted = call.parameter("note").is_some_and(|note| note == "deleted");
             let notice = deleted.then_some("Your account is deleted.");
-            return self.pages.show(Page::new("signed_out.html", context! { query => rd.query() }).notice(notice));
+            return self.show_page(call, Page::new("signed_out.html", context! { query => rd.query() }).notice(notice));
         }
         let values = context! {
             signed_in_as => signed_in_as(caller),
             guest => is_guest(caller),
             rd => rd.location(),
         };
-        self.pages.show(Page::new("logout.html", values))
+        self.show_page(call, Page::new("logout.html", values))
     }
 
     /// Ends the session the request came with, in the store and in the browser.
@@ -37,6 +39,9 @@ impl Portal {
         let session = call.caller.as_ref().and_then(|caller| caller.session);
         if let (Some(session), Credential::Cookie | Credential::Bearer) = (session, call.credential) {
             self.sessions.end(session).await.map_err(unavailable)?;
+            if let Some(caller) = call.caller.as_deref().filter(|caller| caller.kind() != Kind::Guest) {
+                self.record(caller, Action::SIGN_OUT, |event| event.before("session", session.to_string())).await?;
+            }
         }
         let rd = self.return_to(call, &input);
         let mut response = match (call.is_person(), rd.is_home()) {

@@ -11,11 +11,13 @@ mod assets;
 mod call;
 mod confirm;
 pub mod csrf;
+mod data;
 mod deed;
 mod device;
 mod endpoint;
 mod form;
 mod input;
+mod link;
 mod login;
 mod logout;
 mod look;
@@ -36,7 +38,7 @@ use http::{HeaderValue, Method, Response};
 use http_body::Body as _;
 
 pub use refusal::Refused;
-pub use settings::Settings;
+pub use settings::{Languages, Settings};
 
 use crate::body::Body;
 use crate::clock::Clock;
@@ -199,6 +201,7 @@ impl Portal {
             Endpoint::Reset => self.reset(call).await,
             Endpoint::Logout => Ok(self.logout(call)),
             Endpoint::Account => self.account(call).await,
+            Endpoint::Data => self.data(call).await,
             Endpoint::Me => self.me(call),
             Endpoint::Keys => Ok(self.keys()),
             Endpoint::ChangePassword => Ok(see_other(&format!("{}/account#password", self.prefix))),
@@ -211,6 +214,9 @@ impl Portal {
     /// What is sent.
     async fn take(&self, call: &Call, body: Body, endpoint: Endpoint) -> Answer {
         match endpoint {
+            Endpoint::SignIn(way) if call.parameter("link").as_deref() == Some("true") => {
+                self.link(call, body, &way).await
+            }
             Endpoint::SignIn(way) => self.sign_in(call, body, way).await,
             Endpoint::Register => self.sign_up(call, body).await,
             Endpoint::Confirm => self.prove(call, body).await,
@@ -224,6 +230,7 @@ impl Portal {
             Endpoint::Asset(_)
             | Endpoint::Login
             | Endpoint::Account
+            | Endpoint::Data
             | Endpoint::Me
             | Endpoint::Keys
             | Endpoint::ChangePassword => Err(Reason::MethodNotAllowed(endpoint.allow())),
@@ -242,9 +249,14 @@ impl Portal {
     /// A page again, with what went wrong in it, under the status of the refusal.
     fn retold(&self, call: &Call, reason: &Reason, page: Page) -> Response<Body> {
         note(call, reason);
-        let mut response = self.pages.show(page.status(reason.status()));
+        let mut response = self.show_page(call, page.status(reason.status()));
         reason.dress(&mut response);
         response
+    }
+
+    /// A page, in the language of whoever asks for it.
+    fn show_page(&self, call: &Call, page: Page) -> Response<Body> {
+        self.pages.show(page, &call.headers)
     }
 
     fn set_cookie(&self, response: &mut Response<Body>, value: HeaderValue) {

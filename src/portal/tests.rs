@@ -69,7 +69,7 @@ impl House {
         let session = session::Settings::default();
         let session_lifetime = session.max_lifetime;
         let sessions = Sessions::open(Arc::clone(&store), clock.clone(), session, &public_url).await.unwrap();
-        let outbox = mail::Settings { from: None, outbox: Outbox::Memory };
+        let outbox = mail::Settings { from: None, outbox: Outbox::Memory, ..Default::default() };
         let mailer = Mailer::new(&outbox, "Example Blog", &public_url, clock.clone()).unwrap();
         let providers = Providers::new(&provider::Parts {
             settings: kinds,
@@ -78,6 +78,7 @@ impl House {
             hasher: Hasher::new(1),
             mailer: mailer.clone(),
             fetch: Fetch::new(&Default::default()).unwrap(),
+            workers: crate::function::Workers::new(crate::function::Program::new("/nowhere", &[]), Default::default()),
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: "/.auth".into(),

@@ -72,7 +72,7 @@ pub enum Found {
 
 impl Bearers {
     /// Asks those of these providers that take tokens.
-    pub fn new<'a>(
+    pub(super) fn new<'a>(
         all: impl Iterator<Item = &'a Named>,
         admission: Admission,
         sessions: Sessions,

@@ -3,8 +3,10 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::created::Created;
 use super::custom_token::{CustomToken, GivenKey, Keys, Material, Settings};
 use super::{Admission, Bearers, Facts, Found, Named, Provider, Verdict};
+use crate::account::linking::Policy;
 use crate::account::metadata::MetadataField;
 use crate::clock::{Clock, Timestamp};
 use crate::fetch::Fetch;
@@ -39,7 +41,13 @@ impl House {
             Named { name: (*name).to_owned(), kind: super::custom_token::KIND, label: String::new(), provider }
         };
         let named: Vec<_> = providers.iter().map(named).collect();
-        let admission = Admission::new(self.store.clone(), self.sessions.clone(), self.clock.clone());
+        let admission = Admission::new(
+            self.store.clone(),
+            self.sessions.clone(),
+            self.clock.clone(),
+            Policy::Ask,
+            Created::new(None),
+        );
         Bearers::new(named.iter(), admission, self.sessions.clone(), self.clock.clone())
     }
 

@@ -53,10 +53,16 @@ impl Links {
         Grant { purpose, email_key: email.key().to_owned(), user_id, payload, lifetime: self.lifetime }
     }
 
-    /// Makes a link and answers with what the mail says about it.
-    pub(super) async fn issue(&self, grant: Grant) -> Result<mail::Link, store::Error> {
+    /// Makes a link for whoever delivers it.
+    pub(super) async fn ticket(&self, grant: Grant) -> Result<(OneTime, Ticket), store::Error> {
         let (record, ticket) = grant.issue(self.clock.now());
         self.store.add_one_time(&record).await?;
+        Ok((record, ticket))
+    }
+
+    /// Makes a link and answers with what the mail says about it.
+    pub(super) async fn issue(&self, grant: Grant) -> Result<mail::Link, store::Error> {
+        let (record, ticket) = self.ticket(grant).await?;
         let has_code = matches!(record.purpose, Purpose::Confirm | Purpose::Reset);
         Ok(mail::Link {
             url: self.url(record.purpose, &ticket),

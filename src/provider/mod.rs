@@ -3,37 +3,52 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::created::Created;
 use crate::account::new_password::Weak;
 use crate::account::password::{Busy, Hasher};
 use crate::clock::Clock;
 use crate::fetch::Fetch;
+use crate::function::{Function, Source, Workers};
 use crate::mail::Mailer;
 use crate::public_url::PublicUrl;
 use crate::session::Sessions;
 use crate::store::{self, Store};
 
+mod add_password;
 mod admission;
 pub mod anon_user;
 pub mod api_key;
 mod bearer;
 mod change_email;
+mod closure;
+mod created;
+pub mod custom_function;
 pub mod custom_token;
+mod decision;
 mod enrolment;
 mod external;
 mod invitation;
+mod link;
+mod link_password;
 mod links;
 pub mod local_userpass;
+mod merge;
 mod recovery;
 mod registration;
 mod settings;
 
 pub use admission::{Admission, Admitted};
 pub use bearer::{Bearer, Bearers, Fit, Found, Verifying, Word};
+pub use closure::{FromFn, from_fn};
+pub use created::shown;
+pub use decision::Decision;
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
+pub use link::{Linked, Linker};
 pub use links::OpenLink;
+pub use merge::TwoPasswords;
 pub use registration::Registered;
-pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
+pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
 
 /// Name of the provider of guests.
 pub const ANON_USER: &str = "anon-user";
@@ -68,6 +83,8 @@ pub struct Parts {
     pub mailer: Mailer,
     /// The way to providers and webhooks.
     pub fetch: Fetch,
+    /// Who runs functions in JavaScript.
+    pub workers: Workers,
     /// The time.
     pub clock: Clock,
     /// What links in mails begin with.
@@ -78,23 +95,37 @@ pub struct Parts {
     pub site: String,
 }
 
+impl Parts {
+    /// The function of this source; `key` is where its address stands.
+    fn function(&self, source: &Source, name: &str, key: &str) -> Result<Function, Setup> {
+        let built = source.build(name, &self.workers, &self.fetch, &self.clock);
+        built.map_err(|error| Setup(format!("{key}: {error}")))
+    }
+}
+
 impl Providers {
     /// Builds those that the settings name.
     ///
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, others } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking } = &parts.settings;
+        let told = on_user_created
+            .as_ref()
+            .map(|source| parts.function(source, "on_user_created", "providers.on_user_created.webhook.url"));
+        let created = Created::new(told.transpose()?);
+        let local = |settings| local_userpass::LocalUserpass::new(settings, parts, &created);
         let others = others.iter().map(|(name, settings)| {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
         });
         let others: BTreeMap<_, _> = others.collect::<Result<_, _>>()?;
-        let admission = Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone());
+        let admission =
+            Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking, created.clone());
         Ok(Self {
             bearers: Bearers::new(others.values(), admission.clone(), parts.sessions.clone(), parts.clock.clone()),
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
-            local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
+            local_userpass: local_userpass.as_ref().map(local).transpose()?,
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
             others: Arc::new(others),
             admission,
@@ -119,6 +150,14 @@ impl Providers {
     /// All of them, in the order of their names.
     pub fn others(&self) -> impl Iterator<Item = &Named> {
         self.others.values()
+    }
+
+    /// The same with one more, or another of its name: a provider of the program this library is in.
+    #[must_use]
+    pub fn with(self, named: Named) -> Self {
+        let mut others = (*self.others).clone();
+        others.insert(named.name.clone(), named);
+        Self { others: Arc::new(others), ..self }
     }
 
     /// Who makes users of accounts elsewhere.
@@ -197,6 +236,8 @@ impl From<Weak> for Error {
 
 #[cfg(test)]
 mod admission_tests;
+#[cfg(test)]
+mod link_tests;
 
 #[cfg(test)]
 mod tests;

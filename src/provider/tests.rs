@@ -7,6 +7,7 @@ use crate::account::password::Hasher;
 use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::fetch::Fetch;
+use crate::function::{Program, Workers};
 use crate::id::UserId;
 use crate::mail::{Mailer, Outbox, Sent};
 use crate::secret::{Digest, Secret};
@@ -40,7 +41,7 @@ impl House {
         let store = store::open(&store::Address::Memory).unwrap();
         let settings = session::Settings::default();
         let sessions = Sessions::open(Arc::clone(&store), clock.clone(), settings, &public_url).await.unwrap();
-        let outbox = crate::mail::Settings { from: None, outbox: Outbox::Memory };
+        let outbox = crate::mail::Settings { from: None, outbox: Outbox::Memory, ..Default::default() };
         let mailer = Mailer::new(&outbox, "The Daily Blog", &public_url, clock.clone()).unwrap();
         let hasher = Hasher::new(1);
         let providers = Providers::new(&Parts {
@@ -55,6 +56,7 @@ impl House {
             hasher: hasher.clone(),
             mailer: mailer.clone(),
             fetch: Fetch::new(&Default::default()).unwrap(),
+            workers: Workers::new(Program::new("/nowhere", &[]), Default::default()),
             clock: clock.clone(),
             public_url,
             prefix: "/.auth".to_owned(),
