@@ -197,6 +197,8 @@ impl App {
 
     /// Rotation, and what nobody else removes. A failure is told and tried again the next time.
     pub async fn maintain(&self) {
+        // Nobody has to wait for an issuer's document at the first sign-in.
+        self.house.providers.look_ahead();
         if let Err(error) = self.house.sessions.maintain().await {
             tracing::error!(%error, "sessions and keys could not be looked after");
         }

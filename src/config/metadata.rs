@@ -6,7 +6,7 @@ use super::known::Kind;
 use super::reader::Reader;
 use super::tree::{Node, Table, Value};
 use super::value::{as_text, no_such_word, not_empty};
-use crate::account::metadata::MetadataField;
+use crate::provider::MetadataField;
 
 /// A list of names and of tables with `path`, `field` and `required`.
 pub(super) fn read(r: &mut Reader<'_>, key: &'static str, default: Option<&str>) -> Option<Vec<MetadataField>> {

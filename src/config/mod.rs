@@ -17,6 +17,7 @@ mod mail;
 mod mask;
 mod metadata;
 mod notes;
+mod oauth;
 mod observe;
 mod origins;
 mod outgoing;

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::code::Code;
@@ -6,14 +6,16 @@ use super::custom_token;
 use super::fault::{Fault, Trouble};
 use super::function;
 use super::known::Kind;
+use super::oauth;
 use super::reader::Reader;
-use super::value::TEN_YEARS;
+use super::suggest::nearest;
+use super::value::{TEN_YEARS, no_such_word};
 use crate::provider::{
-    self, AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp, custom_function,
+    AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp, custom_function, custom_token as token,
 };
 
 /// `[providers]`: what is absent is off; without the table e-mail and password are on.
-pub(super) fn read(r: &mut Reader<'_>) -> Settings {
+pub(super) fn read(r: &mut Reader<'_>, roles: Roles<'_>) -> Settings {
     let mut nothing_given = false;
     let doc = "Ways to sign in. What is absent is off; without this table there is local-userpass.";
     let given = r.has("providers");
@@ -25,7 +27,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
             on_user_created: r
                 .optional("on_user_created", "A function that is told of new users, a moment later.", function::read)
                 .flatten(),
-            others: others(r),
+            others: others(r, roles),
             ..Settings::default()
         };
         nothing_given = given && r.is_empty();
@@ -45,39 +47,91 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
 struct Type {
     word: &'static str,
     doc: &'static str,
-    read: fn(&mut Reader<'_>) -> Option<Other>,
+    read: fn(&mut Reader<'_>, Roles<'_>) -> Option<Other>,
 }
 
 const TYPES: &[Type] = &[
+    Type { word: "oauth2-google", doc: "Accounts of Google.", read: oauth::google },
+    Type { word: "oauth2-facebook", doc: "Accounts of Facebook.", read: oauth::facebook },
+    Type { word: "oauth2-apple", doc: "Accounts of Apple.", read: oauth::apple },
+    Type { word: "github", doc: "Accounts of GitHub.", read: oauth::github },
+    Type { word: "microsoft", doc: "Accounts of Microsoft: Entra ID and personal ones.", read: oauth::microsoft },
+    Type { word: "oidc", doc: "An OpenID provider, by discovery.", read: oauth::oidc },
     Type {
-        word: provider::custom_token::KIND,
+        word: token::KIND,
         doc: "Tokens that somebody else signed, as bearer on any request and to sign in.",
-        read: custom_token::read,
+        read: |r, _| custom_token::read(r),
     },
     Type {
         word: custom_function::KIND,
         doc: "Custom logic decides about credentials: a webhook, or a function in JavaScript.",
-        read: |r| function::read(r).map(Other::Function),
+        read: |r, _| function::read(r).map(Other::Function),
     },
 ];
 
+/// The roles that are declared.
+pub(super) type Roles<'a> = &'a BTreeSet<String>;
+
 /// A name that is a type has that type; every other name says which one it is of.
-fn others(r: &mut Reader<'_>) -> BTreeMap<String, Other> {
+fn others(r: &mut Reader<'_>, roles: Roles<'_>) -> BTreeMap<String, Other> {
     let mut found = BTreeMap::new();
     for kind in TYPES {
-        let other = r.optional(kind.word, kind.doc, |r| (kind.read)(r)).flatten();
+        let other = r.optional(kind.word, kind.doc, |r| (kind.read)(r, roles)).flatten();
         found.extend(other.map(|other| (kind.word.to_owned(), other)));
     }
+    r.describe_any("A provider of any name, which says its type.", |r| {
+        declare_type(r);
+        TYPES.iter().for_each(|kind| drop((kind.read)(r, roles)));
+    });
     for name in r.undeclared() {
-        let Some(word) = r.text_in(&name, "type") else { continue };
-        let Some(kind) = TYPES.iter().find(|kind| kind.word == word) else { continue };
+        let Some(word) = r.text_in(&name, "type") else {
+            untyped(r, &name);
+            continue;
+        };
+        let Some(kind) = TYPES.iter().find(|kind| kind.word == word) else {
+            let trouble = no_such_word("type", word, &TYPES.iter().map(|kind| kind.word).collect::<Vec<_>>());
+            r.table(&name, "", |r| r.ignore(trouble));
+            continue;
+        };
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        if name.len() > LONGEST_NAME || !name.bytes().all(plain) {
+            let message = format!("`{name}` cannot be the name of a provider: it is part of addresses");
+            let fault = Fault::new(Code::Form, message, r.place_of(&name));
+            r.fault(fault.help("1 to 64 letters, digits and - _"));
+        }
         let other = r.table(&name, kind.doc, |r| {
-            r.take("type", Kind::Text("oidc"), None, "The type of this provider.");
-            (kind.read)(r)
+            declare_type(r);
+            (kind.read)(r, roles)
         });
         found.extend(other.map(|other| (name, other)));
     }
     found
+}
+
+/// A table that does not say its type. Its name may be a slip of one; else the keys of all types count as known.
+fn untyped(r: &mut Reader<'_>, name: &str) {
+    let ours = ["anon-user", "local-userpass", "api-key"].into_iter().chain(TYPES.iter().map(|kind| kind.word));
+    if r.keys_of(name).is_empty() || nearest(name, ours).is_some() {
+        return;
+    }
+    let union = super::known::all().iter().filter(|known| known.path.len() == 3 && known.path[1] == "*");
+    let union: Vec<String> =
+        union.filter(|known| known.path[0] == "providers").map(|known| known.name().to_owned()).collect();
+    r.table(name, "", |r| {
+        r.tolerate(&union);
+        if !r.has_undeclared() {
+            let message = format!("provider `{name}` does not say its type");
+            r.fault(Fault::new(Code::Missing, message, r.place_of("type")).help("write type = \"oidc\""));
+        }
+    });
+}
+
+/// What an address of ours may hold.
+const LONGEST_NAME: usize = 64;
+
+fn declare_type(r: &mut Reader<'_>) {
+    let words = TYPES.iter().map(|kind| kind.word).collect();
+    r.take("type", Kind::Words(words), None, "The type of this provider, where its name is not one.");
 }
 
 /// The names that rules may give after `provider:`.

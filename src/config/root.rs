@@ -40,13 +40,15 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         ),
         pages: r.table("pages", "How our pages look.", pages::read),
         observe: r.table("observe", "What can be seen from outside.", observe::read),
-        providers: providers::read(r),
+        providers: crate::provider::Settings::default(),
         routes: Tables::default(),
         notes: Vec::new(),
     };
+    config.providers = providers::read(r, &config.roles);
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
     config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
+    config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());
     notes::find(r, &config, &rules);
     config.routes = rules.tables;
     config

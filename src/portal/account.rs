@@ -5,6 +5,7 @@ use minijinja::{Value, context};
 use super::call::Call;
 use super::device;
 
+use super::link::link_refusal;
 use super::login::sign_up_word;
 use super::page::{Moment, Page, is_guest};
 use super::refusal::{reason_of, unavailable};
@@ -37,7 +38,10 @@ impl Portal {
             return Err(Reason::Forbidden);
         }
         let notice = call.parameter("note").and_then(|note| notice(&note));
-        let page = self.account_page(caller, &Typed::default()).await?;
+        let mut page = self.account_page(caller, &Typed::default()).await?;
+        if let Some(problem) = call.parameter("problem").and_then(|code| link_refusal(&code)) {
+            page = page.problems(vec![problem]);
+        }
         Ok(self.show_page(call, page.notice(notice)))
     }
 
@@ -61,6 +65,7 @@ impl Portal {
             key_days => self.key_days(),
             sessions => sessions.map(|session| session_values(session, caller.session)).collect::<Vec<_>>(),
             ways => self.ways(&user),
+            links => if self.may_link() { self.redirects() } else { Vec::new() },
             local => user.password.is_some() && self.providers.local_userpass().is_some(),
             addable => user.password.is_none() && self.providers.local_userpass().is_some() && self.may_link(),
             password_hint => self.password_hint(),

@@ -40,6 +40,8 @@ impl Portal {
             // The new address counts only for the one who asked for it; so that one signs in first.
             Purpose::ChangeEmail => Ok(self.to_login(&self.here(call))),
             Purpose::Reset | Purpose::Invite => Ok(see_other(&format!("{}/reset?{}", self.prefix, query(call)))),
+            // Neither is a link.
+            Purpose::SignIn | Purpose::LogoutToken => Ok(self.link_over(call, "confirm")),
         }
     }
 

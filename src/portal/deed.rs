@@ -93,7 +93,7 @@ impl Portal {
         counted.map_err(|retry_after| Reason::RateLimited { limit: "reset", retry_after })?;
         let asked = self.local()?.request_password(caller.user.id, email.as_str(), &password).await;
         match asked.map_err(reason_of)? {
-            Registered::Mailed => Ok(Done::Told("email-sent")),
+            Registered::Mailed | Registered::Asked => Ok(Done::Told("email-sent")),
             Registered::Created => Ok(Done::Told("linked")),
         }
     }
@@ -108,7 +108,7 @@ impl Portal {
         Ok(if caller.provider == provider { Done::Over("logout") } else { Done::Told("unlinked") })
     }
 
-    fn expect_recent(&self, caller: &Caller, otherwise: &'static str) -> Result<(), Reason> {
+    pub(super) fn expect_recent(&self, caller: &Caller, otherwise: &'static str) -> Result<(), Reason> {
         let recent = Linker::of(caller).is_recent(self.clock.now());
         if recent { Ok(()) } else { Err(Reason::Conflict(otherwise)) }
     }

@@ -110,8 +110,15 @@ fn not_proved(reason: Reason) -> Reason {
 
 /// What the account page says about a refusal.
 pub(super) fn link_problem(reason: &Reason, otherwise: Problem) -> Problem {
-    let Reason::Conflict(code) = reason else { return otherwise };
-    let text = match *code {
+    match reason {
+        Reason::Conflict(code) => link_refusal(code).unwrap_or(otherwise),
+        _ => otherwise,
+    }
+}
+
+/// The words for a refusal, by its name: fixed ones, so that no address can say anything else.
+pub(super) fn link_refusal(code: &str) -> Option<Problem> {
+    let text = match code {
         "link.owned_by_another" => "This belongs to another account here.",
         "link.second_email_account" => "Your account has an e-mail address and a password already.",
         "link.guest_credential" => "A guest cannot be added to an account.",
@@ -122,7 +129,7 @@ pub(super) fn link_problem(reason: &Reason, otherwise: Problem) -> Problem {
         "link.not_proved" => "E-mail or password is not right.",
         "unlink.last_identity" => "This is the last way to sign in to your account.",
         "unlink.unknown" => "This way to sign in is gone already.",
-        _ => return otherwise,
+        _ => return None,
     };
-    Problem::told(text)
+    Some(Problem::told(text))
 }

@@ -18,7 +18,7 @@ use super::{Answer, Portal};
 use crate::account::User;
 use crate::account::email::Email;
 use crate::body::Body;
-use crate::id::SessionId;
+use crate::id::{SessionId, UserId};
 use crate::provider::{Account, LOCAL_USERPASS, SignUp, Verdict};
 use crate::rejection::Reason;
 use crate::secret::Secret;
@@ -189,6 +189,16 @@ impl Portal {
     /// The user an account elsewhere belongs to; a guest who asks keeps the user id.
     pub(super) async fn admit(&self, call: &Call, provider: &str, account: Account) -> Result<Incomer, Reason> {
         let guest = call.caller.as_deref().filter(|caller| is_guest(Some(caller))).map(|caller| caller.user.id);
+        self.admit_from(provider, account, guest).await
+    }
+
+    /// The same for a guest who asked some time ago.
+    pub(super) async fn admit_from(
+        &self,
+        provider: &str,
+        account: Account,
+        guest: Option<UserId>,
+    ) -> Result<Incomer, Reason> {
         let admitted = self.providers.admission().admit(provider, &account, guest).await.map_err(reason_of)?;
         Ok(Incomer { user: admitted.user, account: Some(account) })
     }
@@ -222,6 +232,11 @@ impl Portal {
         self.login_page(call, rd, Some(way), input.typed("email")).problems(vec![problem])
     }
 
+    /// The page after an attempt at a provider.
+    pub(super) fn login_after(&self, call: &Call, rd: &ReturnTo, way: &Way, reason: &Reason) -> Page {
+        self.login_page(call, rd, Some(way), "").problems(vec![Problem::of(reason, self.clock.now())])
+    }
+
     fn login_page(&self, call: &Call, rd: &ReturnTo, tried: Option<&Way>, email: &str) -> Page {
         let caller = call.caller.as_deref();
         // After a failed try as somebody else the form stays: that is what was asked for.
@@ -232,6 +247,7 @@ impl Portal {
             context! {
                 rd => rd.location(),
                 query => rd.query(),
+                redirects => self.redirects(),
                 going_to => (!rd.is_home()).then(|| rd.shown(&self.public_url)),
                 signed_in_as => signed_in_as,
                 guest => is_guest(caller),

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::Bearer;
+use super::oauth2::Client;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -25,6 +26,11 @@ pub trait Provider: Debug + Send + Sync + 'static {
 
     /// What it makes of tokens that come as `Authorization: Bearer` with any request. Default: nothing.
     fn bearer(&self) -> Option<&dyn Bearer> {
+        None
+    }
+
+    /// The other way to it: people are sent there and come back. Default: there is none.
+    fn redirect(&self) -> Option<&Client> {
         None
     }
 }

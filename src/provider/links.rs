@@ -112,7 +112,8 @@ impl Links {
             Purpose::Confirm => ("confirm", self.confirm_url.as_deref()),
             Purpose::Reset => ("reset", self.reset_url.as_deref()),
             Purpose::Invite => ("reset", None),
-            Purpose::ChangeEmail => ("confirm", None),
+            // The last two travel in no mail.
+            Purpose::ChangeEmail | Purpose::SignIn | Purpose::LogoutToken => ("confirm", None),
         };
         let base = own.map_or_else(|| self.public_url.join(&format!("{}/{page}", self.prefix)), str::to_owned);
         let (address, fragment) = base.split_once('#').map_or((base.as_str(), None), |(a, f)| (a, Some(f)));

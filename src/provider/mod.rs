@@ -18,25 +18,41 @@ mod add_password;
 mod admission;
 pub mod anon_user;
 pub mod api_key;
+mod apple;
 mod bearer;
 mod change_email;
+mod client_proof;
 mod closure;
 mod created;
 pub mod custom_function;
 pub mod custom_token;
 mod decision;
+mod discovery;
 mod enrolment;
 mod external;
+mod facebook;
+mod github;
+mod google;
 mod invitation;
 mod link;
 mod link_password;
 mod links;
 pub mod local_userpass;
 mod merge;
+mod microsoft;
+pub mod oauth2;
+mod oauth_settings;
+mod oidc;
+mod openid;
+pub mod pending;
 mod recovery;
 mod registration;
+mod renewal;
 mod settings;
+mod signed_out;
+mod told;
 
+pub use crate::account::metadata::MetadataField;
 pub use admission::{Admission, Admitted};
 pub use bearer::{Bearer, Bearers, Fit, Found, Verifying, Word};
 pub use closure::{FromFn, from_fn};
@@ -47,7 +63,9 @@ pub use invitation::{Delivery, Invitee};
 pub use link::{Linked, Linker};
 pub use links::OpenLink;
 pub use merge::TwoPasswords;
+pub use oauth_settings::{OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;
+pub use renewal::ProviderTokens;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
 
 /// Name of the provider of guests.
@@ -66,6 +84,7 @@ pub struct Providers {
     others: Arc<BTreeMap<String, Named>>,
     admission: Admission,
     bearers: Bearers,
+    tokens: ProviderTokens,
 }
 
 /// What providers are built from.
@@ -109,7 +128,7 @@ impl Providers {
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking, .. } = &parts.settings;
         let told = on_user_created
             .as_ref()
             .map(|source| parts.function(source, "on_user_created", "providers.on_user_created.webhook.url"));
@@ -119,15 +138,16 @@ impl Providers {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
         });
-        let others: BTreeMap<_, _> = others.collect::<Result<_, _>>()?;
+        let others: Arc<BTreeMap<_, _>> = Arc::new(others.collect::<Result<_, _>>()?);
         let admission =
             Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking, created.clone());
         Ok(Self {
+            tokens: ProviderTokens::new(parts.store.clone(), parts.clock.clone(), Arc::clone(&others)),
             bearers: Bearers::new(others.values(), admission.clone(), parts.sessions.clone(), parts.clock.clone()),
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
             local_userpass: local_userpass.as_ref().map(local).transpose()?,
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
-            others: Arc::new(others),
+            others,
             admission,
         })
     }
@@ -158,6 +178,26 @@ impl Providers {
         let mut others = (*self.others).clone();
         others.insert(named.name.clone(), named);
         Self { others: Arc::new(others), ..self }
+    }
+
+    /// The provider of this name that people are sent to, if there is one.
+    pub fn redirect(&self, name: &str) -> Option<&oauth2::Client> {
+        self.other(name)?.provider.redirect()
+    }
+
+    /// The access tokens that providers gave.
+    pub fn tokens(&self) -> &ProviderTokens {
+        &self.tokens
+    }
+
+    /// Asks the issuers for what is needed of them, behind the scenes, so that the first visitor does not wait.
+    pub fn look_ahead(&self) {
+        self.others().filter_map(|named| named.provider.redirect()).for_each(oauth2::Client::look_ahead);
+    }
+
+    /// Where browsers may be sent to by the form that signs them out.
+    pub fn end_session_origins(&self) -> impl Iterator<Item = String> {
+        self.others().filter_map(|named| named.provider.redirect()?.end_session_origin())
     }
 
     /// Who makes users of accounts elsewhere.

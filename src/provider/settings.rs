@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::custom_function::CustomFunction;
 use super::custom_token::{self, CustomToken};
-use super::{Named, Parts, Setup};
+use super::{Named, OAuth, Parts, Setup};
 use crate::account::linking::Policy;
 use crate::function;
 
@@ -22,6 +22,8 @@ pub struct Settings {
     pub others: BTreeMap<String, Other>,
     /// `[linking] policy`. Default ask.
     pub linking: Policy,
+    /// Whether some route asks for the access tokens that providers give: else none is kept.
+    pub keep_tokens: bool,
 }
 
 /// A provider whose accounts are somebody else's, by type.
@@ -29,6 +31,8 @@ pub struct Settings {
 pub enum Other {
     /// Custom logic decides.
     Function(function::Source),
+    /// People are sent there and come back.
+    OAuth(Box<OAuth>),
     /// Tokens that somebody else signed.
     CustomToken(custom_token::Settings),
 }
@@ -38,6 +42,7 @@ impl Other {
     pub(super) fn build(&self, name: &str, parts: &Parts) -> Result<Named, Setup> {
         match self {
             Self::Function(source) => CustomFunction::build(source, name, parts),
+            Self::OAuth(settings) => settings.build(name, parts),
             Self::CustomToken(settings) => CustomToken::build(settings, name, parts),
         }
     }

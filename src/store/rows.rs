@@ -203,8 +203,8 @@ fn kind(text: &str) -> Option<Kind> {
 }
 
 fn purpose(text: &str) -> Option<Purpose> {
-    use Purpose::{ChangeEmail, Confirm, Invite, Reset};
-    [Confirm, Reset, Invite, ChangeEmail].into_iter().find(|purpose| purpose.as_str() == text)
+    use Purpose::{ChangeEmail, Confirm, Invite, LogoutToken, Reset, SignIn};
+    [Confirm, Reset, Invite, ChangeEmail, SignIn, LogoutToken].into_iter().find(|purpose| purpose.as_str() == text)
 }
 
 fn damaged(at: usize, name: &'static str) -> Error {

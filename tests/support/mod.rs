@@ -14,6 +14,7 @@ pub mod reply;
 pub mod signer;
 pub mod site;
 pub mod tools;
+pub mod trip;
 pub mod upstream;
 pub mod vestibule;
 
