@@ -143,7 +143,10 @@ where
         // One host, one path; ours or an app's.
         .layer(StepLayer(locate))
         // Who it is. Our own pages want to know, too.
-        .layer(StepLayer(Authenticate::new(house.sessions.clone(), house.cookie).with_data_api(house.data_api.clone())))
+        .layer(StepLayer(
+            Authenticate::new(house.sessions.clone(), house.providers.bearers().clone(), house.cookie)
+                .with_data_api(house.data_api.clone()),
+        ))
         .service(Door { own: own_pages(house), client_api: client_api(house), app })
 }
 

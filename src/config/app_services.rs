@@ -90,7 +90,7 @@ fn functions(r: &mut Reader<'_>) -> Option<Folder> {
 fn scripts(providers: &provider::Settings) -> impl Iterator<Item = &Script> {
     let of_others = providers.others.values().filter_map(|other| match other {
         provider::Other::Function(source) => Some(source),
-        provider::Other::OAuth(_) => None,
+        provider::Other::OAuth(_) | provider::Other::CustomToken(_) => None,
     });
     let local = providers.local_userpass.iter();
     let of_local = local.flat_map(|local| local.confirm_function.iter().chain(&local.reset_function));

@@ -6,6 +6,7 @@
 mod app_services;
 mod code;
 mod crossing;
+mod custom_token;
 mod environment;
 mod fault;
 mod function;

@@ -143,6 +143,11 @@ impl<'a> Reader<'a> {
         self.table.entries.iter().any(|entry| !self.declared.contains(&entry.key))
     }
 
+    /// Whether the table holds nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.entries.is_empty()
+    }
+
     /// The keys of the table that nobody has declared so far.
     pub(super) fn undeclared(&self) -> Vec<String> {
         let keys = self.table.entries.iter().map(|entry| &entry.key);

@@ -24,6 +24,8 @@ pub struct Caller {
     pub device: Option<DeviceId>,
     /// Which API key, if it is one.
     pub(super) key: Option<KeyId>,
+    /// When it ends, if nothing in the store says so.
+    pub(super) expires_at: Option<Timestamp>,
     /// The assertions signed about it of late.
     pub(super) assertions: Assertions,
 }
@@ -32,13 +34,14 @@ impl Caller {
     /// A caller whose headers are not built yet.
     pub fn new(user: User, provider: String, session: Option<SessionId>, signed_in_at: Timestamp) -> Self {
         let (headers, assertions) = (OnceLock::new(), Assertions::default());
-        Self { user, provider, session, signed_in_at, headers, device: None, key: None, assertions }
+        Self { user, provider, session, signed_in_at, headers, device: None, key: None, expires_at: None, assertions }
     }
 
     /// Whether both speak for the same user, unchanged, in the same sign-in.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.session == other.session
             && self.key == other.key
+            && self.expires_at == other.expires_at
             && self.provider == other.provider
             && self.signed_in_at == other.signed_in_at
             && self.user == other.user

@@ -56,7 +56,7 @@ impl Inner {
             if self.cache.is_unknown(&name, self.clock.now()) {
                 return Ok(None);
             }
-            let mut outcome = self.join(name, claim);
+            let mut outcome = self.join(name, claim.clone());
             let outcome = match outcome.wait_for(Option::is_some).await {
                 Ok(outcome) => outcome.clone(),
                 Err(_) => None,
@@ -134,6 +134,10 @@ impl Inner {
                 }
                 Entry::key(&key, user, read)
             }
+            Claim::Vouched(vouched) => {
+                let Some(user) = vouched.user().await?.filter(|user| !user.disabled) else { return Ok(None) };
+                Entry::vouched(vouched.as_ref(), user, read)
+            }
         };
         let live = entry.is_live(self.clock.now());
         Ok(live.then(|| self.cache.put(name, entry)))
@@ -178,6 +182,7 @@ impl Inner {
                     inner.store.touch_session(id, now, (now + idle).min(expires_at)).await
                 }
                 Origin::Key(id) => inner.store.touch_key(id, now).await,
+                Origin::Vouched => Ok(()),
             };
             inner.touches.fetch_sub(1, Ordering::Relaxed);
             if let Err(error) = written {

@@ -18,6 +18,7 @@ mod sessions;
 mod settings;
 mod static_tokens;
 mod tokens;
+mod vouched;
 
 #[cfg(test)]
 mod tests_keys;
@@ -41,3 +42,4 @@ pub use sessions::Sessions;
 pub use settings::Settings;
 pub use static_tokens::StaticTokens;
 pub use tokens::Tokens;
+pub use vouched::{Realm, Vouched};

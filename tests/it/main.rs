@@ -53,6 +53,7 @@ mod sizes;
 mod start;
 mod steps;
 mod tls;
+mod token;
 mod upstreams;
 mod webhook;
 mod websocket;
