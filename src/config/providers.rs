@@ -56,11 +56,6 @@ const TYPES: &[Type] = &[
     Type { word: "oauth2-apple", doc: "Accounts of Apple.", read: oauth::apple },
     Type { word: "github", doc: "Accounts of GitHub.", read: oauth::github },
     Type { word: "microsoft", doc: "Accounts of Microsoft: Entra ID and personal ones.", read: oauth::microsoft },
-    Type {
-        word: custom_function::KIND,
-        doc: "Custom logic decides about credentials: a webhook, or a function in JavaScript.",
-        read: |r, _| function::read(r).map(Other::Function),
-    },
     Type { word: "oidc", doc: "An OpenID provider, by discovery.", read: oauth::oidc },
     Type {
         word: token::KIND,
