@@ -2,7 +2,7 @@
 //! URL, and their users sign in here.
 //!
 //! [`AppServices::serve`] answers one request, always in the same way: cross-origin rules (`cors`), the `endpoint`, the
-//! body (`call`), one handler per family, a [`refusal`](refusal::Refusal) for the way out. Who asks says so by
+//! body (`call`), one handler per family, a `refusal` for the way out. Who asks says so by
 //! a token, so another site cannot make a browser ask; the one cookie here binds a sign-in at a provider to its browser.
 
 mod api_keys;
