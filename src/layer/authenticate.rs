@@ -19,7 +19,7 @@ use crate::secret::{Digest, Secret};
 use crate::session::cookie::{self, Cookie};
 use crate::session::{Caller, Sessions};
 use crate::store;
-use crate::visit::{Credential, Trouble, Visit};
+use crate::visit::{Credential, Place, Trouble, Visit};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -46,6 +46,10 @@ impl Authenticate {
 
 impl Step for Authenticate {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
+        // Its tokens are of other kinds, and a cookie says nothing there.
+        if visit.place == Place::AppServices {
+            return Progress::Go(visit);
+        }
         let token = match self.cookie.read(visit.request.headers()) {
             Cookie::One(token) => Some(token),
             Cookie::Absent => None,
