@@ -117,14 +117,14 @@ impl Authenticate {
                 // Ended or unknown: as if it were absent, so that a returning visitor sees the sign-in page.
                 Ok(None) => visit.reply.push((SET_COOKIE, self.cookie.clear())),
                 Err(error) => {
-                    trouble(visit, &error);
+                    self.cannot_tell(visit, &error);
                     return Ok(());
                 }
             }
         }
         match self.presented(visit.request.headers()) {
             Presented::Nothing => {}
-            Presented::Unreadable => visit.trouble = Some(Trouble::Bad),
+            Presented::Unreadable => self.turn_away(visit, Trouble::Bad),
             Presented::Bearer(text, header) => {
                 let text = Secret::new(text);
                 self.by_bearer(visit, &text, header).await;
@@ -134,7 +134,7 @@ impl Authenticate {
                 DataApi::scrub(visit.request.headers_mut());
                 match found {
                     Some(caller) => self.let_in(visit, caller, &data_api::TOKEN, Credential::Bearer),
-                    None => self.turn_away(visit),
+                    None => self.turn_away(visit, Trouble::Bad),
                 }
             }
             Presented::Key(key, header) => {
@@ -142,8 +142,8 @@ impl Authenticate {
                 // Exposed to be looked up.
                 match self.sessions.by_key(key.expose()).await {
                     Ok(Some(caller)) => self.let_in(visit, caller, &header, Credential::Key),
-                    Ok(None) => self.turn_away(visit),
-                    Err(error) => trouble(visit, &error),
+                    Ok(None) => self.turn_away(visit, Trouble::Bad),
+                    Err(error) => self.cannot_tell(visit, &error),
                 }
             }
         }
@@ -164,20 +164,20 @@ impl Authenticate {
         match self.sessions.by_bearer(text.expose()).await {
             Ok(Some(caller)) => return self.let_in(visit, caller, &header, Credential::Bearer),
             Ok(None) => {}
-            Err(error) => return trouble(visit, &error),
+            Err(error) => return self.cannot_tell(visit, &error),
         }
         // Exposed to be verified.
         match self.bearers.find(text.expose()).await {
             Found::Caller(caller) => self.let_in(visit, caller, &header, Credential::Bearer),
-            Found::Stranger => self.turn_away(visit),
+            Found::Stranger => self.turn_away(visit, Trouble::Bad),
             // It was meant for us: an app behind must not come to trust what was refused here.
             Found::Bad => {
                 visit.request.headers_mut().remove(&header);
-                self.turn_away(visit);
+                self.turn_away(visit, Trouble::Bad);
             }
             Found::CannotTell => {
                 visit.request.headers_mut().remove(&header);
-                visit.trouble = Some(Trouble::Unavailable);
+                self.turn_away(visit, Trouble::Unavailable);
             }
         }
     }
@@ -195,9 +195,14 @@ impl Authenticate {
         visit.credential = credential;
     }
 
-    fn turn_away(&self, visit: &mut Visit) {
-        visit.trouble = Some(Trouble::Bad);
+    fn turn_away(&self, visit: &mut Visit, trouble: Trouble) {
+        visit.trouble = Some(trouble);
         self.scrub(visit.request.headers_mut());
+    }
+
+    fn cannot_tell(&self, visit: &mut Visit, error: &store::Error) {
+        tracing::error!(request = %visit.id, %error, "a credential cannot be checked");
+        self.turn_away(visit, Trouble::Unavailable);
     }
 
     /// Removes credentials of ours that did not decide: an app behind must not get to hold them.
@@ -321,11 +326,6 @@ fn basic_key(encoded: &str) -> Option<Secret> {
     let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (_, password) = text.split_once(':')?;
     password.as_bytes().starts_with(KEY_PREFIX).then(|| Secret::new(password))
-}
-
-fn trouble(visit: &mut Visit, error: &store::Error) {
-    tracing::error!(request = %visit.id, %error, "a credential cannot be checked");
-    visit.trouble = Some(Trouble::Unavailable);
 }
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
