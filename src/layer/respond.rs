@@ -111,30 +111,43 @@ where
 }
 
 impl RespondLayer {
-    fn answer(&self, answer: Answer) -> Response<Body> {
+    /// What goes back when there is an answer.
+    pub fn answer(&self, answer: Answer) -> Response<Body> {
         let (mut response, mut visit) = answer.into_parts();
-        add(&mut response, &mut visit.reply);
-        self.log(&visit, response.status(), None);
+        self.complete(&mut visit, &mut response);
         response
     }
 
-    fn refuse(&self, refusal: Refusal) -> Response<Body> {
+    /// Adds the cookies of this visit to its answer, and writes its line in the log.
+    pub fn complete<B>(&self, visit: &mut Visit, response: &mut Response<B>) {
+        add(response, &mut visit.reply);
+        self.log(visit, response.status(), None);
+    }
+
+    /// What goes back when there is none.
+    pub fn refuse(&self, refusal: Refusal) -> Response<Body> {
         let Refusal { reason, mut visit } = refusal;
         if let Some(response) = self.to_app(&reason, &mut visit) {
             self.log(&visit, response.status(), Some(&reason));
             return response;
         }
+        let mut response = self.worded(&reason, &visit);
+        add(&mut response, &mut visit.reply);
+        self.log(&visit, response.status(), Some(&reason));
+        response
+    }
+
+    /// A refusal in the form its asker reads.
+    pub fn worded(&self, reason: &Reason, visit: &Visit) -> Response<Body> {
         let mut response = match (&visit.check, visit.asker) {
-            (Some(check), _) => self.to_proxy(&reason, &visit, check),
+            (Some(check), _) => self.to_proxy(reason, visit, check),
             (None, Asker::Program) => reason.problem(visit.id.as_str()),
-            (None, Asker::Navigation) => self.to_person(&reason, &visit),
+            (None, Asker::Navigation) => self.to_person(reason, visit),
         };
         if *visit.request.method() == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
-        response.headers_mut().insert(REQUEST_ID, id(&visit));
-        add(&mut response, &mut visit.reply);
-        self.log(&visit, response.status(), Some(&reason));
+        response.headers_mut().insert(REQUEST_ID, id(visit));
         response
     }
 
@@ -239,7 +252,7 @@ fn shown(path: &str) -> Cow<'_, str> {
     }
 }
 
-fn add(response: &mut Response<Body>, reply: &mut Vec<(HeaderName, HeaderValue)>) {
+fn add<B>(response: &mut Response<B>, reply: &mut Vec<(HeaderName, HeaderValue)>) {
     for (name, value) in reply.drain(..) {
         response.headers_mut().append(name, value);
     }

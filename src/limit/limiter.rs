@@ -8,6 +8,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::{Quota, RateLimiter};
 
+use crate::client::UNKNOWN;
 use crate::clock::Clock;
 use crate::id::UserId;
 use crate::limit::table::{Table, Ticks};
@@ -87,6 +88,10 @@ impl Limiter {
     /// When that is one too many: how long to wait until the next counts.
     pub fn check<'a>(&self, key: impl Into<Key<'a>>) -> Result<(), Duration> {
         let key = key.into();
+        // Strangers without an address must not shut each other out; accounts are still counted.
+        if matches!(key, Key::Address(UNKNOWN)) {
+            return Ok(());
+        }
         let Some((own, wider)) = self.tiers.split_first() else { return Ok(()) };
         count(own, self.number(key))?;
         let Key::Address(address) = key else { return Ok(()) };

@@ -59,6 +59,7 @@ use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
 use crate::id::{KeyId, SessionId, UserId};
+use crate::own::Own;
 use crate::secret::{Digest, Secret};
 use crate::session::{ProviderSession, Session};
 
@@ -310,4 +311,6 @@ pub enum Address {
     Postgres(Box<PostgresSettings>),
     /// Nothing outlives the process.
     Memory,
+    /// A store of the program this library is in.
+    Own(Own<dyn Store>),
 }
