@@ -41,6 +41,7 @@ mod tests;
 mod tree;
 mod unit;
 mod unknown;
+mod upstreams;
 mod value;
 mod who;
 
@@ -72,6 +73,8 @@ pub struct Config {
     pub listen: crate::listen::Settings,
     /// `upstream`, for routes that name none.
     pub upstream: Option<upstream::Address>,
+    /// `[upstreams]`: how those over TLS are verified.
+    pub upstreams: upstream::TlsSettings,
     /// `prefix`: begins with a slash and ends without one. Default `/.auth`.
     pub prefix: String,
     /// `roles`.

@@ -8,18 +8,20 @@ use super::known::Kind;
 use super::reader::Reader;
 use super::{
     Config, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies, routes,
-    session, store,
+    session, store, upstreams,
 };
 use crate::route::Tables;
 
 /// Reads all of it. What is faulty has been reported and is at its default.
 pub(super) fn read(r: &mut Reader<'_>) -> Config {
-    let doc = "The app behind: http://host:port or unix:/path/to/socket. A route may have one of its own.";
+    let doc = "The app behind: http://host:port, https://host:port, h2c://host:port (HTTP/2, for gRPC) or \
+               unix:/path/to/socket. A route may have one of its own.";
     let limits = "How often and how much; what is beyond is 429, 413, 431 or cut off.";
     let mut config = Config {
         public_url: origins::public_url(r),
         listen: listen::read(r),
         upstream: routes::upstream(r, doc),
+        upstreams: upstreams::read(r),
         prefix: origins::prefix(r),
         roles: roles(r),
         return_to: origins::return_to(r),
@@ -44,6 +46,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     };
     config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
+    upstreams::check(r, &config, &rules.tables);
     notes::find(r, &config, &rules);
     config.routes = rules.tables;
     config

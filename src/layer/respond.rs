@@ -118,6 +118,7 @@ impl RespondLayer {
         let Refusal { reason, mut visit } = refusal;
         let mut response = match (&visit.check, visit.asker) {
             (Some(check), _) => self.to_proxy(&reason, &visit, check),
+            (None, Asker::Grpc) => reason.grpc(visit.id.as_str()),
             (None, Asker::Program) => reason.problem(visit.id.as_str()),
             (None, Asker::Navigation) => self.to_person(&reason, &visit),
         };
@@ -126,7 +127,9 @@ impl RespondLayer {
         }
         response.headers_mut().insert(REQUEST_ID, id(&visit));
         add(&mut response, &mut visit.reply);
-        self.log(&visit, response.status(), Some(&reason));
+        // The status of a gRPC answer says nothing.
+        let status = if visit.asker == Asker::Grpc { reason.status() } else { response.status() };
+        self.log(&visit, status, Some(&reason));
         response
     }
 

@@ -8,6 +8,7 @@ pub mod log;
 pub mod mailbox;
 pub mod raw;
 pub mod reply;
+pub mod secure;
 pub mod site;
 pub mod tools;
 pub mod upstream;
