@@ -242,7 +242,7 @@ impl Ground {
         })
         .map_err(Error::Pages)?;
         let house = Arc::new(House {
-            forward_auth: ForwardAuth::new(&config.prefix),
+            forward_auth: ForwardAuth::new(&config.prefix, &config.aliases),
             audience: public_url.origin().to_owned(),
             cookie: cookie::Name::new(public_url.is_secure()),
             router: Arc::new(router),

@@ -94,6 +94,8 @@ impl Visit {
 pub struct Check {
     /// How it asks.
     pub dialect: Dialect,
+    /// Under which names it wants to be told who it is.
+    pub names: Names,
     /// It did not say the method, so every method must be allowed.
     pub every_method: bool,
     /// The request wants to become a WebSocket.
@@ -112,6 +114,18 @@ pub enum Dialect {
     Forwarded,
     /// The path behind `check`: Envoy. It does, too.
     Path,
+}
+
+/// The names of identity headers in an answer, by the endpoint that was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Those of `identity_headers.preset`.
+    #[default]
+    Own,
+    /// Those of oauth2-proxy.
+    XAuthRequest,
+    /// Those of Authelia.
+    Remote,
 }
 
 /// Whom a path belongs to.

@@ -54,7 +54,7 @@ pub use observe::{Log, LogFormat, LogLevel, Observe};
 pub use report::{Problem, Report};
 pub use schema::schema;
 
-use crate::layer::{IdentityHeaders, TrustedProxies, UnderscoreHeaders};
+use crate::layer::{Alias, IdentityHeaders, TrustedProxies, UnderscoreHeaders};
 use crate::public_url::PublicUrl;
 use crate::upstream;
 use reader::{Reader, Reading};
@@ -77,6 +77,8 @@ pub struct Config {
     pub upstreams: upstream::TlsSettings,
     /// `prefix`: begins with a slash and ends without one. Default `/.auth`.
     pub prefix: String,
+    /// `aliases`.
+    pub aliases: Vec<Alias>,
     /// `roles`.
     pub roles: BTreeSet<String>,
     /// `return_to`: origins; `https://*.example.com` covers every name one label below.

@@ -6,10 +6,12 @@ use super::code::Code;
 use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
+use super::value::no_such_word;
 use super::{
     Config, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies, routes,
     session, store, upstreams,
 };
+use crate::layer::Alias;
 use crate::route::Tables;
 
 /// Reads all of it. What is faulty has been reported and is at its default.
@@ -23,6 +25,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         upstream: routes::upstream(r, doc),
         upstreams: upstreams::read(r),
         prefix: origins::prefix(r),
+        aliases: aliases(r),
         roles: roles(r),
         return_to: origins::return_to(r),
         hosts: origins::hosts(r),
@@ -50,6 +53,18 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     notes::find(r, &config, &rules);
     config.routes = rules.tables;
     config
+}
+
+fn aliases(r: &mut Reader<'_>) -> Vec<Alias> {
+    const WORDS: [(&str, Alias); 2] = [("oauth2-proxy", Alias::Oauth2Proxy), ("authelia", Alias::Authelia)];
+    let kind = Kind::List(Box::new(Kind::Words(WORDS.map(|(word, _)| word).to_vec())));
+    let doc = "Whose endpoint names are answered, too: \"oauth2-proxy\" (/oauth2/…), \"authelia\" (/api/verify, \
+               /api/authz/…). No app gets requests for these paths then.";
+    let all = r.list("aliases", (kind, Some("[]".to_owned())), doc, |text| {
+        let found = WORDS.iter().find(|(word, _)| *word == text).map(|(_, alias)| *alias);
+        found.ok_or_else(|| no_such_word("aliases", text, &WORDS.map(|(word, _)| word)))
+    });
+    all.unwrap_or_default().into_iter().map(|(alias, _)| alias).collect()
 }
 
 fn roles(r: &mut Reader<'_>) -> BTreeSet<String> {

@@ -21,7 +21,7 @@ use crate::layer::{Answer, Refusal, locate};
 use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
-use crate::visit::{Asker, Check, Dialect, Place, RequestId, Visit};
+use crate::visit::{Asker, Check, Dialect, Names, Place, RequestId, Visit};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -160,7 +160,7 @@ impl RespondLayer {
         }
         let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
         let to_login = self.portal.to_login(&self.portal.target(asked));
-        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && check.dialect != Dialect::Original {
+        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && hands_on(check) {
             return to_login;
         }
         if let Some(location) = to_login.headers().get(LOCATION) {
@@ -216,6 +216,11 @@ fn shown(path: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(path),
         Some(start) => Cow::Owned(format!("{}***", &path[..start + api_key::PREFIX.len()])),
     }
+}
+
+/// Whether a redirect gets through to the visitor. Whoever asks in the words of oauth2-proxy knows 2xx, 401 and 403.
+fn hands_on(check: &Check) -> bool {
+    check.dialect != Dialect::Original && check.names != Names::XAuthRequest
 }
 
 fn add(response: &mut Response<Body>, reply: &mut Vec<(HeaderName, HeaderValue)>) {

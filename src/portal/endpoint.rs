@@ -30,6 +30,8 @@ pub(super) enum Endpoint {
     Deed(Deed),
     /// Oneself, for programs.
     Me,
+    /// Oneself in the few fields that oauth2-proxy tells.
+    UserInfo,
     /// The public keys of our tokens.
     Keys,
     /// A new access token.
@@ -98,6 +100,7 @@ impl Endpoint {
             ["account"] => Self::Account,
             ["account", ref deed @ ..] => Self::Deed(Deed::find(deed)?),
             ["me"] => Self::Me,
+            ["userinfo"] => Self::UserInfo,
             ["jwks.json"] => Self::Keys,
             ["token", "refresh"] => Self::Refresh,
             ["token", "revoke"] => Self::Revoke,
@@ -108,7 +111,13 @@ impl Endpoint {
     /// The methods it knows.
     pub(super) fn allow(&self) -> &'static str {
         match self {
-            Self::Asset(_) | Self::Login | Self::Account | Self::Me | Self::Keys | Self::ChangePassword => READ,
+            Self::Asset(_)
+            | Self::Login
+            | Self::Account
+            | Self::Me
+            | Self::UserInfo
+            | Self::Keys
+            | Self::ChangePassword => READ,
             Self::Register | Self::Confirm | Self::ConfirmSend | Self::Reset | Self::Logout => BOTH,
             Self::SignIn(_) | Self::ResetSend | Self::Deed(_) | Self::Refresh | Self::Revoke => WRITE,
         }
@@ -127,7 +136,7 @@ impl Endpoint {
 
     /// Whether only programs come here.
     pub(super) fn is_for_programs(&self) -> bool {
-        matches!(self, Self::Me | Self::Keys | Self::Refresh | Self::Revoke)
+        matches!(self, Self::Me | Self::UserInfo | Self::Keys | Self::Refresh | Self::Revoke)
     }
 
     /// Whether the answer depends on who is signed in.

@@ -200,6 +200,7 @@ impl Portal {
             Endpoint::Logout => Ok(self.logout(call)),
             Endpoint::Account => self.account(call).await,
             Endpoint::Me => self.me(call),
+            Endpoint::UserInfo => self.user_info(call),
             Endpoint::Keys => Ok(self.keys()),
             Endpoint::ChangePassword => Ok(see_other(&format!("{}/account#password", self.prefix))),
             Endpoint::SignIn(_) | Endpoint::ResetSend | Endpoint::Deed(_) | Endpoint::Refresh | Endpoint::Revoke => {
@@ -225,6 +226,7 @@ impl Portal {
             | Endpoint::Login
             | Endpoint::Account
             | Endpoint::Me
+            | Endpoint::UserInfo
             | Endpoint::Keys
             | Endpoint::ChangePassword => Err(Reason::MethodNotAllowed(endpoint.allow())),
         }

@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod aliases;
 mod asking;
 mod assertion;
 mod browser;
