@@ -13,6 +13,7 @@ mod cli;
 mod config;
 mod cookies;
 mod csrf;
+mod decisions;
 mod durability;
 mod explain;
 mod floods;
