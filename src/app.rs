@@ -18,6 +18,7 @@ use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch::{self, Fetch};
+use crate::function::{self, Program, Workers};
 use crate::layer::forward_auth::ForwardAuth;
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
@@ -41,6 +42,7 @@ pub struct App {
     public_url: PublicUrl,
     clock: Clock,
     hasher: Hasher,
+    workers: Workers,
     listening: SocketAddr,
 }
 
@@ -130,8 +132,22 @@ impl App {
         let hasher = alike(|old, new| hash_threads(old) == hash_threads(new))
             .map(|app| app.hasher.clone())
             .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
-        let ground =
-            Ground { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, listening };
+        let workers = alike(|old, new| old.functions == new.functions)
+            .map(|app| app.workers.clone())
+            .unwrap_or_else(|| Workers::new(Program::own(&[function::WORKER]), config.functions.clone()));
+        let ground = Ground {
+            router,
+            sessions,
+            limits,
+            upstreams,
+            store,
+            mailer,
+            public_url,
+            clock,
+            hasher,
+            workers,
+            listening,
+        };
         ground.furnish(config)
     }
 
@@ -187,6 +203,8 @@ impl App {
 
     /// Rotation, and what nobody else removes. A failure is told and tried again the next time.
     pub async fn maintain(&self) {
+        // Nobody has to wait for an issuer's document at the first sign-in.
+        self.house.providers.look_ahead();
         if let Err(error) = self.house.sessions.maintain().await {
             tracing::error!(%error, "sessions and keys could not be looked after");
         }
@@ -195,8 +213,22 @@ impl App {
         {
             tracing::error!(%error, "guests could not be looked after");
         }
+        if let Err(error) = self.sweep_audit().await {
+            tracing::error!(%error, "the audit log could not be looked after");
+        }
+    }
+
+    async fn sweep_audit(&self) -> Result<(), store::Error> {
+        let before = self.clock.now() - self.house.config.observe.audit.keep;
+        while self.store.sweep_audit(before, SWEPT).await? >= SWEPT {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 }
+
+/// How many entries of the audit log go at a time.
+const SWEPT: usize = 1000;
 
 /// What an app stands on.
 struct Ground {
@@ -209,13 +241,15 @@ struct Ground {
     public_url: PublicUrl,
     clock: Clock,
     hasher: Hasher,
+    workers: Workers,
     listening: SocketAddr,
 }
 
 impl Ground {
     /// Ways to sign in, pages, and the house around them: made anew for each configuration.
     fn furnish(self, config: Config) -> Result<App, Error> {
-        let Self { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, listening } = self;
+        let Self { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, workers, listening } =
+            self;
         let providers = Providers::new(&provider::Parts {
             settings: config.providers.clone(),
             store: store.clone(),
@@ -223,6 +257,7 @@ impl Ground {
             hasher: hasher.clone(),
             mailer: mailer.clone(),
             fetch: Fetch::new(&config.outgoing)?,
+            workers: workers.clone(),
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: config.prefix.clone(),
@@ -252,7 +287,7 @@ impl Ground {
             providers,
             limits,
         });
-        Ok(App { house, upstreams, store, mailer, public_url, clock, hasher, listening })
+        Ok(App { house, upstreams, store, mailer, public_url, clock, hasher, workers, listening })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod fetch;
+pub mod function;
 pub mod gather;
 pub mod id;
 pub mod json;

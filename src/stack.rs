@@ -11,6 +11,7 @@ use http::{Request, Response};
 use tower::{ServiceBuilder, service_fn};
 use tower_service::Service;
 
+use crate::account::audit::{self, By, Origin};
 use crate::body::Body;
 use crate::config::Config;
 use crate::layer::authenticate::Authenticate;
@@ -22,6 +23,7 @@ use crate::layer::forward::forward;
 use crate::layer::forward_auth::{ForwardAuth, Verdict};
 use crate::layer::identity_headers::IdentityHeaders;
 use crate::layer::locate::Locate;
+use crate::layer::provider_token::ProviderToken;
 use crate::layer::rate_limit::{ByAddress, ByUser};
 use crate::layer::respond::RespondLayer;
 use crate::layer::sanitize::Sanitize;
@@ -29,7 +31,7 @@ use crate::layer::{Answer, Refusal, StepLayer};
 use crate::limit::Limits;
 use crate::portal::Portal;
 use crate::provider::Providers;
-use crate::route::Router;
+use crate::route::{Route, Router};
 use crate::secret;
 use crate::session::{Sessions, cookie};
 use crate::upstream::Pool;
@@ -90,6 +92,10 @@ where
         &house.audience,
     );
 
+    let provider_token = ProviderToken::new(house.router.clone(), house.providers.tokens().clone());
+    let sanitize = Sanitize::new(&config.identity_headers, config.underscore_headers)
+        .and(house.router.routes().iter().filter_map(Route::provider_token));
+
     let app = ServiceBuilder::new()
         // Cookies travel by themselves: what another site made the browser send is not its owner's wish.
         .layer(StepLayer(Csrf))
@@ -99,6 +105,8 @@ where
         .layer(StepLayer(Authorize::new(house.router.clone(), Arc::new(guests))))
         // Only now is a body worth anything.
         .layer(StepLayer(BodyLimit::new(house.router.clone(), config.limits.body)))
+        // What may have to be asked for, for those routes that want it.
+        .layer(StepLayer(provider_token))
         // Last, so that nothing below can be mistaken for what a client sent.
         .layer(StepLayer(identity_headers))
         // Whoever only asked gets the identity; nothing is sent on.
@@ -115,7 +123,7 @@ where
         // A question of another proxy becomes the request it is about.
         .layer(StepLayer(house.forward_auth.clone()))
         // Nothing below may read what a client is not to say.
-        .layer(StepLayer(Sanitize::new(&config.identity_headers, config.underscore_headers)))
+        .layer(StepLayer(sanitize))
         // One host, one path; ours or an app's.
         .layer(StepLayer(Locate::new(&config.prefix, config.hosts.iter().cloned())))
         // Who it is. Our own pages want to know, too.
@@ -152,7 +160,9 @@ fn own_pages(
             rest.reply = std::mem::take(&mut visit.reply);
             *rest.request.method_mut() = visit.request.method().clone();
             *rest.request.uri_mut() = visit.request.uri().clone();
-            let response = portal.serve(*visit).await;
+            let caller = visit.caller.as_ref().map(|caller| caller.user.id);
+            let origin = Origin { request_id: Some(visit.id.to_string()), by: By::Visitor(caller) };
+            let response = audit::on_behalf(origin, portal.serve(*visit)).await;
             // A page that sets the cookie has the last word: the clearing of an ended one must not undo it.
             if response.headers().contains_key(SET_COOKIE) {
                 rest.reply.retain(|(name, _)| *name != SET_COOKIE);

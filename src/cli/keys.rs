@@ -9,6 +9,7 @@ use super::operator::{self, Failure, Operator};
 use super::table::{cell, moment, table};
 use super::{Exit, Global, print, print_error};
 use crate::account::api_key::{self, ApiKey};
+use crate::account::audit::{Action, Event};
 use crate::account::{Identity, Kind, User};
 use crate::clock::Timestamp;
 use crate::config;
@@ -107,6 +108,8 @@ async fn make(operator: &Operator, create: &Create, json: bool) -> Result<Exit, 
         }
         return Err(error.into());
     }
+    let event = Event::new(Action::KEY_CREATE, owner.id, now).after("key", id.to_string()).after("name", name);
+    operator.record(event).await?;
     if operator.config.providers.api_key.is_none() {
         print_error("note: [providers.api-key] is off: no key is taken until it is on");
     }
@@ -165,6 +168,8 @@ async fn set_disabled(operator: &Operator, key: &str, disabled: bool) -> Result<
     if disabled {
         end_sessions_of_keys(operator, owner.id).await?;
     }
+    let action = if disabled { Action::KEY_DISABLE } else { Action::KEY_ENABLE };
+    operator.record(Event::new(action, owner.id, operator.clock.now()).after("key", id.to_string())).await?;
     Ok(print(&format!("key {id} is {}", if disabled { "disabled" } else { "enabled" })))
 }
 
@@ -178,6 +183,9 @@ async fn delete(operator: &Operator, key: &str) -> Result<Exit, Failure> {
         return Err(no_key(id));
     }
     end_sessions_of_keys(operator, owner.id).await?;
+    operator
+        .record(Event::new(Action::KEY_DELETE, owner.id, operator.clock.now()).before("key", id.to_string()))
+        .await?;
     Ok(print(&format!("key {id} is gone")))
 }
 

@@ -5,6 +5,7 @@
 //! `Command` whose doc comment is its line in `--help`, and an arm in `main`. Configuration faults go through
 //! [`Global::config`], output through [`print()`], so that exit codes and forms are the same everywhere.
 
+pub mod audit;
 pub mod check;
 pub mod completions;
 pub mod demo;
@@ -15,10 +16,12 @@ mod exit;
 pub mod explain;
 pub mod init;
 pub mod keys;
+mod linking;
 mod log;
 mod new_user;
 mod operator;
 mod output;
+mod pending;
 mod reload;
 pub mod run;
 pub mod schema;
@@ -31,6 +34,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::function;
 
 pub use exit::Exit;
 pub use output::{print, print_error};
@@ -71,10 +75,15 @@ enum Command {
     Keys(keys::Args),
     /// Who is signed in: list, revoke
     Sessions(sessions::Args),
+    /// What was done to accounts, by whom
+    Audit(audit::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Args),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Run functions in JavaScript for the server that started this
+    #[command(hide = true, name = function::WORKER)]
+    FunctionWorker,
 }
 
 /// Reads the arguments of this process and does what they say.
@@ -94,8 +103,14 @@ pub fn main() -> Exit {
         Command::Users(args) => users::run(args, global),
         Command::Keys(args) => keys::run(args, global),
         Command::Sessions(args) => sessions::run(args, global),
+        Command::Audit(args) => audit::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
+        Command::FunctionWorker => match function::serve() {
+            Ok(()) => Exit::Fine,
+            // Nobody reads what it prints; the server sees the end.
+            Err(_) => Exit::Refused,
+        },
     }
 }
 

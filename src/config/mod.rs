@@ -7,13 +7,16 @@ mod code;
 mod crossing;
 mod environment;
 mod fault;
+mod function;
 mod headers;
 mod known;
 mod limits;
 mod listen;
 mod mail;
 mod mask;
+mod metadata;
 mod notes;
+mod oauth;
 mod observe;
 mod origins;
 mod outgoing;
@@ -93,6 +96,8 @@ pub struct Config {
     pub store: crate::store::Address,
     /// `[session]`.
     pub session: crate::session::Settings,
+    /// `[functions]`.
+    pub functions: crate::function::Settings,
     /// `[limits]`.
     pub limits: crate::limit::Settings,
     /// `[identity_headers]`.

@@ -8,9 +8,10 @@ use super::known::Kind;
 use super::reader::Reader;
 use super::value::no_such_word;
 use super::{
-    Config, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies, routes,
-    session, store, upstreams,
+    Config, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies,
+    routes, session, store, upstreams,
 };
+use crate::account::linking::Policy;
 use crate::layer::Alias;
 use crate::route::Tables;
 
@@ -33,6 +34,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         trusted_proxies: r.table("trusted_proxies", "Proxies before this one.", proxies::read),
         store: r.table("store", "Where users and sessions live.", store::read),
         session: r.table("session", "How long sign-ins last.", session::read),
+        functions: r.table("functions", "How far functions in JavaScript may go.", function::limits),
         limits: r.table("limits", limits, limits::read),
         identity_headers: r.table("identity_headers", "What the app behind receives about who asks.", headers::read),
         mail: r.table("mail", "How mails are sent.", mail::read),
@@ -43,13 +45,16 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         ),
         pages: r.table("pages", "How our pages look.", pages::read),
         observe: r.table("observe", "What can be seen from outside.", observe::read),
-        providers: providers::read(r),
+        providers: crate::provider::Settings::default(),
         routes: Tables::default(),
         notes: Vec::new(),
     };
+    config.providers = providers::read(r, &config.roles);
+    config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
     config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
     upstreams::check(r, &config, &rules.tables);
+    config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());
     notes::find(r, &config, &rules);
     config.routes = rules.tables;
     config
@@ -65,6 +70,14 @@ fn aliases(r: &mut Reader<'_>) -> Vec<Alias> {
         found.ok_or_else(|| no_such_word("aliases", text, &WORDS.map(|(word, _)| word)))
     });
     all.unwrap_or_default().into_iter().map(|(alias, _)| alias).collect()
+}
+
+fn linking(r: &mut Reader<'_>) -> Policy {
+    let policies = [("ask", Policy::Ask), ("verified_email", Policy::VerifiedEmail), ("never", Policy::Never)];
+    let doc = "ask: whoever is signed in may add an account that is proved, too. verified_email: and a sign-in whose \
+               provider has the last word about its address goes to the account that has proved it. never: each is a \
+               user of its own.";
+    r.word("policy", &policies, Policy::default(), doc)
 }
 
 fn roles(r: &mut Reader<'_>) -> BTreeSet<String> {

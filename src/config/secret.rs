@@ -1,5 +1,6 @@
 //! Secrets are never in the file: it only says where they are.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -45,6 +46,25 @@ impl<'a> Reader<'a> {
         self.secret_in(key, &entry.node)
     }
 
+    /// Secrets that take turns: the first is used, all count.
+    pub(super) fn secrets(&mut self, key: &str, doc: &'static str) -> Option<Vec<Secret>> {
+        let entry = self.take(key, Kind::Secret, None, doc)?;
+        self.secrets_in(key, &entry.node)
+    }
+
+    /// All keys of this table: free names, each with text or a secret.
+    pub(super) fn values(&mut self, doc: &'static str) -> BTreeMap<String, Secret> {
+        let entries = self.matching("*", (Kind::TextOrSecret, doc), |_| true);
+        let values = entries.into_iter().filter_map(|entry| {
+            let value = match &entry.node.value {
+                Value::Text(text) => Secret::new(text.as_str()),
+                _ => self.secret_in(&entry.key, &entry.node)?,
+            };
+            Some((entry.key.clone(), value))
+        });
+        values.collect()
+    }
+
     /// Text, or a secret where the text holds a password.
     pub(super) fn text_or_secret<T>(
         &mut self,
@@ -83,6 +103,11 @@ impl<'a> Reader<'a> {
     }
 
     fn secret_in(&self, key: &str, node: &'a Node) -> Option<Secret> {
+        self.secrets_in(key, node)?.into_iter().next()
+    }
+
+    /// All of them, or nothing when one is faulty.
+    fn secrets_in(&self, key: &str, node: &'a Node) -> Option<Vec<Secret>> {
         let nodes = match &node.value {
             Value::List(items) if items.is_empty() => {
                 self.fault(
@@ -93,13 +118,14 @@ impl<'a> Reader<'a> {
             Value::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
         };
-        let mut secrets = nodes.iter().map(|node| {
-            let result = self.reference(key, node).and_then(|reference| self.fetch(key, reference));
-            self.accept(&node.place, result.and_then(strong))
-        });
-        let first = secrets.next().flatten();
-        secrets.for_each(drop);
-        first
+        let secrets: Vec<Option<Secret>> = nodes
+            .iter()
+            .map(|node| {
+                let result = self.reference(key, node).and_then(|reference| self.fetch(key, reference));
+                self.accept(&node.place, result.and_then(strong))
+            })
+            .collect();
+        secrets.into_iter().collect()
     }
 
     fn reference(&self, key: &str, node: &'a Node) -> Result<Reference<'a>, Trouble> {

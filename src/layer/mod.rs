@@ -12,6 +12,7 @@ pub mod forward;
 pub mod forward_auth;
 pub mod identity_headers;
 pub mod locate;
+pub mod provider_token;
 pub mod rate_limit;
 pub mod respond;
 pub mod sanitize;

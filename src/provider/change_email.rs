@@ -4,11 +4,13 @@ use super::Error;
 use super::local_userpass::LocalUserpass;
 use super::recovery::{Seen, gone};
 use crate::account::User;
+use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::id::UserId;
 use crate::mail;
 use crate::secret::Secret;
+use crate::store::Along;
 
 impl LocalUserpass {
     /// Mails a link to a new address, if it is nobody else's.
@@ -30,7 +32,7 @@ impl LocalUserpass {
         Ok(())
     }
 
-    /// Gives the account its new address; only for the user who asked, signed in. The old address is told.
+    /// Gives the account its new address, or its first with the password that was asked for; only for the user who asked, signed in. The old address is told.
     ///
     /// # Errors
     /// [`Error::LinkOver`], also when it is somebody else's link, which stays good; [`Error::Conflict`]
@@ -43,8 +45,14 @@ impl LocalUserpass {
         let link = self.links.take(Purpose::ChangeEmail, token).await?;
         let email = link.payload.get("email").and_then(Value::as_str).ok_or(Error::LinkOver)?;
         let email = Email::parse(email).map_err(|_| Error::LinkOver)?;
+        if let Some(user) = self.add_from(user, &email, &link).await? {
+            return Ok(user);
+        }
         let mut old = None;
-        let changed = self.update(user, |user| {
+        let before = self.store.user(user).await?.and_then(|user| user.password).map(|password| password.email);
+        let event = Event::new(Action::EMAIL_CHANGE, user, self.clock.now()).after("email", email.as_str());
+        let event = event.before("email", before.map(|email| email.as_str().to_owned()));
+        let changed = self.update_with(user, Along::event(event), |user| {
             old = Some(replace(user, &email, &link)?);
             Ok(())
         });

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::oauth2::Client;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -21,6 +22,11 @@ use crate::secret::Secret;
 pub trait Provider: Debug + Send + Sync + 'static {
     /// Decides about credentials: the JSON object a client sent, whatever is in it.
     fn sign_in<'a>(&'a self, credentials: &'a Map<String, Value>, facts: &'a Facts) -> Deciding<'a>;
+
+    /// The other way to it: people are sent there and come back. Default: there is none.
+    fn redirect(&self) -> Option<&Client> {
+        None
+    }
 }
 
 /// A verdict, some time later.
@@ -46,6 +52,9 @@ pub struct Account {
     pub subject: String,
     /// An address the provider has verified itself and vouches for.
     pub verified_email: Option<String>,
+    /// Whether the provider has the last word about that address, and not only once checked it: Google for addresses
+    /// of Gmail and of the domain in `hd`. What `linking.policy = "verified_email"` depends on.
+    pub is_authoritative: bool,
     /// Metadata; of a user with several accounts the later sign-in wins, field by field.
     pub data: Map<String, Value>,
     /// Roles of ours that its answer stands for.

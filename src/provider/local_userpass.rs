@@ -4,18 +4,24 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
+use super::created::Created;
 use super::links::Links;
-use super::{Error, LocalUserpass as Settings, OpenLink, Parts};
+use super::{Error, LOCAL_USERPASS, LocalUserpass as Settings, OpenLink, Parts, Setup};
+use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
+use crate::account::linking::Policy;
 use crate::account::new_password::Rules;
 use crate::account::password::{Hasher, Verified};
 use crate::account::{PasswordCredential, User};
 use crate::clock::Clock;
+use crate::function::{Function, Source};
 use crate::id::{SessionId, UserId};
 use crate::mail::{self, Mailer};
 use crate::secret::Secret;
 use crate::session::Sessions;
-use crate::store::{self, Saved, Store};
+use crate::store::{self, Along, Ends, Saved, Store};
 
 /// The provider `local-userpass`.
 ///
@@ -31,11 +37,22 @@ pub struct LocalUserpass {
     pub(super) mailer: Mailer,
     pub(super) clock: Clock,
     pub(super) links: Links,
+    pub(super) confirm_function: Option<Function>,
+    pub(super) reset_function: Option<Function>,
+    /// Room for functions that decide behind the answer.
+    pub(super) deciding: Arc<Semaphore>,
+    pub(super) created: Created,
+    pub(super) linking: Policy,
 }
 
 impl LocalUserpass {
-    pub(super) fn new(settings: &Settings, parts: &Parts) -> Self {
-        Self {
+    pub(super) fn new(settings: &Settings, parts: &Parts, created: &Created) -> Result<Self, Setup> {
+        let function = |source: &Option<Source>, word: &str| {
+            let name = format!("{LOCAL_USERPASS}.{word}");
+            let key = format!("providers.{name}.webhook.url");
+            source.as_ref().map(|source| parts.function(source, &name, &key)).transpose()
+        };
+        Ok(Self {
             settings: settings.clone(),
             rules: Rules::new(settings.min_length, &parts.site),
             store: Arc::clone(&parts.store),
@@ -44,7 +61,12 @@ impl LocalUserpass {
             mailer: parts.mailer.clone(),
             clock: parts.clock.clone(),
             links: Links::new(settings, parts),
-        }
+            confirm_function: function(&settings.confirm_function, "confirm_function")?,
+            reset_function: function(&settings.reset_function, "reset_function")?,
+            deciding: Arc::new(Semaphore::new(DECIDING)),
+            created: created.clone(),
+            linking: parts.settings.linking,
+        })
     }
 
     /// Its settings.
@@ -73,7 +95,8 @@ impl LocalUserpass {
             Verified::Mismatch | Verified::Corrupt(_) => return Err(Error::Refused),
         };
         let now = self.clock.now();
-        self.update(user.id, |user| {
+        let event = Event::new(Action::SIGN_IN, user.id, now).after("provider", LOCAL_USERPASS);
+        self.update_with(user.id, Along::event(event), |user| {
             if user.disabled || hash_of(user) != stored.as_ref() {
                 return Err(Error::Refused);
             }
@@ -103,8 +126,9 @@ impl LocalUserpass {
         self.rules.check(new, &credential.email)?;
         let hash = self.hasher.hash(new).await?;
         let now = self.clock.now();
+        let event = Event::new(Action::PASSWORD_CHANGE, user.id, now);
         let user = self
-            .update(user.id, |user| {
+            .update_with(user.id, Along::event(event).ending(Ends::AllBut(keep)), |user| {
                 let password = unchanged(user, &credential)?;
                 password.hash = hash.clone();
                 password.changed_at = now;
@@ -143,7 +167,7 @@ impl LocalUserpass {
         }
     }
 
-    async fn verify(&self, password: &Secret, user: Option<&User>) -> Result<Verified, Error> {
+    pub(super) async fn verify(&self, password: &Secret, user: Option<&User>) -> Result<Verified, Error> {
         let verified = self.hasher.verify(password, user.and_then(hash_of)).await?;
         if let (Verified::Corrupt(why), Some(user)) = (verified, user) {
             tracing::error!(event = "credential.corrupt", user = %user.id, why, "a stored password hash is damaged");
@@ -151,16 +175,40 @@ impl LocalUserpass {
         Ok(verified)
     }
 
-    /// Reads, changes and saves, again when somebody else was quicker.
-    pub(super) async fn update(
+    /// The enabled user of this address and password, and no trace of a sign-in.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in).
+    pub(super) async fn proved(&self, email: &str, password: &Secret) -> Result<User, Error> {
+        let found = match Email::parse(email) {
+            Ok(email) => self.store.user_by_email(email.key()).await?,
+            Err(_) => None,
+        };
+        match self.verify(password, found.as_ref()).await? {
+            Verified::Match | Verified::MatchWeaker => found.filter(|user| !user.disabled).ok_or(Error::Refused),
+            Verified::Mismatch | Verified::Corrupt(_) => Err(Error::Refused),
+        }
+    }
+
+    /// Whether this is the password of the user, who signs in to nothing by it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is not; [`Error::Busy`]; [`Error::Store`].
+    pub async fn confirm_password(&self, user: UserId, password: &Secret) -> Result<(), Error> {
+        self.reauthenticate(user, password).await.map(drop)
+    }
+
+    /// Reads, changes and saves, again when somebody else was quicker; what goes along is written with it.
+    pub(super) async fn update_with(
         &self,
         id: UserId,
+        along: Along,
         mut change: impl FnMut(&mut User) -> Result<(), Error> + Send,
     ) -> Result<User, Error> {
         for _ in 0..TRIES {
             let mut user = self.store.user(id).await?.ok_or(Error::Refused)?;
             change(&mut user)?;
-            match self.store.save_user(&user).await? {
+            match self.store.save_user_with(&user, &along).await? {
                 Saved::Done => {
                     user.version += 1;
                     return Ok(user);
@@ -202,6 +250,9 @@ fn hash_of(user: &User) -> Option<&Secret> {
 
 /// Saves that may be overtaken before we give up; each time somebody else got on.
 pub(super) const TRIES: usize = 8;
+
+/// Functions that decide behind the answer at the same time; more registrations are told to come back.
+const DECIDING: usize = 32;
 
 /// The word for an address that is another user's.
 pub(super) const EMAIL_TAKEN: &str = "email.taken";

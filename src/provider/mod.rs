@@ -1,36 +1,68 @@
 //! Ways to sign in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use self::created::Created;
 use crate::account::new_password::Weak;
 use crate::account::password::{Busy, Hasher};
 use crate::clock::Clock;
 use crate::fetch::Fetch;
+use crate::function::{Function, Source, Workers};
 use crate::mail::Mailer;
 use crate::public_url::PublicUrl;
 use crate::session::Sessions;
 use crate::store::{self, Store};
 
+mod add_password;
 mod admission;
 pub mod anon_user;
 pub mod api_key;
+mod apple;
 mod change_email;
+mod client_proof;
+mod closure;
+mod created;
+pub mod custom_function;
+mod decision;
+mod discovery;
 mod enrolment;
 mod external;
+mod facebook;
+mod github;
+mod google;
 mod invitation;
+mod link;
+mod link_password;
 mod links;
 pub mod local_userpass;
+mod merge;
+mod microsoft;
+pub mod oauth2;
+mod oauth_settings;
+mod oidc;
+mod openid;
+pub mod pending;
 mod recovery;
 mod registration;
+mod renewal;
 mod settings;
+mod signed_out;
+mod told;
 
 pub use admission::{Admission, Admitted};
+pub use closure::{FromFn, from_fn};
+pub use created::shown;
+pub use decision::Decision;
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
+pub use link::{Linked, Linker};
 pub use links::OpenLink;
+pub use merge::TwoPasswords;
+pub use oauth_settings::{MetadataField, OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;
-pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
+pub use renewal::ProviderTokens;
+pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
 
 /// Name of the provider of guests.
 pub const ANON_USER: &str = "anon-user";
@@ -47,6 +79,7 @@ pub struct Providers {
     api_key: Option<api_key::ApiKeys>,
     others: Arc<BTreeMap<String, Named>>,
     admission: Admission,
+    tokens: ProviderTokens,
 }
 
 /// What providers are built from.
@@ -64,6 +97,8 @@ pub struct Parts {
     pub mailer: Mailer,
     /// The way to providers and webhooks.
     pub fetch: Fetch,
+    /// Who runs functions in JavaScript.
+    pub workers: Workers,
     /// The time.
     pub clock: Clock,
     /// What links in mails begin with.
@@ -74,23 +109,44 @@ pub struct Parts {
     pub site: String,
 }
 
+impl Parts {
+    /// The function of this source; `key` is where its address stands.
+    fn function(&self, source: &Source, name: &str, key: &str) -> Result<Function, Setup> {
+        let built = source.build(name, &self.workers, &self.fetch, &self.clock);
+        built.map_err(|error| Setup(format!("{key}: {error}")))
+    }
+}
+
 impl Providers {
     /// Builds those that the settings name.
     ///
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, others } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking, .. } = &parts.settings;
+        let told = on_user_created
+            .as_ref()
+            .map(|source| parts.function(source, "on_user_created", "providers.on_user_created.webhook.url"));
+        let created = Created::new(told.transpose()?);
+        let local = |settings| local_userpass::LocalUserpass::new(settings, parts, &created);
         let others = others.iter().map(|(name, settings)| {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
         });
+        let others = Arc::new(others.collect::<Result<_, _>>()?);
         Ok(Self {
+            tokens: ProviderTokens::new(parts.store.clone(), parts.clock.clone(), Arc::clone(&others)),
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
-            local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
+            local_userpass: local_userpass.as_ref().map(local).transpose()?,
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
-            others: Arc::new(others.collect::<Result<_, _>>()?),
-            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone()),
+            others,
+            admission: Admission::new(
+                parts.store.clone(),
+                parts.sessions.clone(),
+                parts.clock.clone(),
+                *linking,
+                created.clone(),
+            ),
         })
     }
 
@@ -112,6 +168,34 @@ impl Providers {
     /// All of them, in the order of their names.
     pub fn others(&self) -> impl Iterator<Item = &Named> {
         self.others.values()
+    }
+
+    /// The same with one more, or another of its name: a provider of the program this library is in.
+    #[must_use]
+    pub fn with(self, named: Named) -> Self {
+        let mut others = (*self.others).clone();
+        others.insert(named.name.clone(), named);
+        Self { others: Arc::new(others), ..self }
+    }
+
+    /// The provider of this name that people are sent to, if there is one.
+    pub fn redirect(&self, name: &str) -> Option<&oauth2::Client> {
+        self.other(name)?.provider.redirect()
+    }
+
+    /// The access tokens that providers gave.
+    pub fn tokens(&self) -> &ProviderTokens {
+        &self.tokens
+    }
+
+    /// Asks the issuers for what is needed of them, behind the scenes, so that the first visitor does not wait.
+    pub fn look_ahead(&self) {
+        self.others().filter_map(|named| named.provider.redirect()).for_each(oauth2::Client::look_ahead);
+    }
+
+    /// Where browsers may be sent to by the form that signs them out.
+    pub fn end_session_origins(&self) -> BTreeSet<String> {
+        self.others().filter_map(|named| named.provider.redirect()?.end_session_origin()).collect()
     }
 
     /// Who makes users of accounts elsewhere.
@@ -185,6 +269,8 @@ impl From<Weak> for Error {
 
 #[cfg(test)]
 mod admission_tests;
+#[cfg(test)]
+mod link_tests;
 
 #[cfg(test)]
 mod tests;

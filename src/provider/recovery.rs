@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::Error;
 use super::local_userpass::LocalUserpass;
+use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{PasswordCredential, User};
@@ -10,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::mail;
 use crate::secret::Secret;
+use crate::store::{Along, Ends};
 
 impl LocalUserpass {
     /// Mails a link to choose a new password, if the address has an account that may sign in.
@@ -36,7 +38,7 @@ impl LocalUserpass {
         self.rules.check(password, &email)?;
         let hash = self.hasher.hash(password).await?;
         let link = self.links.take(Purpose::Reset, token).await?;
-        self.set_password(&link, hash).await
+        self.set_password(&link, hash, Proof::Address).await
     }
 
     /// The same by the code of the mail.
@@ -49,7 +51,7 @@ impl LocalUserpass {
         self.rules.check(password, &address)?;
         let hash = self.hasher.hash(password).await?;
         let link = self.links.take_by_code(Purpose::Reset, email, code).await?;
-        self.set_password(&link, hash).await
+        self.set_password(&link, hash, Proof::Address).await
     }
 
     /// Tells somebody who registers an address with an account that there is one.
@@ -74,16 +76,17 @@ impl LocalUserpass {
         Ok(())
     }
 
-    async fn set_password(&self, link: &OneTime, hash: Secret) -> Result<User, Error> {
+    pub(super) async fn set_password(&self, link: &OneTime, hash: Secret, proof: Proof) -> Result<User, Error> {
         let id = link.user_id.ok_or(Error::LinkOver)?;
         let now = self.clock.now();
         let mut first_proof = false;
+        let event = Event::new(Action::PASSWORD_RESET, id, now);
         let user = self
-            .update(id, |user| {
+            .update_with(id, Along::event(event).ending(Ends::AllBut(None)), |user| {
                 let credential = link_credential(user, link)?;
-                first_proof = !credential.verified;
+                first_proof = !credential.verified && proof == Proof::Address;
                 credential.hash = hash.clone();
-                credential.verified = true;
+                credential.verified |= proof == Proof::Address;
                 credential.changed_at = now;
                 Ok(())
             })
@@ -106,6 +109,15 @@ impl LocalUserpass {
         }
         Ok(())
     }
+}
+
+/// What a reset proves besides itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// That somebody reads the mail of the address.
+    Address,
+    /// Nothing: a function said yes.
+    None,
 }
 
 /// The state of a credential when a link was made. If it is another when the link comes back, the link is void even

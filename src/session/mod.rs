@@ -1,6 +1,7 @@
 //! Sessions: one sign-in on one device, kept in the store and read through a cache.
 
 mod assertion;
+mod attempt;
 mod cache;
 mod caller;
 pub mod cookie;
@@ -32,6 +33,7 @@ mod tests_tokens;
 #[cfg(test)]
 mod watched;
 
+pub use attempt::Travel;
 pub use caller::Caller;
 pub use record::{Device, ProviderSession, Session};
 pub use sessions::Sessions;
