@@ -14,11 +14,13 @@ use std::collections::BTreeSet;
 
 use crate::account::Kind;
 use crate::account::password::Hasher;
+use crate::app_services::{self, AppServices};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::fetch::{self, Fetch};
 use crate::function::{self, Program, Workers};
+use crate::layer::data_api::DataApi;
 use crate::layer::forward_auth::ForwardAuth;
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
@@ -276,12 +278,28 @@ impl Ground {
             clock: clock.clone(),
         })
         .map_err(Error::Pages)?;
+        let app_services = config.app_services.clone().map(|settings| {
+            Arc::new(AppServices::new(app_services::Parts {
+                settings,
+                public_url: public_url.clone(),
+                providers: providers.clone(),
+                sessions: sessions.clone(),
+                limits: limits.clone(),
+                store: store.clone(),
+                workers: workers.clone(),
+                clock: clock.clone(),
+            }))
+        });
+        let data_api =
+            app_services.as_ref().map(|_| Arc::new(DataApi::new(providers.clone(), limits.clone(), store.clone())));
         let house = Arc::new(House {
             forward_auth: ForwardAuth::new(&config.prefix, &config.aliases),
             audience: public_url.origin().to_owned(),
             cookie: cookie::Name::new(public_url.is_secure()),
             router: Arc::new(router),
             portal: Arc::new(portal),
+            app_services,
+            data_api,
             config,
             sessions,
             providers,

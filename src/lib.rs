@@ -2,6 +2,7 @@
 
 pub mod account;
 pub mod app;
+pub mod app_services;
 pub mod body;
 pub mod cli;
 pub mod client;

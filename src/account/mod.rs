@@ -5,6 +5,7 @@ pub mod audit;
 pub mod email;
 mod hash_pool;
 pub mod linking;
+pub mod metadata;
 pub mod new_password;
 pub mod one_time;
 pub mod password;

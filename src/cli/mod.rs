@@ -26,6 +26,7 @@ mod reload;
 pub mod run;
 pub mod schema;
 pub mod sessions;
+pub mod store;
 mod table;
 pub mod users;
 
@@ -75,6 +76,8 @@ enum Command {
     Keys(keys::Args),
     /// Who is signed in: list, revoke
     Sessions(sessions::Args),
+    /// Move everything to another store
+    Store(store::Args),
     /// What was done to accounts, by whom
     Audit(audit::Args),
     /// Print the JSON Schema of the configuration, for editors
@@ -103,6 +106,7 @@ pub fn main() -> Exit {
         Command::Users(args) => users::run(args, global),
         Command::Keys(args) => keys::run(args, global),
         Command::Sessions(args) => sessions::run(args, global),
+        Command::Store(args) => store::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),

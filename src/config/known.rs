@@ -52,6 +52,8 @@ pub(crate) enum Kind {
     WhoOrTable,
     /// A name, or a table with `path`, `field` and `required`.
     Metadata,
+    /// A table with `kid`, and `secret` or `public_key`.
+    TokenKey,
 }
 
 impl Known {

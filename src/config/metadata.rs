@@ -9,10 +9,10 @@ use super::value::{as_text, no_such_word, not_empty};
 use crate::provider::MetadataField;
 
 /// A list of names and of tables with `path`, `field` and `required`.
-pub(super) fn read(r: &mut Reader<'_>, key: &'static str) -> Option<Vec<MetadataField>> {
+pub(super) fn read(r: &mut Reader<'_>, key: &'static str, default: Option<&str>) -> Option<Vec<MetadataField>> {
     let doc = "What is kept of its answer in `data`: names, or { path, field, required }.";
     let kind = Kind::List(Box::new(Kind::Metadata));
-    let entry = r.take(key, kind, Some("[\"email\", \"name\"]".to_owned()), doc)?;
+    let entry = r.take(key, kind, default.map(str::to_owned), doc)?;
     let Value::List(items) = &entry.node.value else {
         let message = format!("`{key}` needs a list, and this is {}", entry.node.value.name());
         let trouble = Trouble::new(Code::WrongKind, message).help(format!("write {key} = [\"email\", \"name\"]"));

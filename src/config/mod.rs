@@ -3,8 +3,10 @@
 //! Reading a key declares it (`reader`), so the table of known keys, the suggestions, the JSON Schema and the
 //! names of environment variables cannot differ from what is read.
 
+mod app_services;
 mod code;
 mod crossing;
+mod custom_token;
 mod environment;
 mod fault;
 mod function;
@@ -108,6 +110,8 @@ pub struct Config {
     pub outgoing: crate::fetch::Settings,
     /// `[pages]`.
     pub pages: crate::portal::Settings,
+    /// `[app_services]`; absent: off.
+    pub app_services: Option<crate::app_services::Settings>,
     /// `[observe]`.
     pub observe: Observe,
     /// `[providers]`.

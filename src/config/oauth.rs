@@ -197,7 +197,7 @@ fn told(r: &mut Reader<'_>, settings: &mut OAuth, roles: Roles<'_>) {
         }
     });
     settings.scopes = scopes.map(|scopes| scopes.into_iter().map(|(scope, _)| scope).collect());
-    if let Some(metadata) = metadata::read(r, "metadata") {
+    if let Some(metadata) = metadata::read(r, "metadata", Some("[\"email\", \"name\"]")) {
         settings.metadata = metadata;
     }
     settings.roles_from =

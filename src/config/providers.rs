@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::code::Code;
+use super::custom_token;
 use super::fault::{Fault, Trouble};
 use super::function;
 use super::known::Kind;
@@ -9,8 +10,9 @@ use super::oauth;
 use super::reader::Reader;
 use super::suggest::nearest;
 use super::value::{TEN_YEARS, no_such_word};
-use crate::provider::custom_function;
-use crate::provider::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
+use crate::provider::{
+    AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp, custom_function, custom_token as token,
+};
 
 /// `[providers]`: what is absent is off; without the table e-mail and password are on.
 pub(super) fn read(r: &mut Reader<'_>, roles: Roles<'_>) -> Settings {
@@ -28,7 +30,7 @@ pub(super) fn read(r: &mut Reader<'_>, roles: Roles<'_>) -> Settings {
             others: others(r, roles),
             ..Settings::default()
         };
-        nothing_given = given && !r.has_undeclared();
+        nothing_given = given && r.is_empty();
         settings
     });
     if settings != Settings::default() {
@@ -55,6 +57,11 @@ const TYPES: &[Type] = &[
     Type { word: "github", doc: "Accounts of GitHub.", read: oauth::github },
     Type { word: "microsoft", doc: "Accounts of Microsoft: Entra ID and personal ones.", read: oauth::microsoft },
     Type { word: "oidc", doc: "An OpenID provider, by discovery.", read: oauth::oidc },
+    Type {
+        word: token::KIND,
+        doc: "Tokens that somebody else signed, as bearer on any request and to sign in.",
+        read: |r, _| custom_token::read(r),
+    },
     Type {
         word: custom_function::KIND,
         doc: "Custom logic decides about credentials: a webhook, or a function in JavaScript.",

@@ -143,6 +143,11 @@ impl<'a> Reader<'a> {
         self.table.entries.iter().any(|entry| !self.declared.contains(&entry.key))
     }
 
+    /// Whether the table holds nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.entries.is_empty()
+    }
+
     /// The keys of the table that nobody has declared so far.
     pub(super) fn undeclared(&self) -> Vec<String> {
         let keys = self.table.entries.iter().map(|entry| &entry.key);
@@ -161,6 +166,12 @@ impl<'a> Reader<'a> {
     /// Whether a key is there with a list that holds nothing.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
         self.table.get(key).is_some_and(|entry| matches!(&entry.node.value, Value::List(items) if items.is_empty()))
+    }
+
+    /// Whether the text of a key stands in the file itself; declares nothing.
+    pub(super) fn is_in_file(&self, key: &str) -> bool {
+        let node = self.table.get(key).map(|entry| &entry.node);
+        node.is_some_and(|node| matches!((&node.value, &node.place), (Value::Text(_), Place::Span(..))))
     }
 
     /// The place of a key of this table, or of the table itself.

@@ -104,6 +104,7 @@ fn its_examples_are_taken() {
         "SMTP_PASSWORD",
         "HOOK_SECRET",
         "PEPPER",
+        "STORE_PASSWORD",
         "OIDC_SECRET",
         "GOOGLE_SECRET",
         "FACEBOOK_SECRET",
@@ -114,6 +115,7 @@ fn its_examples_are_taken() {
         secrets.map(|name| (name.to_owned(), format!("correct horse {name}"))).into_iter().collect();
     let text = with_examples()
         .replace("directory = ", "# directory = ")
+        .replace("keys = [{", "# keys = [{")
         .replace("confirm         = \"mail\"", "confirm = \"function\"")
         .replace("reset           = \"mail\"", "reset = \"function\"")
         .replace("javascript = \"functions/auth.js\", values = { pepper = { env = \"PEPPER\" } }, webhook", "webhook")

@@ -8,8 +8,8 @@ use super::known::Kind;
 use super::reader::Reader;
 use super::value::no_such_word;
 use super::{
-    Config, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies,
-    routes, session, store, upstreams,
+    Config, app_services, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers,
+    proxies, routes, session, store, upstreams,
 };
 use crate::account::linking::Policy;
 use crate::layer::Alias;
@@ -44,6 +44,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             outgoing::read,
         ),
         pages: r.table("pages", "How our pages look.", pages::read),
+        app_services: None,
         observe: r.table("observe", "What can be seen from outside.", observe::read),
         providers: crate::provider::Settings::default(),
         routes: Tables::default(),
@@ -51,6 +52,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     };
     config.providers = providers::read(r, &config.roles);
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
+    config.app_services = app_services::read(r, &config.providers);
     config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
     upstreams::check(r, &config, &rules.tables);

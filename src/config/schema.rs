@@ -86,6 +86,7 @@ fn of_kind(kind: &Kind) -> Value {
         }
         Kind::Who | Kind::WhoOrTable => who(),
         Kind::Metadata => metadata(),
+        Kind::TokenKey => token_key(),
         Kind::Table => json!({ "type": "object" }),
     }
 }
@@ -96,6 +97,12 @@ fn metadata() -> Value {
     let table =
         json!({ "type": "object", "properties": properties, "required": ["path"], "additionalProperties": false });
     json!({ "anyOf": [name, table] })
+}
+
+fn token_key() -> Value {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let properties = json!({ "kid": text, "secret": reference("secret"), "public_key": text });
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 fn who() -> Value {

@@ -102,7 +102,8 @@ impl<'a> Reader<'a> {
         self.accept(place, result)
     }
 
-    fn secret_in(&self, key: &str, node: &'a Node) -> Option<Secret> {
+    /// A secret in a node; of a list the first.
+    pub(super) fn secret_in(&self, key: &str, node: &'a Node) -> Option<Secret> {
         self.secrets_in(key, node)?.into_iter().next()
     }
 

@@ -123,7 +123,7 @@ impl Guests {
 /// What a session is opened from.
 pub fn device(visit: &Visit) -> Device {
     let agent = visit.request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Device { user_agent: agent.chars().take(256).collect(), address: Some(visit.client.address) }
+    Device { user_agent: agent.chars().take(256).collect(), address: Some(visit.client.address), app: None }
 }
 
 fn decide(router: &Router, visit: &Visit) -> Result<Authorized, Refused> {

@@ -37,7 +37,10 @@ impl CustomFunction {
         let form = if self.function.is_webhook() { Form::Exact } else { Form::Lenient };
         match self.function.run(Call::by_system(&self.provider, payload.into()).during(facts)).await {
             Ok(answer) => read(answer, form),
-            Err(no @ Failure::Refused { .. }) => Verdict::No(no.to_string()),
+            Err(Failure::Refused { message, place }) => {
+                tracing::info!(provider = self.provider, place, "a function refused a sign-in");
+                Verdict::No(message)
+            }
             Err(Failure::CannotTell(why)) => Verdict::CannotTell(why),
         }
     }

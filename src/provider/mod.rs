@@ -19,12 +19,15 @@ mod admission;
 pub mod anon_user;
 pub mod api_key;
 mod apple;
+mod bearer;
 mod change_email;
 mod client_proof;
 mod closure;
 mod created;
 pub mod custom_function;
+pub mod custom_token;
 mod decision;
+mod dialect;
 mod discovery;
 mod enrolment;
 mod external;
@@ -50,7 +53,9 @@ mod settings;
 mod signed_out;
 mod told;
 
+pub use crate::account::metadata::MetadataField;
 pub use admission::{Admission, Admitted};
+pub use bearer::{Bearer, Bearers, Fit, Found, Verifying, Word};
 pub use closure::{FromFn, from_fn};
 pub use created::shown;
 pub use decision::Decision;
@@ -59,7 +64,7 @@ pub use invitation::{Delivery, Invitee};
 pub use link::{Linked, Linker};
 pub use links::OpenLink;
 pub use merge::TwoPasswords;
-pub use oauth_settings::{MetadataField, OAuth, OAuthKind, Overrides, Proof, ResponseMode};
+pub use oauth_settings::{OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;
 pub use renewal::ProviderTokens;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
@@ -79,6 +84,7 @@ pub struct Providers {
     api_key: Option<api_key::ApiKeys>,
     others: Arc<BTreeMap<String, Named>>,
     admission: Admission,
+    bearers: Bearers,
     tokens: ProviderTokens,
 }
 
@@ -133,20 +139,17 @@ impl Providers {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
         });
-        let others = Arc::new(others.collect::<Result<_, _>>()?);
+        let others: Arc<BTreeMap<_, _>> = Arc::new(others.collect::<Result<_, _>>()?);
+        let admission =
+            Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking, created.clone());
         Ok(Self {
             tokens: ProviderTokens::new(parts.store.clone(), parts.clock.clone(), Arc::clone(&others)),
+            bearers: Bearers::new(others.values(), admission.clone(), parts.sessions.clone(), parts.clock.clone()),
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
             local_userpass: local_userpass.as_ref().map(local).transpose()?,
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
             others,
-            admission: Admission::new(
-                parts.store.clone(),
-                parts.sessions.clone(),
-                parts.clock.clone(),
-                *linking,
-                created.clone(),
-            ),
+            admission,
         })
     }
 
@@ -201,6 +204,11 @@ impl Providers {
     /// Who makes users of accounts elsewhere.
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// Who knows whom somebody else's tokens speak for.
+    pub fn bearers(&self) -> &Bearers {
+        &self.bearers
     }
 
     /// API keys, if on.
@@ -280,3 +288,6 @@ mod recovery_tests;
 
 #[cfg(test)]
 mod invitation_tests;
+
+#[cfg(test)]
+mod bearer_tests;

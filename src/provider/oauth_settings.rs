@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::oauth2::Client;
-use super::{Named, Other, Parts, Setup, discovery, told};
+use super::{MetadataField, Named, Other, Parts, Setup, discovery};
 use crate::secret::Secret;
 use crate::token::Algorithm;
 
@@ -104,17 +104,6 @@ pub struct Overrides {
     pub api: Option<String>,
 }
 
-/// An entry of `metadata`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MetadataField {
-    /// Where it is in the provider's answer: dots lead into objects, `\.` is a dot.
-    pub path: String,
-    /// Its name in `data`.
-    pub field: String,
-    /// Without it nobody is let in.
-    pub required: bool,
-}
-
 /// How the provider's answer comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum ResponseMode {
@@ -155,7 +144,7 @@ impl OAuth {
         let others = parts.settings.others.iter().filter(|(other, _)| *other != name);
         let foreign = others.filter_map(|(_, other)| match other {
             Other::OAuth(other) => discovery::origin(&discovery::issuer(other)),
-            Other::Function(_) => None,
+            Other::Function(_) | Other::CustomToken(_) => None,
         });
         let client = Client::new(name, self, foreign.collect(), parts)?;
         let label = self.label.clone().unwrap_or_else(|| self.kind.label(name));
@@ -203,13 +192,5 @@ impl Overrides {
     pub(super) fn names(&self, address: &str) -> bool {
         let all = [&self.authorization, &self.token, &self.userinfo, &self.jwks, &self.end_session, &self.api];
         all.into_iter().flatten().any(|own| own == address)
-    }
-}
-
-impl MetadataField {
-    /// A field that may be absent, under its own name: the last step of the path.
-    pub fn named(path: &str) -> Self {
-        let field = told::steps(path).pop().unwrap_or_default();
-        Self { path: path.to_owned(), field, required: false }
     }
 }

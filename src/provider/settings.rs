@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::custom_function::CustomFunction;
+use super::custom_token::{self, CustomToken};
 use super::{Named, OAuth, Parts, Setup};
 use crate::account::linking::Policy;
 use crate::function;
@@ -32,6 +33,8 @@ pub enum Other {
     Function(function::Source),
     /// People are sent there and come back.
     OAuth(Box<OAuth>),
+    /// Tokens that somebody else signed.
+    CustomToken(custom_token::Settings),
 }
 
 impl Other {
@@ -40,6 +43,7 @@ impl Other {
         match self {
             Self::Function(source) => CustomFunction::build(source, name, parts),
             Self::OAuth(settings) => settings.build(name, parts),
+            Self::CustomToken(settings) => CustomToken::build(settings, name, parts),
         }
     }
 }

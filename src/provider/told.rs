@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use super::oauth2::Error;
 use super::{Account, OAuth};
 use crate::account::email::Email;
+use crate::account::metadata::at;
 
 /// What a provider told of an account, once it was checked.
 #[derive(Clone, Debug, Default)]
@@ -72,33 +73,6 @@ impl Told {
             self.claims.insert(to.to_owned(), value);
         }
     }
-}
-
-/// The value at a path; dots lead into objects, `\.` is a dot in a name.
-pub(super) fn at<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
-    let steps = steps(path);
-    let (first, rest) = steps.split_first()?;
-    // A claim may be named like an address, dots and all.
-    claims.get(path).or_else(|| rest.iter().try_fold(claims.get(first)?, |value, step| value.get(step)))
-}
-
-/// The steps of a path.
-pub(super) fn steps(path: &str) -> Vec<String> {
-    let mut steps = vec![String::new()];
-    let mut escaped = false;
-    for c in path.chars() {
-        match (c, escaped) {
-            ('\\', false) => escaped = true,
-            ('.', false) => steps.push(String::new()),
-            _ => {
-                escaped = false;
-                if let Some(step) = steps.last_mut() {
-                    step.push(c);
-                }
-            }
-        }
-    }
-    steps
 }
 
 /// Whether a claim that is to mean yes does: the boolean alone. `"true"`, 1 and everything else are no.
@@ -200,15 +174,5 @@ mod tests {
         assert_eq!(of(&settings), ["editor"]);
         settings.role_map = [("eds", "journalist"), ("admin", "root")].map(|(a, b)| (a.into(), b.into())).into();
         assert_eq!(of(&settings), ["journalist"]);
-    }
-
-    #[test]
-    fn a_path_leads_into_objects_and_knows_dots_in_names() {
-        let claims = json!({ "a": { "b.c": 1, "d": 2 }, "https://x.test/roles": 3 });
-        let claims = claims.as_object().unwrap();
-        assert_eq!(at(claims, r"a.b\.c"), Some(&json!(1)));
-        assert_eq!(at(claims, "a.d"), Some(&json!(2)));
-        assert_eq!(at(claims, "https://x.test/roles"), Some(&json!(3)));
-        assert_eq!(at(claims, "a.x.y"), None);
     }
 }

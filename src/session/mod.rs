@@ -16,7 +16,9 @@ mod record;
 mod revocations;
 mod sessions;
 mod settings;
+mod static_tokens;
 mod tokens;
+mod vouched;
 
 #[cfg(test)]
 mod tests_keys;
@@ -35,7 +37,9 @@ mod watched;
 
 pub use attempt::Travel;
 pub use caller::Caller;
-pub use record::{Device, ProviderSession, Session};
+pub use record::{AppDevice, Device, ProviderSession, Session};
 pub use sessions::Sessions;
 pub use settings::Settings;
+pub use static_tokens::StaticTokens;
 pub use tokens::Tokens;
+pub use vouched::{Realm, Vouched};

@@ -16,9 +16,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 use super::along::tell_if;
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{
-    Along, Answer, AtProvider, AuditFilter, Error, Rotated, Saved, SigningKey, Store, deeds, rows, schema, sql,
-};
+use super::{Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, deeds, rows, schema, sql};
 use crate::account::api_key::ApiKey;
 use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
@@ -148,6 +146,11 @@ impl Store for Sqlite {
         let (user, with) = (user.clone(), along.clone());
         let saved = self.writer.run(move |connection| deeds::save_user_with(connection, &user, &with));
         Box::pin(async move { saved.await.inspect(|saved| tell_if(*saved == Saved::Done, &along.events)) })
+    }
+
+    fn import_user<'a>(&'a self, user: &'a User) -> Answer<'a, bool> {
+        let user = user.clone();
+        self.writer.run(move |connection| deeds::import_user(connection, &user))
     }
 
     fn delete_user_with<'a>(&'a self, id: UserId, events: &'a [Event]) -> Answer<'a, bool> {
@@ -338,6 +341,13 @@ impl Store for Sqlite {
         })
     }
 
+    fn every_one_time(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, OneTime)>> {
+        self.readers.scan(move |connection| {
+            let after = i64::try_from(after).unwrap_or(i64::MAX);
+            list(connection, sql::EVERY_ONE_TIME, params![after, rows_at_most(limit)], rows::numbered_one_time)
+        })
+    }
+
     fn waiting(&self, purpose: Purpose, now: Timestamp, limit: usize) -> Answer<'_, Vec<OneTime>> {
         let asked = (purpose.as_str(), now.millis(), rows_at_most(limit));
         self.readers.scan(move |connection| list(connection, sql::WAITING, asked, rows::one_time))
@@ -371,23 +381,5 @@ impl Store for Sqlite {
     fn ping(&self) -> Answer<'_, ()> {
         // Through the writer: a store that takes no writes is not ready.
         self.writer.run(|connection| connection.query_row(sql::PING, [], |_| Ok(())))
-    }
-}
-
-/// What a failure of SQLite means to a caller. No text of SQLite's holds a value of ours.
-pub(super) fn fault(error: &rusqlite::Error) -> Error {
-    use rusqlite::Error as Sql;
-    match error {
-        Sql::FromSqlConversionFailure(..)
-        | Sql::InvalidColumnType(..)
-        | Sql::IntegralValueOutOfRange(..)
-        | Sql::Utf8Error(..) => Error::Corrupt(error.to_string()),
-        _ => match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseCorrupt | rusqlite::ErrorCode::NotADatabase) => {
-                Error::Corrupt(error.to_string())
-            }
-            Some(rusqlite::ErrorCode::ConstraintViolation) => Error::Conflict(error.to_string()),
-            _ => Error::Unavailable(error.to_string()),
-        },
     }
 }

@@ -10,6 +10,7 @@ mod claims;
 mod compact;
 mod key;
 mod key_set;
+mod memory;
 mod own_key;
 mod verifier;
 
@@ -27,6 +28,7 @@ pub use claims::Claims;
 pub use compact::Unverified;
 pub use key::Key;
 pub use key_set::{KeySource, MOST_KEYS};
+pub use memory::Memory;
 pub use own_key::{KeyError, OwnKey};
 pub use verifier::{Audience, Matching, Rules, Types, Verifier};
 

@@ -63,6 +63,12 @@ async fn an_endpoint_answers_as_it_is_told_and_then_as_usual() {
     idp.restore("/jwks");
     idp.rotate(Signer::ed("second"));
     assert_eq!(client.get("/jwks").await.json()["keys"][1]["kid"], "second");
+    idp.replace("/userinfo", |_| json_answer(200, &json!({ "sub": "bob" })));
+    let userinfo = async || client.get("/userinfo").bearer("access-1").await.json()["sub"].clone();
+    assert_eq!(userinfo().await, "bob");
+    idp.restore("/userinfo");
+    idp.person(&json!({ "sub": "eve" }));
+    assert_eq!(userinfo().await, "eve");
     idp.publish(&[]);
     assert_eq!(client.get("/jwks").await.json(), json!({ "keys": [] }));
 }

@@ -134,11 +134,6 @@ impl FakeIdp {
         self.state.lock().unwrap().replaced.remove(path);
     }
 
-    /// What it answers by itself.
-    pub fn usual(&self, request: &Recorded) -> Answer {
-        self.state.lock().unwrap().answer(path_of(request), request)
-    }
-
     /// The requests for this path so far.
     pub fn requests(&self, path: &str) -> Vec<Recorded> {
         self.app.requests().into_iter().filter(|request| path_of(request) == path).collect()

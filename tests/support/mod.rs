@@ -8,6 +8,8 @@ pub mod h2;
 pub mod idp;
 pub mod log;
 pub mod mailbox;
+#[path = "../../src/store/postgres_server.rs"]
+pub mod postgres;
 pub mod raw;
 pub mod reply;
 pub mod secure;
