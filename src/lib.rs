@@ -35,4 +35,9 @@ pub mod token;
 pub mod upstream;
 pub mod visit;
 
+/// Ways to sign in of the program's own.
+pub mod custom {
+    pub use crate::gate::{Account, Credentials, Facts, Provider, Verdict};
+}
+
 pub use gate::{Builder, Error, Identity, Peer, Vestibule, anyone, identity, role};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::inner::Inner;
+use super::provider::{Asked, Closure, Credentials, Facts, Provider, Verdict};
 use super::{Error, Vestibule, keeper};
 use crate::app::App;
 use crate::clock::Clock;
@@ -54,7 +55,8 @@ impl Builder {
         }
     }
 
-    pub(super) fn file(mut self, path: impl AsRef<Path>) -> Self {
+    /// The configuration as a file, in place of a text: see [`Vestibule::from_file`].
+    pub fn file(mut self, path: impl AsRef<Path>) -> Self {
         self.source = Source::File(path.as_ref().to_owned());
         self
     }
@@ -73,7 +75,8 @@ impl Builder {
         self
     }
 
-    /// Variables for overrides (`VESTIBULE_…`) and for secrets (`{ env = "NAME" }`). Default: those of the process.
+    /// Variables for secrets (`{ env = "NAME" }`) and for overrides (`VESTIBULE_…`). Default: those of the process; but
+    /// what overrides a file does not override a text that stands in the program.
     pub fn environment<N: Into<String>, V: Into<String>>(mut self, all: impl IntoIterator<Item = (N, V)>) -> Self {
         self.environment = Some(all.into_iter().map(|(name, value)| (name.into(), value.into())).collect());
         self
@@ -89,6 +92,33 @@ impl Builder {
     pub fn route(mut self, route: Spec) -> Self {
         self.routes.push(route);
         self
+    }
+
+    /// A way to sign in of the program's own, under this name: 1 to 64 letters, digits and `-` `_`. Without `[providers]`
+    /// in the text e-mail and password are on besides.
+    pub fn provider(mut self, name: impl Into<String>, provider: impl Provider) -> Self {
+        self.embedded.providers.insert(name.into(), Own(Arc::new(Asked(provider))));
+        self
+    }
+
+    /// The same as a closure.
+    ///
+    /// ```
+    /// use vestibule::custom::{Account, Verdict};
+    ///
+    /// let builder = vestibule::Vestibule::builder().provider_fn("club", async |credentials, _facts| {
+    ///     match credentials.text("card") {
+    ///         Some("4711") => Verdict::Yes(Account::new("member-17")),
+    ///         _ => Verdict::No("no such card".to_owned()),
+    ///     }
+    /// });
+    /// ```
+    pub fn provider_fn<F, R>(self, name: impl Into<String>, decide: F) -> Self
+    where
+        F: Fn(Credentials, Facts) -> R + Send + Sync + 'static,
+        R: Future<Output = Verdict> + Send + 'static,
+    {
+        self.provider(name, Closure(decide))
     }
 
     /// A store of the program's own, in place of `[store]`.
@@ -138,7 +168,10 @@ impl Builder {
     }
 
     fn config(self) -> Result<Config, Error> {
-        let mut environment = self.environment.unwrap_or_else(|| std::env::vars().collect());
+        let overridable = matches!(self.source, Source::File(_));
+        let of_process =
+            || std::env::vars().filter(|(name, _)| overridable || !name.starts_with("VESTIBULE_")).collect();
+        let mut environment = self.environment.unwrap_or_else(of_process);
         environment.extend(self.public_url.map(|address| ("VESTIBULE_PUBLIC_URL".to_owned(), address)));
         let mut config = match &self.source {
             Source::Text(text) => self.embedded.parse(text, "the text of the builder", environment)?,

@@ -13,6 +13,7 @@ mod layer;
 mod pass;
 mod peer;
 mod protect;
+mod provider;
 mod require;
 #[cfg(feature = "axum")]
 mod serve;
@@ -29,6 +30,7 @@ pub use identity::{Identity, identity};
 pub use layer::{Guarded, GuardedFuture, Layer};
 pub use peer::Peer;
 pub use protect::Protected;
+pub use provider::{Account, Credentials, Facts, Provider, Verdict};
 pub use require::{Require, Required, RequiredFuture, anyone, policy, provider, role, service, signed_in};
 #[cfg(feature = "axum")]
 pub use serve::{Connected, ConnectedFuture, MakeProtected};
@@ -91,7 +93,7 @@ impl Vestibule {
     /// # fn guarded(gate: vestibule::Vestibule) -> axum::Router {
     /// use axum::{Router, routing::post};
     ///
-    /// Router::new().route("/publish", post(|| async {})).layer(gate.require(vestibule::role("editor")))
+    /// Router::new().route("/publish", post(|| async {})).route_layer(gate.require(vestibule::role("editor")))
     /// # }
     /// ```
     pub fn require(&self, who: Who) -> Require {

@@ -9,6 +9,7 @@ use super::peer;
 use crate::body::Body;
 use crate::client::{Client, Scheme, UNKNOWN};
 use crate::rejection::Reason;
+use crate::upstream;
 use crate::visit::{RequestId, Visit};
 
 /// What a request carries that a gate has let in.
@@ -69,5 +70,5 @@ pub(super) fn no_gate(parts: &Parts, what: &str) -> Response<Body> {
         "{what} asks for an identity, but no gate is in front of it: serve gate.protect(app), or add \
          .layer(gate.layer()) after this route"
     );
-    Reason::Internal.problem("-")
+    if upstream::is_grpc(&parts.headers) { Reason::Internal.grpc("-") } else { Reason::Internal.problem("-") }
 }

@@ -24,6 +24,9 @@ use http::Extensions;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub SocketAddr);
 
+/// Finds the peer of a request.
+pub(super) type Find = dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync;
+
 /// Where the peer of a request is to be found.
 #[derive(Clone, Default)]
 pub(super) enum Source {
@@ -31,7 +34,7 @@ pub(super) enum Source {
     #[default]
     Usual,
     /// Whatever this finds there.
-    Own(Arc<dyn Fn(&Extensions) -> Option<SocketAddr> + Send + Sync>),
+    Own(Arc<Find>),
     /// All come from there.
     Connection(SocketAddr),
 }

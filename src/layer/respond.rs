@@ -23,7 +23,7 @@ use crate::layer::{Answer, Refusal, locate};
 use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
-use crate::visit::{Asker, Check, Dialect, Place, RequestId, Visit};
+use crate::visit::{Asker, Check, Dialect, Names, Place, RequestId, Visit};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -133,7 +133,9 @@ impl RespondLayer {
         }
         let mut response = self.worded(&reason, &visit);
         add(&mut response, &mut visit.reply);
-        self.log(&visit, response.status(), Some(&reason));
+        // The status of a gRPC answer says nothing.
+        let status = if visit.asker == Asker::Grpc { reason.status() } else { response.status() };
+        self.log(&visit, status, Some(&reason));
         response
     }
 
@@ -141,6 +143,7 @@ impl RespondLayer {
     pub fn worded(&self, reason: &Reason, visit: &Visit) -> Response<Body> {
         let mut response = match (&visit.check, visit.asker) {
             (Some(check), _) => self.to_proxy(reason, visit, check),
+            (None, Asker::Grpc) => reason.grpc(visit.id.as_str()),
             (None, Asker::Program) => reason.problem(visit.id.as_str()),
             (None, Asker::Navigation) => self.to_person(reason, visit),
         };
@@ -194,7 +197,7 @@ impl RespondLayer {
         }
         let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
         let to_login = self.portal.to_login(&self.portal.target(asked));
-        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && check.dialect != Dialect::Original {
+        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && hands_on(check) {
             return to_login;
         }
         if let Some(location) = to_login.headers().get(LOCATION) {
@@ -250,6 +253,11 @@ fn shown(path: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(path),
         Some(start) => Cow::Owned(format!("{}***", &path[..start + api_key::PREFIX.len()])),
     }
+}
+
+/// Whether a redirect gets through to the visitor. Whoever asks in the words of oauth2-proxy knows 2xx, 401 and 403.
+fn hands_on(check: &Check) -> bool {
+    check.dialect != Dialect::Original && check.names != Names::XAuthRequest
 }
 
 fn add<B>(response: &mut Response<B>, reply: &mut Vec<(HeaderName, HeaderValue)>) {

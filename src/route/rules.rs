@@ -153,8 +153,7 @@ impl Rules {
 
     /// Decides. Absence of anything (a rule, a subject, a field) refuses.
     pub(super) fn decide(&self, question: &Question<'_>) -> Result<Authorized, Denied> {
-        let known = question.address != UNKNOWN;
-        if !self.from.is_empty() && !(known && self.from.iter().any(|net| net.contains(&question.address))) {
+        if !self.from.is_empty() && !self.is_from(question.address) {
             return Err(Denied::Forbidden);
         }
         // An upgraded connection carries both ways, so it needs both.
@@ -174,6 +173,11 @@ impl Rules {
             }
             Some(Kind::User | Kind::Service) => Err(Denied::Forbidden),
         }
+    }
+
+    /// No address is in no network, not even in the one that has them all.
+    fn is_from(&self, address: IpAddr) -> bool {
+        address != UNKNOWN && self.from.iter().any(|net| net.contains(&address))
     }
 
     /// The rule for a method: itself, else `read` or `write`, else `all`. HEAD follows GET.

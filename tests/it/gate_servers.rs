@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tower::{Service, ServiceBuilder, service_fn};
+use vestibule::gate::Protected;
 use vestibule::test::SignedIn;
 use vestibule::{Identity, Vestibule, identity};
 
@@ -32,14 +33,51 @@ async fn hello(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infa
     Ok(Response::new(Full::from(who)))
 }
 
+/// An app that hands what comes through the gate on to this server, as it came.
+pub async fn forwarding(gate: &Vestibule, to: SocketAddr) -> SocketAddr {
+    let forward = service_fn(move |request: Request<Incoming>| async move {
+        let stream = TokioIo::new(TcpStream::connect(to).await.unwrap());
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        let answer = sender.send_request(request).await.unwrap();
+        // A tunnel is not what this is about.
+        let status = answer.status();
+        Ok::<_, Infallible>(answer).map(|mut answer| {
+            *answer.status_mut() = if status == 101 { StatusCode::OK } else { status };
+            answer
+        })
+    });
+    listening(gate.protect(forward)).await
+}
+
 /// Plain hyper, which knows nothing of tower's layers.
-async fn plain(gate: &Vestibule, with_peer: bool) -> SocketAddr {
+async fn plain(gate: &Vestibule) -> SocketAddr {
+    listening(gate.protect(service_fn(hello))).await
+}
+
+/// The same by somebody who forgot to say where requests come from.
+async fn untold(gate: &Vestibule) -> SocketAddr {
+    serving(gate.protect(service_fn(hello)), |app, _| app).await
+}
+
+async fn listening<S, R>(app: Protected<S>) -> SocketAddr
+where
+    S: Service<Request<Incoming>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    R: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    serving(app, Protected::from_peer).await
+}
+
+async fn serving<S, R>(app: Protected<S>, from: fn(Protected<S>, SocketAddr) -> Protected<S>) -> SocketAddr
+where
+    S: Service<Request<Incoming>, Response = Response<R>, Error = Infallible, Future: Send> + Clone + Send + 'static,
+    R: http_body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let app = gate.protect(service_fn(hello));
     tokio::spawn(async move {
         while let Ok((stream, peer)) = listener.accept().await {
-            let app = if with_peer { app.clone().from_peer(peer) } else { app.clone() };
+            let app = from(app.clone(), peer);
             tokio::spawn(async move {
                 let server = auto::Builder::new(TokioExecutor::new());
                 server.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(app)).await
@@ -52,7 +90,7 @@ async fn plain(gate: &Vestibule, with_peer: bool) -> SocketAddr {
 #[tokio::test]
 async fn plain_hyper_serves_a_protected_function() {
     let kit = kit(RULES).await;
-    let client = client(plain(kit.gate(), true).await);
+    let client = client(plain(kit.gate()).await);
     client.get("/").script().await.is(401);
     client.get("/.auth/login").navigate().await.is(200);
     assert_eq!(client.get("/public/x").script().await.is(200).text(), "nobody");
@@ -74,7 +112,7 @@ addresses = ["127.0.0.1"]
 #[tokio::test]
 async fn rules_by_address_refuse_where_the_server_tells_no_address() {
     let kit = kit(BY_ADDRESS).await;
-    let (told, untold) = (client(plain(kit.gate(), true).await), client(plain(kit.gate(), false).await));
+    let (told, untold) = (client(plain(kit.gate()).await), client(untold(kit.gate()).await));
     for path in ["/near/x", "/anywhere/x"] {
         told.get(path).script().await.is(200);
         untold.get(path).script().await.is(403);
