@@ -14,6 +14,7 @@ use std::collections::BTreeSet;
 
 use crate::account::Kind;
 use crate::account::password::Hasher;
+use crate::admin::{self, Admin};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -23,17 +24,21 @@ use crate::mail::{self, Mailer};
 use crate::portal::{self, Portal};
 use crate::provider::{self, Delivery, Invitee, Providers, SignUp};
 use crate::public_url::PublicUrl;
+use crate::rejection::Reason;
 use crate::route::{Fault, Router};
+use crate::secret;
 use crate::session::{Sessions, cookie};
 use crate::stack::{Entrance, House, stack};
 use crate::store::{self, Store};
+use crate::tally::Traffic;
 use crate::upstream::Upstreams;
-use crate::visit::{Client, Visit};
+use crate::visit::{Client, RequestId, Visit};
 
 /// Everything that runs, before it runs.
 pub struct App {
     house: Arc<House>,
     upstreams: Arc<Upstreams>,
+    admin: Option<Arc<Admin>>,
     store: Arc<dyn Store>,
     mailer: Mailer,
     public_url: PublicUrl,
@@ -148,7 +153,25 @@ impl App {
             clock: clock.clone(),
         })
         .map_err(Error::Pages)?;
+        let keys = || router.routes().iter().map(|route| route.key());
+        let traffic = before
+            .map(|app| app.house.traffic.clone())
+            .filter(|traffic| traffic.is_for(keys()))
+            .unwrap_or_else(|| Arc::new(Traffic::new(keys().map(str::to_owned))));
+        let admin = config.admin.clone().map(|settings| {
+            Arc::new(Admin::new(admin::Parts {
+                settings,
+                store: store.clone(),
+                sessions: sessions.clone(),
+                providers: providers.clone(),
+                limits: limits.clone(),
+                upstreams: upstreams.clone(),
+                traffic: traffic.clone(),
+                clock: clock.clone(),
+            }))
+        });
         let house = House {
+            traffic,
             audience: public_url.origin().to_owned(),
             router: Arc::new(router),
             portal: Arc::new(portal),
@@ -158,7 +181,7 @@ impl App {
             limits,
             cookie,
         };
-        Ok(Self { house: Arc::new(house), upstreams, store, mailer, public_url, clock, hasher, listening })
+        Ok(Self { house: Arc::new(house), upstreams, admin, store, mailer, public_url, clock, hasher, listening })
     }
 
     /// What the layers share.
@@ -189,6 +212,24 @@ impl App {
     /// What every request enters; one for each worker.
     pub fn entrance(&self) -> impl Handler + use<> {
         Entrance::new(stack(&self.house, self.upstreams.pool()))
+    }
+
+    /// What requests of operators enter; `is_serving` says whether new requests are welcome. Everything is 404
+    /// without `[admin]`.
+    pub fn operators_entrance(&self, is_serving: Arc<dyn Fn() -> bool + Send + Sync>) -> impl Handler + use<> {
+        let admin = self.admin.clone();
+        move |request: Request<Body>, connection: Connection| {
+            let (admin, peer) = (admin.clone(), connection.peer.ip());
+            let client = Client { peer, address: peer, scheme: connection.scheme, trusted: false };
+            let id = RequestId::from_number(u64::from_be_bytes(secret::random::<8>()));
+            let asked = admin::Asked { id, client, is_serving: is_serving() };
+            async move {
+                match admin {
+                    Some(admin) => admin.serve(request, asked).await,
+                    None => Reason::NotFound.problem(asked.id.as_str()),
+                }
+            }
+        }
     }
 
     /// Where an account can be made while there is none: a link that works once.

@@ -1,6 +1,7 @@
 //! The entrance hall for web apps.
 
 pub mod account;
+pub mod admin;
 pub mod app;
 pub mod body;
 pub mod cli;
@@ -23,5 +24,6 @@ pub mod secret;
 pub mod session;
 pub mod stack;
 pub mod store;
+pub mod tally;
 pub mod upstream;
 pub mod visit;

@@ -31,6 +31,7 @@ use crate::provider::Providers;
 use crate::route::Router;
 use crate::secret;
 use crate::session::{Sessions, cookie};
+use crate::tally::Traffic;
 use crate::upstream::Pool;
 use crate::visit::{Client, Place, RequestId, Visit};
 
@@ -46,6 +47,8 @@ pub struct House {
     pub providers: Providers,
     /// Rate limits.
     pub limits: Arc<Limits>,
+    /// What becomes of requests, in figures.
+    pub traffic: Arc<Traffic>,
     /// Our own pages.
     pub portal: Arc<Portal>,
     /// The session cookie.
@@ -71,7 +74,8 @@ where
     U: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send,
 {
     let config = &house.config;
-    let respond = RespondLayer { portal: house.portal.clone(), router: house.router.clone() };
+    let respond =
+        RespondLayer { portal: house.portal.clone(), router: house.router.clone(), traffic: house.traffic.clone() };
     let guests = Guests {
         providers: house.providers.clone(),
         sessions: house.sessions.clone(),

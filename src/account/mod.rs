@@ -8,4 +8,4 @@ pub mod one_time;
 pub mod password;
 mod user;
 
-pub use user::{Identity, Kind, PasswordCredential, User};
+pub use user::{Identity, Kind, OPERATOR, PasswordCredential, User};

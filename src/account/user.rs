@@ -87,11 +87,19 @@ impl User {
         self.roles.contains(role) || self.identities.iter().any(told)
     }
 
+    /// Whether it is an operator: a service whose keys open the operator's listener, and nothing else.
+    pub fn is_operator(&self) -> bool {
+        self.kind == Kind::Service && self.identities.iter().any(|identity| identity.issuer == OPERATOR)
+    }
+
     /// The identity of this provider, if linked.
     pub fn identity(&self, provider: &str) -> Option<&Identity> {
         self.identities.iter().find(|identity| identity.provider == provider)
     }
 }
+
+/// The issuer of an operator's identity. Accounts elsewhere have a URL or nothing there, and never make a service.
+pub const OPERATOR: &str = "operator";
 
 /// What a user is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

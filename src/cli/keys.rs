@@ -9,7 +9,7 @@ use super::operator::{self, Failure, Operator};
 use super::table::{cell, moment, table};
 use super::{Exit, Global, print, print_error};
 use crate::account::api_key::{self, ApiKey};
-use crate::account::{Identity, Kind, User};
+use crate::account::{Identity, Kind, OPERATOR, User};
 use crate::clock::Timestamp;
 use crate::config;
 use crate::id::{KeyId, UserId};
@@ -61,6 +61,9 @@ struct Create {
     /// Let it speak for this user (an id or an e-mail address) instead of a service of its own
     #[arg(long)]
     user: Option<String>,
+    /// Make it a key for the operator's listener ([admin]); it opens nothing else
+    #[arg(long, conflicts_with_all = ["user", "roles"])]
+    operator: bool,
     /// After so long it ends, such as 90d
     #[arg(long, value_name = "SPAN", value_parser = config::parse_span)]
     expires: Option<Duration>,
@@ -84,7 +87,7 @@ async fn make(operator: &Operator, create: &Create, json: bool) -> Result<Exit, 
     let name = name_of(&create.name)?;
     let owner = match &create.user {
         Some(user) => operator.user(user).await?,
-        None => make_service(operator, id, name, &create.roles).await?,
+        None => make_service(operator, id, name, create).await?,
     };
     if owner.kind == Kind::Guest {
         return Err(Failure::Refused(format!("{} is a guest; keys are for accounts and services", owner.id)));
@@ -107,7 +110,10 @@ async fn make(operator: &Operator, create: &Create, json: bool) -> Result<Exit, 
         }
         return Err(error.into());
     }
-    if operator.config.providers.api_key.is_none() {
+    if create.operator && operator.config.admin.is_none() {
+        print_error("note: there is no [admin], so there is nothing to open with it");
+    }
+    if !create.operator && operator.config.providers.api_key.is_none() {
         print_error("note: [providers.api-key] is off: no key is taken until it is on");
     }
     if json {
@@ -120,12 +126,13 @@ async fn make(operator: &Operator, create: &Create, json: bool) -> Result<Exit, 
 }
 
 /// A user of its own for a server key, with roles of its own: no person leaves with it.
-async fn make_service(operator: &Operator, key: KeyId, name: &str, roles: &[String]) -> Result<User, Failure> {
+async fn make_service(operator: &Operator, key: KeyId, name: &str, create: &Create) -> Result<User, Failure> {
     let now = operator.clock.now();
     let mut service = User::new(UserId::generate(now), Kind::Service, now);
     service.data.insert("name".to_owned(), Value::from(name));
-    service.roles = roles.iter().cloned().collect();
-    service.identities.push(Identity::new(API_KEY, "", &key.to_string(), now));
+    service.roles = create.roles.iter().cloned().collect();
+    let issuer = if create.operator { OPERATOR } else { "" };
+    service.identities.push(Identity::new(API_KEY, issuer, &key.to_string(), now));
     match operator.store.save_user(&service).await? {
         Saved::Done => Ok(service),
         Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => {
@@ -214,6 +221,7 @@ fn name_of(typed: &str) -> Result<&str, Failure> {
 
 fn whom(owner: &User) -> String {
     match owner.kind {
+        Kind::Service if owner.is_operator() => format!("operator {}", owner.id),
         Kind::Service => format!("service {}", owner.id),
         Kind::User | Kind::Guest => cell(owner.email().unwrap_or(&owner.id.to_string())),
     }
@@ -234,6 +242,7 @@ fn to_json(key: &ApiKey, owner: &User) -> Value {
         "name": key.name,
         "user_id": key.user_id,
         "kind": owner.kind,
+        "operator": owner.is_operator(),
         "roles": owner.roles,
         "disabled": key.disabled,
         "created_at": key.created_at.rfc3339(),

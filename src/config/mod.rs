@@ -3,6 +3,7 @@
 //! Reading a key declares it (`reader`), so the table of known keys, the suggestions, the JSON Schema and the
 //! names of environment variables cannot differ from what is read.
 
+mod admin;
 mod code;
 mod crossing;
 mod environment;
@@ -95,6 +96,8 @@ pub struct Config {
     pub mail: crate::mail::Settings,
     /// `[pages]`.
     pub pages: crate::portal::Settings,
+    /// `[admin]`; absent: no operator's listener.
+    pub admin: Option<crate::admin::Settings>,
     /// `[observe]`.
     pub observe: Observe,
     /// `[providers]`.

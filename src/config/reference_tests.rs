@@ -71,6 +71,7 @@ fn it_means_the_same_as_an_empty_file() {
         api_key: Some(Default::default()),
         ..Default::default()
     };
+    expected.admin = Some(Default::default());
     let actions = vec![(Action::All, vec![Who::SignedIn])];
     expected.routes.specs = vec![Spec { key: "/**".to_owned(), actions, ..Spec::default() }];
     assert_eq!(config, expected);
@@ -79,9 +80,9 @@ fn it_means_the_same_as_an_empty_file() {
 #[test]
 fn its_examples_are_taken() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["cert.pem", "key.pem", "logo.svg", "templates"] {
+    for name in ["cert.pem", "key.pem", "logo.svg", "templates", "admin.token"] {
         let path = folder.path().join(name);
-        std::fs::write(&path, "x").unwrap();
+        std::fs::write(&path, "x".repeat(32)).unwrap();
         #[cfg(unix)]
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }

@@ -7,7 +7,8 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
 use super::{
-    Config, headers, limits, listen, mail, notes, observe, origins, pages, providers, proxies, routes, session, store,
+    Config, admin, headers, limits, listen, mail, notes, observe, origins, pages, providers, proxies, routes, session,
+    store,
 };
 use crate::route::Tables;
 
@@ -31,6 +32,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         identity_headers: r.table("identity_headers", "What the app behind receives about who asks.", headers::read),
         mail: r.table("mail", "How mails are sent.", mail::read),
         pages: r.table("pages", "How our pages look.", pages::read),
+        admin: r.optional("admin", "The operator's listener; off without this section.", admin::read),
         observe: r.table("observe", "What can be seen from outside.", observe::read),
         providers: providers::read(r),
         routes: Tables::default(),

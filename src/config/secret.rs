@@ -45,6 +45,12 @@ impl<'a> Reader<'a> {
         self.secret_in(key, &entry.node)
     }
 
+    /// Secrets that take turns: the first is used, all count.
+    pub(super) fn secrets(&mut self, key: &str, doc: &'static str) -> Option<Vec<Secret>> {
+        let entry = self.take(key, Kind::Secret, None, doc)?;
+        self.secrets_in(key, &entry.node)
+    }
+
     /// Text, or a secret where the text holds a password.
     pub(super) fn text_or_secret<T>(
         &mut self,
@@ -83,6 +89,11 @@ impl<'a> Reader<'a> {
     }
 
     fn secret_in(&self, key: &str, node: &'a Node) -> Option<Secret> {
+        self.secrets_in(key, node)?.into_iter().next()
+    }
+
+    /// All of them, or nothing when one is faulty.
+    fn secrets_in(&self, key: &str, node: &'a Node) -> Option<Vec<Secret>> {
         let nodes = match &node.value {
             Value::List(items) if items.is_empty() => {
                 self.fault(
@@ -93,13 +104,14 @@ impl<'a> Reader<'a> {
             Value::List(items) => items.as_slice(),
             _ => std::slice::from_ref(node),
         };
-        let mut secrets = nodes.iter().map(|node| {
-            let result = self.reference(key, node).and_then(|reference| self.fetch(key, reference));
-            self.accept(&node.place, result.and_then(strong))
-        });
-        let first = secrets.next().flatten();
-        secrets.for_each(drop);
-        first
+        let secrets: Vec<Option<Secret>> = nodes
+            .iter()
+            .map(|node| {
+                let result = self.reference(key, node).and_then(|reference| self.fetch(key, reference));
+                self.accept(&node.place, result.and_then(strong))
+            })
+            .collect();
+        secrets.into_iter().collect()
     }
 
     fn reference(&self, key: &str, node: &'a Node) -> Result<Reference<'a>, Trouble> {

@@ -19,7 +19,7 @@ use crate::account::User;
 use crate::account::email::Email;
 use crate::body::Body;
 use crate::id::SessionId;
-use crate::provider::{Account, LOCAL_USERPASS, SignUp, Verdict};
+use crate::provider::{Account, LOCAL_USERPASS, SignIn, SignUp, Verdict};
 use crate::rejection::Reason;
 use crate::session::{ProviderSession, Tokens};
 use crate::visit::Credential;
@@ -42,6 +42,7 @@ impl Portal {
             Way::AnonUser => self.as_guest(call).await.map(Incomer::from),
             Way::Other(name) => self.by_other(call, name, input.fields()).await,
         };
+        self.count_sign_in(way.name(), incomer.as_ref().err());
         match incomer {
             Ok(incomer) if input.is_form() => {
                 let mut response = see_other(rd.location());
@@ -108,6 +109,17 @@ impl Portal {
             self.sessions.end(session).await.map_err(unavailable)?;
         }
         Ok(())
+    }
+
+    /// Counts how a sign-in ended. One that was never tried is none.
+    pub(super) fn count_sign_in(&self, provider: &str, reason: Option<&Reason>) {
+        let end = match reason {
+            None => SignIn::Accepted,
+            Some(Reason::SignInRefused | Reason::BadCredential) => SignIn::Refused,
+            Some(Reason::Unavailable | Reason::Overloaded | Reason::Internal) => SignIn::Failed,
+            Some(_) => return,
+        };
+        self.providers.sign_ins().note(provider, end);
     }
 
     /// Counts a try before anything is looked up or computed.

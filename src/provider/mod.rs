@@ -23,6 +23,7 @@ pub mod local_userpass;
 mod recovery;
 mod registration;
 mod settings;
+mod sign_ins;
 
 pub use admission::{Admission, Admitted};
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
@@ -30,6 +31,7 @@ pub use invitation::{Delivery, Invitee};
 pub use links::OpenLink;
 pub use registration::Registered;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
+pub use sign_ins::{SignIn, SignIns};
 
 /// Name of the provider of guests.
 pub const ANON_USER: &str = "anon-user";
@@ -46,6 +48,7 @@ pub struct Providers {
     api_key: Option<api_key::ApiKeys>,
     others: Arc<BTreeMap<String, Named>>,
     admission: Admission,
+    sign_ins: Arc<SignIns>,
 }
 
 /// What providers are built from.
@@ -78,6 +81,13 @@ impl Providers {
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
         let Settings { anon_user, local_userpass, api_key, others } = &parts.settings;
+        let on = [
+            (ANON_USER, anon_user.is_some()),
+            (LOCAL_USERPASS, local_userpass.is_some()),
+            (API_KEY, api_key.is_some()),
+        ];
+        let ours = on.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
+        let sign_ins = Arc::new(SignIns::new(ours.chain(others.keys().cloned())));
         let others = others.iter().map(|(name, settings)| {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
@@ -87,6 +97,7 @@ impl Providers {
             local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
             others: Arc::new(others.collect::<Result<_, _>>()?),
+            sign_ins,
             admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone()),
         })
     }
@@ -114,6 +125,11 @@ impl Providers {
     /// Who makes users of accounts elsewhere.
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// How sign-ins end, in figures.
+    pub fn sign_ins(&self) -> &SignIns {
+        &self.sign_ins
     }
 
     /// API keys, if on.

@@ -6,6 +6,7 @@ mod caller;
 pub mod cookie;
 mod credential;
 mod family;
+mod inspect;
 mod keyring;
 mod known_device;
 mod lookup;
@@ -33,6 +34,7 @@ mod tests_tokens;
 mod watched;
 
 pub use caller::Caller;
+pub use inspect::{Good, Inspected};
 pub use record::{Device, ProviderSession, Session};
 pub use sessions::Sessions;
 pub use settings::Settings;

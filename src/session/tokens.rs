@@ -31,12 +31,12 @@ pub struct Tokens {
 
 /// The claims of an access token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-struct AccessClaims {
-    iss: String,
-    sub: UserId,
-    sid: SessionId,
-    iat: i64,
-    exp: i64,
+pub(super) struct AccessClaims {
+    pub(super) iss: String,
+    pub(super) sub: UserId,
+    pub(super) sid: SessionId,
+    pub(super) iat: i64,
+    pub(super) exp: i64,
     jti: String,
 }
 

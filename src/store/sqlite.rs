@@ -8,6 +8,7 @@
 //! and waits for their writes for [`BUSY`] at most before it answers `Unavailable`.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
@@ -15,7 +16,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{Answer, AtProvider, Error, Rotated, Saved, SigningKey, Store, deeds, rows, schema, sql};
+use super::{Answer, AtProvider, Error, Rotated, Saved, SigningKey, Store, Timings, deeds, rows, schema, sql};
 use crate::account::api_key::ApiKey;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Kind, User};
@@ -39,6 +40,7 @@ pub(super) struct Sqlite {
     // Before the writer: the last connection to close tidies the log up, and only the writer may.
     readers: Readers,
     writer: Writer,
+    timings: Arc<Timings>,
 }
 
 impl Sqlite {
@@ -65,9 +67,10 @@ impl Sqlite {
         schema::migrate(&mut connection)?;
         let count = std::thread::available_parallelism().map_or(READERS, |cores| cores.get().clamp(2, READERS));
         let points = (0..count).map(|_| reader(path, busy)).collect::<Result<_, _>>()?;
-        let readers = Readers::new(points, reader(path, busy)?);
-        let writer = Writer::start(connection).map_err(schema::Error::NoThread)?;
-        Ok(Self { readers, writer })
+        let timings = Arc::new(Timings::default());
+        let readers = Readers::new(points, reader(path, busy)?, Arc::clone(&timings));
+        let writer = Writer::start(connection, Arc::clone(&timings)).map_err(schema::Error::NoThread)?;
+        Ok(Self { readers, writer, timings })
     }
 }
 
@@ -338,6 +341,10 @@ impl Store for Sqlite {
     fn ping(&self) -> Answer<'_, ()> {
         // Through the writer: a store that takes no writes is not ready.
         self.writer.run(|connection| connection.query_row(sql::PING, [], |_| Ok(())))
+    }
+
+    fn timings(&self) -> Option<&Timings> {
+        Some(&self.timings)
     }
 }
 

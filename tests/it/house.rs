@@ -9,7 +9,7 @@ use toml::Table;
 
 /// Modules from the ground up: each may import its own level and what is below it.
 const LEVELS: [&[&str]; 10] = [
-    &["client", "clock", "secret", "body", "gather", "id", "limit", "public_url"],
+    &["client", "clock", "secret", "body", "gather", "id", "limit", "public_url", "tally"],
     &["account"],
     &["route", "store", "session", "token", "upstream", "provider", "function", "mail"],
     &["rejection", "visit"],

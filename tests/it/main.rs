@@ -5,6 +5,7 @@
 mod support;
 
 mod accounts;
+mod admin;
 mod asking;
 mod assertion;
 mod browser;
