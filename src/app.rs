@@ -18,6 +18,8 @@ use crate::admin::{self, Admin};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::fetch::{self, Fetch};
+use crate::layer::forward_auth::ForwardAuth;
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
 use crate::mail::{self, Mailer};
@@ -62,6 +64,9 @@ pub enum Error {
     /// The pages.
     #[error("{}", lines(.0))]
     Pages(Vec<portal::Error>),
+    /// Requests of our own.
+    #[error(transparent)]
+    Fetch(#[from] fetch::Setup),
     /// A provider.
     #[error(transparent)]
     Provider(#[from] provider::Setup),
@@ -98,11 +103,8 @@ impl App {
         let clock = before.map_or_else(Clock::system, |app| app.clock.clone());
         let public_url = public_url(&config, listening)?;
         let router = Router::new(&config.routes).map_err(Error::Routes)?;
-        let title = config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned());
-        let threads = |config: &Config| config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads);
         let alike = |same: fn(&Config, &Config) -> bool| before.filter(|app| same(&app.house.config, &config));
         let at_home = |same| alike(same).filter(|app| app.public_url == public_url);
-
         let store = match before {
             Some(app) => app.store.clone(),
             None => store::open(&config.store)?,
@@ -119,69 +121,29 @@ impl App {
             };
         let mailer = match at_home(|old, new| old.mail == new.mail && old.pages.title == new.pages.title) {
             Some(app) => app.mailer.clone(),
-            None => Mailer::new(&config.mail, &title, &public_url, clock.clone())?,
+            None => Mailer::new(&config.mail, &title(&config, &public_url), &public_url, clock.clone())?,
         };
         let limits = alike(|old, new| old.limits.rates() == new.limits.rates())
             .map(|app| app.house.limits.clone())
             .unwrap_or_else(|| Arc::new(Limits::new(&config.limits, &clock)));
-        let hasher = before
-            .filter(|app| threads(&app.house.config) == threads(&config))
+        let hasher = alike(|old, new| hash_threads(old) == hash_threads(new))
             .map(|app| app.hasher.clone())
-            .unwrap_or_else(|| Hasher::new(threads(&config)));
-        let cookie = cookie::Name::new(public_url.is_secure());
-        let providers = Providers::new(&provider::Parts {
-            settings: config.providers.clone(),
-            store: store.clone(),
-            sessions: sessions.clone(),
-            hasher: hasher.clone(),
-            mailer: mailer.clone(),
-            clock: clock.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            site: title,
-        })?;
-        let portal = Portal::new(portal::Parts {
-            settings: config.pages.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            return_to: config.return_to.clone(),
-            providers: providers.clone(),
-            sessions: sessions.clone(),
-            session_lifetime: config.session.max_lifetime,
-            limits: limits.clone(),
-            store: store.clone(),
-            clock: clock.clone(),
-        })
-        .map_err(Error::Pages)?;
-        let keys = || router.routes().iter().map(|route| route.key());
-        let traffic = before
-            .map(|app| app.house.traffic.clone())
-            .filter(|traffic| traffic.is_for(keys()))
-            .unwrap_or_else(|| Arc::new(Traffic::new(keys().map(str::to_owned))));
-        let admin = config.admin.clone().map(|settings| {
-            Arc::new(Admin::new(admin::Parts {
-                settings,
-                store: store.clone(),
-                sessions: sessions.clone(),
-                providers: providers.clone(),
-                limits: limits.clone(),
-                upstreams: upstreams.clone(),
-                traffic: traffic.clone(),
-                clock: clock.clone(),
-            }))
-        });
-        let house = House {
-            traffic,
-            audience: public_url.origin().to_owned(),
-            router: Arc::new(router),
-            portal: Arc::new(portal),
-            config,
+            .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
+        let traffic = traffic(&router, before);
+        let ground = Ground {
+            router,
             sessions,
-            providers,
             limits,
-            cookie,
+            upstreams,
+            traffic,
+            store,
+            mailer,
+            public_url,
+            clock,
+            hasher,
+            listening,
         };
-        Ok(Self { house: Arc::new(house), upstreams, admin, store, mailer, public_url, clock, hasher, listening })
+        ground.furnish(config)
     }
 
     /// What the layers share.
@@ -265,6 +227,79 @@ impl App {
     }
 }
 
+/// What an app stands on.
+struct Ground {
+    router: Router,
+    sessions: Sessions,
+    limits: Arc<Limits>,
+    upstreams: Arc<Upstreams>,
+    traffic: Arc<Traffic>,
+    store: Arc<dyn Store>,
+    mailer: Mailer,
+    public_url: PublicUrl,
+    clock: Clock,
+    hasher: Hasher,
+    listening: SocketAddr,
+}
+
+impl Ground {
+    /// Ways to sign in, pages, and the house around them: made anew for each configuration.
+    fn furnish(self, config: Config) -> Result<App, Error> {
+        let Self { router, sessions, limits, upstreams, traffic, store, mailer, public_url, clock, hasher, listening } =
+            self;
+        let providers = Providers::new(&provider::Parts {
+            settings: config.providers.clone(),
+            store: store.clone(),
+            sessions: sessions.clone(),
+            hasher: hasher.clone(),
+            mailer: mailer.clone(),
+            fetch: Fetch::new(&config.outgoing)?,
+            clock: clock.clone(),
+            public_url: public_url.clone(),
+            prefix: config.prefix.clone(),
+            site: title(&config, &public_url),
+        })?;
+        let portal = Portal::new(portal::Parts {
+            settings: config.pages.clone(),
+            public_url: public_url.clone(),
+            prefix: config.prefix.clone(),
+            return_to: config.return_to.clone(),
+            providers: providers.clone(),
+            sessions: sessions.clone(),
+            session_lifetime: config.session.max_lifetime,
+            limits: limits.clone(),
+            store: store.clone(),
+            clock: clock.clone(),
+        })
+        .map_err(Error::Pages)?;
+        let admin = config.admin.clone().map(|settings| {
+            Arc::new(Admin::new(admin::Parts {
+                settings,
+                store: store.clone(),
+                sessions: sessions.clone(),
+                providers: providers.clone(),
+                limits: limits.clone(),
+                upstreams: upstreams.clone(),
+                traffic: traffic.clone(),
+                clock: clock.clone(),
+            }))
+        });
+        let house = Arc::new(House {
+            traffic,
+            forward_auth: ForwardAuth::new(&config.prefix),
+            audience: public_url.origin().to_owned(),
+            cookie: cookie::Name::new(public_url.is_secure()),
+            router: Arc::new(router),
+            portal: Arc::new(portal),
+            config,
+            sessions,
+            providers,
+            limits,
+        });
+        Ok(App { house, upstreams, admin, store, mailer, public_url, clock, hasher, listening })
+    }
+}
+
 impl<S> Handler for Entrance<S>
 where
     S: Service<Box<Visit>, Response = Response<Body>, Error = Infallible> + Clone + 'static,
@@ -309,6 +344,21 @@ fn public_url(config: &Config, listening: SocketAddr) -> Result<PublicUrl, Error
         Tls::Files { .. } => "https",
     };
     format!("{scheme}://{host}:{}", listening.port()).parse().map_err(|_| Error::NoPublicUrl(first.to_owned()))
+}
+
+/// Counts on where the routes stay the same.
+fn traffic(router: &Router, before: Option<&App>) -> Arc<Traffic> {
+    let keys = || router.routes().iter().map(|route| route.key());
+    let same = before.map(|app| app.house.traffic.clone()).filter(|traffic| traffic.is_for(keys()));
+    same.unwrap_or_else(|| Arc::new(Traffic::new(keys().map(str::to_owned))))
+}
+
+fn title(config: &Config, public_url: &PublicUrl) -> String {
+    config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned())
+}
+
+fn hash_threads(config: &Config) -> usize {
+    config.providers.local_userpass.as_ref().map_or(0, |local| local.hash_threads)
 }
 
 fn lines(errors: &[portal::Error]) -> String {

@@ -35,6 +35,8 @@ pub enum Reason {
     SignInRefused,
     /// Somebody is signed in, but the rule wants somebody else.
     Forbidden,
+    /// A question of forward-auth from somebody who is no trusted proxy.
+    UntrustedPeer,
     /// An unsafe method from another site.
     CrossSite,
     /// Something exists already, or is in a state that forbids this; the word names it.
@@ -76,7 +78,7 @@ impl Reason {
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
             Self::SignInNeeded | Self::BadCredential | Self::SignInRefused => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::CrossSite => StatusCode::FORBIDDEN,
+            Self::Forbidden | Self::CrossSite | Self::UntrustedPeer => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -104,6 +106,7 @@ impl Reason {
             Self::BadCredential => "authn.denied",
             Self::SignInRefused => "authn.refused",
             Self::Forbidden => "authz.denied",
+            Self::UntrustedPeer => "forward_auth.untrusted_peer",
             Self::CrossSite => "csrf.rejected",
             Self::Conflict(what) => what,
             Self::RateLimited { .. } => "rate.limited",
@@ -136,6 +139,7 @@ impl Reason {
             Self::BadCredential => ("This sign-in is not valid", "Sign in again, or use another key or token."),
             Self::SignInRefused => ("Sign-in failed", "E-mail or password is not right."),
             Self::Forbidden => ("You may not do this", "Your account lacks the right to it."),
+            Self::UntrustedPeer => ("You may not ask this", "Only proxies in trusted_proxies may ask for decisions."),
             Self::CrossSite => ("This came from another site", "Go to the page itself and try again."),
             Self::Conflict(_) => ("This cannot be done now", "Something else is in the way."),
             Self::RateLimited { .. } => ("Too many tries", "Wait a while and try again."),
@@ -198,11 +202,48 @@ impl Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::language::{Language, translated};
 
     #[test]
     fn a_refusal_never_answers_success() {
         for reason in [Reason::SignInNeeded, Reason::Forbidden, Reason::Internal, Reason::Unavailable] {
             assert!(reason.problem("r1").status().as_u16() >= 400);
+        }
+    }
+
+    #[test]
+    fn every_refusal_has_its_words_in_every_language() {
+        use Reason::*;
+        let wait = Duration::from_secs(1);
+        for reason in [
+            Malformed("x"),
+            CaseMismatch,
+            NotFound,
+            MethodNotAllowed("GET"),
+            MethodNotImplemented,
+            UnsupportedMediaType,
+            Unprocessable("missing".to_owned()),
+            UnknownHost,
+            SignInNeeded,
+            BadCredential,
+            SignInRefused,
+            Forbidden,
+            CrossSite,
+            Conflict("x"),
+            RateLimited { limit: "x", retry_after: wait },
+            BodyTooLarge,
+            TargetTooLong,
+            HeadersTooLarge,
+            Unavailable,
+            Overloaded,
+            UpstreamDown,
+            UpstreamTimeout,
+            Internal,
+        ] {
+            let (title, detail) = reason.words();
+            for text in [title, detail] {
+                assert_ne!(translated(Language::German, text), text, "{reason:?}");
+            }
         }
     }
 

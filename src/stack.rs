@@ -19,6 +19,7 @@ use crate::layer::body_limit::BodyLimit;
 use crate::layer::client_addr::ClientAddr;
 use crate::layer::csrf::Csrf;
 use crate::layer::forward::forward;
+use crate::layer::forward_auth::{ForwardAuth, Verdict};
 use crate::layer::identity_headers::IdentityHeaders;
 use crate::layer::locate::Locate;
 use crate::layer::rate_limit::{ByAddress, ByUser};
@@ -53,6 +54,8 @@ pub struct House {
     pub portal: Arc<Portal>,
     /// The session cookie.
     pub cookie: cookie::Name,
+    /// Reads what other proxies ask.
+    pub forward_auth: ForwardAuth,
     /// The origin that assertions are for, unless a route says otherwise.
     pub audience: String,
 }
@@ -102,6 +105,8 @@ where
         .layer(StepLayer(BodyLimit::new(house.router.clone(), config.limits.body)))
         // Last, so that nothing below can be mistaken for what a client sent.
         .layer(StepLayer(identity_headers))
+        // Whoever only asked gets the identity; nothing is sent on.
+        .layer(StepLayer(Verdict::new(config.identity_headers.clone())))
         .service(app);
 
     ServiceBuilder::new()
@@ -111,6 +116,8 @@ where
         .layer(StepLayer(ClientAddr::new(config.trusted_proxies.clone())))
         // Cheapest refusal first: a flood is turned away before it costs a look at the store.
         .layer(StepLayer(ByAddress(house.limits.clone())))
+        // A question of another proxy becomes the request it is about.
+        .layer(StepLayer(house.forward_auth.clone()))
         // Nothing below may read what a client is not to say.
         .layer(StepLayer(Sanitize::new(&config.identity_headers, config.underscore_headers)))
         // One host, one path; ours or an app's.

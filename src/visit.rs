@@ -46,6 +46,8 @@ pub struct Visit {
     pub authorized: Option<Authorized>,
     /// Header fields that whatever answer will carry (cookies set and cleared).
     pub reply: Vec<(HeaderName, HeaderValue)>,
+    /// What another proxy asks, if it is a question and no request of its own.
+    pub check: Option<Box<Check>>,
     /// The answer, once there is one.
     pub response: Response<Body>,
     /// How long the upstream took until its answer began.
@@ -72,10 +74,44 @@ impl Visit {
             trouble: None,
             authorized: None,
             reply: Vec::new(),
+            check: None,
             response: Response::default(),
             upstream_time: Duration::ZERO,
         })
     }
+}
+
+impl Visit {
+    /// What the request wants to become, be it at another proxy.
+    pub fn wants(&self) -> Upgrade {
+        let elsewhere = self.check.as_ref().is_some_and(|check| check.upgrade);
+        if elsewhere { Upgrade::WebSocket } else { self.upgrade }
+    }
+}
+
+/// A question of another proxy about a request it holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Check {
+    /// How it asks.
+    pub dialect: Dialect,
+    /// It did not say the method, so every method must be allowed.
+    pub every_method: bool,
+    /// The request wants to become a WebSocket.
+    pub upgrade: bool,
+    /// What the client sent under names that are ours.
+    pub removed: Vec<HeaderName>,
+}
+
+/// How a proxy tells which request it asks about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Dialect {
+    /// `X-Original-URL`: nginx, which takes 401 and 403 for a refusal and anything else for a fault.
+    #[default]
+    Original,
+    /// `X-Forwarded-Uri`: Traefik, Caddy. They hand on whatever the answer is.
+    Forwarded,
+    /// The path behind `check`: Envoy. It does, too.
+    Path,
 }
 
 /// Whom a path belongs to.

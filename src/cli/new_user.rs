@@ -11,6 +11,7 @@ use super::{Exit, print, print_error};
 use crate::account::User;
 use crate::account::email::Email;
 use crate::account::password::Hasher;
+use crate::fetch::Fetch;
 use crate::listen::Tls;
 use crate::mail::{self, Mailer, Outbox};
 use crate::provider::{Delivery, Invitee, Parts, Providers};
@@ -77,12 +78,14 @@ async fn providers(operator: &Operator, public_url: &Option<PublicUrl>) -> Resul
     let mailer =
         Mailer::new(&silent, &site, &public_url, clock.clone()).map_err(|error| Failure::Refused(error.to_string()))?;
     let hash_threads = config.providers.local_userpass.as_ref().map_or(0, |settings| settings.hash_threads);
+    let fetch = Fetch::new(&config.outgoing).map_err(|error| Failure::Refused(error.to_string()))?;
     Providers::new(&Parts {
         settings: config.providers.clone(),
         store: Arc::clone(store),
         sessions,
         hasher: Hasher::new(hash_threads),
         mailer,
+        fetch,
         clock: clock.clone(),
         public_url,
         prefix: config.prefix.clone(),

@@ -109,9 +109,12 @@ pub(super) fn cannot_run(error: &Error) -> Exit {
             Exit::Store
         }
         Error::Store(_) => Exit::Store,
-        Error::Routes(_) | Error::Pages(_) | Error::Provider(_) | Error::Mail(_) | Error::NoPublicUrl(_) => {
-            Exit::Config
-        }
+        Error::Routes(_)
+        | Error::Pages(_)
+        | Error::Provider(_)
+        | Error::Fetch(_)
+        | Error::Mail(_)
+        | Error::NoPublicUrl(_) => Exit::Config,
     }
 }
 

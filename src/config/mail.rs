@@ -35,7 +35,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
         (None, Some(directory)) => Outbox::Directory(directory),
         (None, None) => Outbox::default(),
     };
-    Settings { from, outbox }
+    Settings { from, outbox, ..Settings::default() }
 }
 
 fn smtp(r: &mut Reader<'_>) -> Option<Smtp> {

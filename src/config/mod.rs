@@ -17,6 +17,7 @@ mod mask;
 mod notes;
 mod observe;
 mod origins;
+mod outgoing;
 mod pages;
 mod place;
 mod policies;
@@ -94,6 +95,8 @@ pub struct Config {
     pub identity_headers: IdentityHeaders,
     /// `[mail]`.
     pub mail: crate::mail::Settings,
+    /// `[outgoing]`.
+    pub outgoing: crate::fetch::Settings,
     /// `[pages]`.
     pub pages: crate::portal::Settings,
     /// `[admin]`; absent: no operator's listener.

@@ -3,7 +3,8 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::providers::page_url;
 use super::reader::Reader;
-use crate::portal::Settings;
+use crate::language::Language;
+use crate::portal::{Languages, Settings};
 
 /// `[pages]`.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
@@ -18,8 +19,31 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
             accent,
         ),
         templates: r.path("templates", "templates", "A folder whose files replace ours of the same name."),
+        languages: languages(r),
         terms_url: page_url(r, "terms_url", "Linked at the foot of every page."),
         support_url: page_url(r, "support_url", "Linked where somebody is refused."),
+    }
+}
+
+fn languages(r: &mut Reader<'_>) -> Languages {
+    let all = Language::ALL.map(Language::code);
+    let kind = (Kind::List(Box::new(Kind::Text("en"))), Some(format!("{all:?}")));
+    let doc = "The languages of pages, chosen by Accept-Language; the first is for everybody else and for mails.";
+    let mut seen = Vec::new();
+    let read = r.list("languages", kind, doc, |code| {
+        let language = Language::of(code).ok_or_else(|| {
+            Trouble::new(Code::Word, format!("there are no pages in {code:?}"))
+                .help(format!("have: {}", all.join(", ")))
+        })?;
+        if seen.contains(&language) {
+            return Err(Trouble::new(Code::Conflict, format!("{code:?} stands twice in `languages`")));
+        }
+        seen.push(language);
+        Ok(language)
+    });
+    match read.map(|read| read.into_iter().map(|(language, _)| language).collect::<Vec<_>>()) {
+        Some(read) if !read.is_empty() => Languages(read),
+        _ => Languages::default(),
     }
 }
 

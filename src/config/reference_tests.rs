@@ -80,7 +80,7 @@ fn it_means_the_same_as_an_empty_file() {
 #[test]
 fn its_examples_are_taken() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["cert.pem", "key.pem", "logo.svg", "templates", "admin.token"] {
+    for name in ["ca.pem", "cert.pem", "key.pem", "logo.svg", "templates", "admin.token"] {
         let path = folder.path().join(name);
         std::fs::write(&path, "x".repeat(32)).unwrap();
         #[cfg(unix)]

@@ -7,8 +7,8 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
 use super::{
-    Config, admin, headers, limits, listen, mail, notes, observe, origins, pages, providers, proxies, routes, session,
-    store,
+    Config, admin, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies, routes,
+    session, store,
 };
 use crate::route::Tables;
 
@@ -31,6 +31,11 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         limits: r.table("limits", limits, limits::read),
         identity_headers: r.table("identity_headers", "What the app behind receives about who asks.", headers::read),
         mail: r.table("mail", "How mails are sent.", mail::read),
+        outgoing: r.table(
+            "outgoing",
+            "Requests that Vestibule makes itself: to providers and webhooks.",
+            outgoing::read,
+        ),
         pages: r.table("pages", "How our pages look.", pages::read),
         admin: r.optional("admin", "The operator's listener; off without this section.", admin::read),
         observe: r.table("observe", "What can be seen from outside.", observe::read),
@@ -38,6 +43,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         routes: Tables::default(),
         notes: Vec::new(),
     };
+    config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
     notes::find(r, &config, &rules);
     config.routes = rules.tables;

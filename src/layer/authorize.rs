@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::Method;
 use http::header::{SET_COOKIE, USER_AGENT};
 
 use crate::layer::locate;
@@ -128,11 +129,16 @@ pub fn device(visit: &Visit) -> Device {
 fn decide(router: &Router, visit: &Visit) -> Result<Authorized, Refused> {
     let request = &visit.request;
     let subject = visit.caller.as_ref().map(|caller| Subject { user: &caller.user, provider: &caller.provider });
-    let question = Question {
-        method: request.method(),
-        upgrade: visit.upgrade == Upgrade::WebSocket,
-        address: visit.client.address,
-        subject,
-    };
-    router.decide(locate::known_host(visit), &Path::known(request.uri().path(), visit.irregular), &question)
+    let check = visit.check.as_deref();
+    let upgrade = visit.wants() == Upgrade::WebSocket;
+    let (host, path) = (locate::known_host(visit), Path::known(request.uri().path(), visit.irregular));
+    let ask =
+        |method| router.decide(host, &path, &Question { method, upgrade, address: visit.client.address, subject });
+    if check.is_some_and(|check| check.every_method) {
+        UNSAFE.iter().try_for_each(|method| ask(method).map(drop))?;
+    }
+    ask(request.method())
 }
+
+/// What a request may be that does not say its method, beside GET.
+static UNSAFE: [Method; 4] = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE];

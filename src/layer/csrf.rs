@@ -31,9 +31,9 @@ fn is_same_site(visit: &Visit) -> bool {
     let spelled = || headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = uri.authority().map(|authority| authority.as_str()).or_else(spelled).unwrap_or_default();
     let site = Site { scheme: visit.client.scheme, authority };
-    match csrf::check(headers, visit.request.method(), visit.upgrade, site) {
+    match csrf::check(headers, visit.request.method(), visit.wants(), site) {
         Ok(()) => true,
-        Err(CrossSite::Unproven) => visit.upgrade == Upgrade::No,
+        Err(CrossSite::Unproven) => visit.wants() == Upgrade::No,
         Err(CrossSite::Foreign) => false,
     }
 }

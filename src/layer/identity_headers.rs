@@ -121,6 +121,31 @@ pub fn headers(settings: &Settings, user: &User, provider: &str) -> Vec<(HeaderN
     out
 }
 
+/// The names under which something is always said, be it nothing.
+pub fn names(settings: &Settings) -> impl Iterator<Item = HeaderName> {
+    let preset: &[&'static str] = match settings.preset {
+        Preset::XAuth => &[
+            "x-auth-user",
+            "x-auth-kind",
+            "x-auth-provider",
+            "x-auth-email",
+            "x-auth-name",
+            "x-auth-roles",
+            "x-auth-assertion",
+        ],
+        Preset::XAuthRequest => &[
+            "x-auth-request-user",
+            "x-auth-request-email",
+            "x-auth-request-preferred-username",
+            "x-auth-request-groups",
+        ],
+        Preset::Remote => &["remote-user", "remote-email", "remote-name", "remote-groups"],
+        Preset::None => &[],
+    };
+    let preset = preset.iter().copied().map(HeaderName::from_static);
+    preset.chain(settings.set.iter().map(|(name, _)| name.clone()))
+}
+
 /// What a source of `identity_headers.set` stands for.
 fn field(source: &Source, user: &User, provider: &str) -> Option<Value> {
     let text = |text: &str| Some(Value::String(text.to_owned()));

@@ -56,6 +56,10 @@ impl Locate {
         }
         let path = Path::parse(visit.request.uri().path()).map_err(|error| Reason::Malformed(error.0))?;
         let (place, irregular) = (self.place(path.as_str()), path.irregular());
+        // What is ours is not for others to let through.
+        if place == Place::Own && visit.check.is_some() {
+            return Err(Reason::Malformed("forward_auth.own_page"));
+        }
         if place == Place::Own && irregular != Irregular::default() {
             return Err(Reason::Malformed("path.not_plain"));
         }

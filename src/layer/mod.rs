@@ -8,6 +8,7 @@ pub mod body_limit;
 pub mod client_addr;
 pub mod csrf;
 pub mod forward;
+pub mod forward_auth;
 pub mod identity_headers;
 pub mod locate;
 pub mod rate_limit;

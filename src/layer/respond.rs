@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue, LOCATION};
 use http::{Method, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -23,7 +23,7 @@ use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
 use crate::tally::{Outcome, Traffic};
-use crate::visit::{Asker, Place, RequestId, Visit};
+use crate::visit::{Asker, Check, Dialect, Place, RequestId, Visit};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -122,9 +122,10 @@ impl RespondLayer {
 
     fn refuse(&self, refusal: Refusal) -> Response<Body> {
         let Refusal { reason, mut visit } = refusal;
-        let mut response = match visit.asker {
-            Asker::Program => reason.problem(visit.id.as_str()),
-            Asker::Navigation => self.to_person(&reason, &visit),
+        let mut response = match (&visit.check, visit.asker) {
+            (Some(check), _) => self.to_proxy(&reason, &visit, check),
+            (None, Asker::Program) => reason.problem(visit.id.as_str()),
+            (None, Asker::Navigation) => self.to_person(&reason, &visit),
         };
         if *visit.request.method() == Method::HEAD {
             *response.body_mut() = Body::empty();
@@ -142,9 +143,33 @@ impl RespondLayer {
             Reason::SignInNeeded => self.portal.to_login(&target),
             _ => self.portal.refusal_page(
                 reason,
-                Refused { request_id: &visit.id, caller: visit.caller.as_deref(), target: &target },
+                Refused {
+                    request_id: &visit.id,
+                    caller: visit.caller.as_deref(),
+                    headers: visit.request.headers(),
+                    target: &target,
+                },
             ),
         }
+    }
+
+    /// Gateways know two refusals: who it is must be said (401, with the way there), and no (403). A person is sent to
+    /// the sign-in page where the gateway hands that on.
+    fn to_proxy(&self, reason: &Reason, visit: &Visit, check: &Check) -> Response<Body> {
+        let mut response = reason.problem(visit.id.as_str());
+        if response.status() != StatusCode::UNAUTHORIZED {
+            *response.status_mut() = StatusCode::FORBIDDEN;
+            return response;
+        }
+        let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let to_login = self.portal.to_login(&self.portal.target(asked));
+        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && check.dialect != Dialect::Original {
+            return to_login;
+        }
+        if let Some(location) = to_login.headers().get(LOCATION) {
+            response.headers_mut().insert(LOCATION, location.clone());
+        }
+        response
     }
 
     fn note(&self, visit: &Visit, status: StatusCode, reason: Option<&Reason>) {

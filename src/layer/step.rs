@@ -22,6 +22,8 @@ pub trait Step: Send + Sync {
 pub enum Progress {
     /// To the next layer.
     Go(Box<Visit>),
+    /// Back, answered here.
+    Answer(Answer),
     /// Back, refused.
     Refuse(Refusal),
     /// Something has to be asked first.
@@ -106,7 +108,8 @@ where
     fn call(&mut self, visit: Box<Visit>) -> Self::Future {
         let state = match self.step.take(visit) {
             Progress::Go(visit) => State::Inner { future: self.inner.call(visit) },
-            Progress::Refuse(refusal) => State::Refused { refusal: Some(refusal) },
+            Progress::Answer(answer) => State::Over { outcome: Some(Ok(answer)) },
+            Progress::Refuse(refusal) => State::Over { outcome: Some(Err(refusal)) },
             Progress::Wait(waiting) => {
                 // The service that was made ready is the one to call; the clone takes its place.
                 let clone = self.inner.clone();
@@ -129,7 +132,7 @@ pin_project! {
     #[project = Project]
     enum State<S: Service<Box<Visit>>> {
         Inner { #[pin] future: S::Future },
-        Refused { refusal: Option<Refusal> },
+        Over { outcome: Option<Result<Answer, Refusal>> },
         // Boxed: else every request would carry room for the services below.
         Waiting { waiting: Waiting, inner: Option<Box<S>> },
     }
@@ -146,8 +149,8 @@ where
         loop {
             let next = match state.as_mut().project() {
                 Project::Inner { future } => return future.poll(cx),
-                Project::Refused { refusal } => match refusal.take() {
-                    Some(refusal) => return Poll::Ready(Err(refusal)),
+                Project::Over { outcome } => match outcome.take() {
+                    Some(outcome) => return Poll::Ready(outcome),
                     None => return Poll::Pending,
                 },
                 Project::Waiting { waiting, inner } => match waiting.as_mut().poll(cx) {

@@ -19,8 +19,8 @@ use crate::limit::{Pair, Rate, Settings, Streaks};
 ///
 /// A check counts at once: of many at the same moment no more than the limit get through.
 ///
-/// Who holds more than one /64 of IPv6 does not get a budget for each: a /56 has that of [`WIDER`] clients, a /48 that
-/// of as many again.
+/// Who holds more than one /64 of IPv6 does not get a budget for each: a /56 has that of four clients, a /48
+/// that of sixteen.
 pub struct Limiter {
     /// For a client, then for wider and wider networks; empty without a rate.
     tiers: Vec<RateLimiter<u64, Table, Ticks, NoOpMiddleware<Nanos>>>,

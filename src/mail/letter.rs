@@ -5,6 +5,7 @@ use time::macros::format_description;
 
 use super::Kind;
 use crate::clock::Timestamp;
+use crate::language::Language;
 
 /// A mail in words: subject, plain text and HTML from one source.
 #[derive(Clone)]
@@ -30,12 +31,13 @@ pub(super) struct Words {
 }
 
 impl Words {
-    pub(super) fn new(site: &str, origin: &str) -> Result<Self, minijinja::Error> {
+    pub(super) fn new(site: &str, origin: &str, language: Language) -> Result<Self, minijinja::Error> {
         let mut templates = Environment::new();
         templates.set_auto_escape_callback(|name| match name.ends_with(".html") {
             true => AutoEscape::Html,
             false => AutoEscape::None,
         });
+        language.speak(&mut templates);
         for (name, source) in LAYOUTS {
             templates.add_template(name, source)?;
         }
@@ -138,7 +140,7 @@ mod tests {
 
     #[test]
     fn every_kind_says_the_same_in_text_and_html() {
-        let words = Words::new("The Blog", "https://blog.example.com").unwrap();
+        let words = Words::new("The Blog", "https://blog.example.com", Language::English).unwrap();
         for kind in all() {
             let letter = words.write(&kind).unwrap();
             assert!(letter.subject.contains("The Blog"), "{kind:?}");
@@ -159,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_title_cannot_break_out_of_html_or_subject() {
-        let words = Words::new("<b>A&B</b>\r\nBcc: x@y.example", "https://a.example").unwrap();
+        let words = Words::new("<b>A&B</b>\r\nBcc: x@y.example", "https://a.example", Language::English).unwrap();
         let letter = words.write(&Kind::Confirm(link())).unwrap();
         assert!(!letter.html.contains("<b>"), "{}", letter.html);
         assert!(letter.text.contains("<b>A&B</b>"));
@@ -168,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_prints_a_letter_shows_no_link() {
-        let words = Words::new("Blog", "https://a.example").unwrap();
+        let words = Words::new("Blog", "https://a.example", Language::English).unwrap();
         let shown = format!("{:?} {:?}", words.write(&Kind::Reset(link())).unwrap(), Kind::Reset(link()));
         assert!(!shown.contains("token") && !shown.contains("ABCD"), "{shown}");
     }

@@ -92,7 +92,7 @@ impl Mailer {
     /// # Errors
     /// [`Error`] when the settings lead nowhere.
     pub fn new(settings: &Settings, site: &str, public_url: &PublicUrl, clock: Clock) -> Result<Self, Error> {
-        let words = Arc::new(Words::new(site, public_url.origin())?);
+        let words = Arc::new(Words::new(site, public_url.origin(), settings.language)?);
         let desk = || Desk::new(Arc::clone(&words), settings.from.as_deref(), site, public_url.host());
         let way = match &settings.outbox {
             Outbox::Terminal => Way::Terminal,

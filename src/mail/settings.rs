@@ -1,5 +1,6 @@
 use std::path::PathBuf;
 
+use crate::language::Language;
 use crate::secret::Secret;
 
 /// `[mail]`.
@@ -7,6 +8,8 @@ use crate::secret::Secret;
 pub struct Settings {
     /// The sender's address; needed for SMTP.
     pub from: Option<String>,
+    /// The language mails are written in: the first of `pages.languages`.
+    pub language: Language,
     /// Where mails go. Without any they are written to the log's terminal.
     pub outbox: Outbox,
 }

@@ -16,7 +16,7 @@ fn mailer(settings: Settings) -> Result<Mailer, Error> {
 
 fn smtp(url: &str) -> Settings {
     let smtp = Smtp { url: url.to_owned(), user: None, password: None };
-    Settings { from: Some("The Blog <blog@example.com>".to_owned()), outbox: Outbox::Smtp(smtp) }
+    Settings { from: Some("The Blog <blog@example.com>".to_owned()), outbox: Outbox::Smtp(smtp), ..Default::default() }
 }
 
 fn reset() -> Kind {
@@ -150,7 +150,7 @@ fn a_server_that_is_no_server_is_refused_at_start() {
 async fn files_are_whole_and_their_owners_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("outbox");
-    let settings = Settings { from: None, outbox: Outbox::Directory(path.clone()) };
+    let settings = Settings { from: None, outbox: Outbox::Directory(path.clone()), ..Default::default() };
     let mailer = mailer(settings).unwrap();
     mailer.queue(&ann(), reset());
     mailer.drain().await;
@@ -170,7 +170,7 @@ async fn files_are_whole_and_their_owners_alone() {
 
 #[test]
 fn memory_keeps_what_was_queued() {
-    let mailer = mailer(Settings { from: None, outbox: Outbox::Memory }).unwrap();
+    let mailer = mailer(Settings { from: None, outbox: Outbox::Memory, ..Default::default() }).unwrap();
     mailer.queue(&ann(), reset());
     let sent = mailer.sent();
     assert_eq!((sent.len(), sent[0].kind, sent[0].to.as_str(), sent[0].at), (1, "reset", "Ann@example.com", NOW));

@@ -38,7 +38,7 @@ impl Portal {
         }
         let notice = call.parameter("note").and_then(|note| notice(&note));
         let page = self.account_page(caller, &Typed::default()).await?;
-        Ok(self.pages.show(page.notice(notice)))
+        Ok(self.show_page(call, page.notice(notice)))
     }
 
     /// The page as the store has it now, not as the session remembers it.

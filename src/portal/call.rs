@@ -97,6 +97,6 @@ impl Call {
 
     /// What a page of refusal tells about it.
     pub(super) fn refused<'a>(&'a self, target: &'a ReturnTo) -> Refused<'a> {
-        Refused { request_id: &self.id, caller: self.caller.as_deref(), target }
+        Refused { request_id: &self.id, caller: self.caller.as_deref(), headers: &self.headers, target }
     }
 }

@@ -24,16 +24,16 @@ impl Portal {
     pub(super) async fn confirm(&self, call: &Call) -> Answer {
         let local = self.local()?;
         let Some(token) = call.parameter("token") else {
-            return Ok(self.pages.show(confirm_page(None, false, "")));
+            return Ok(self.show_page(call, confirm_page(None, false, "")));
         };
         let Some(link) = local.peek(&token).await.map_err(reason_of)? else {
             return Ok(self.link_over(call, "confirm"));
         };
         let email = link.email.as_deref().unwrap_or_default();
         match link.purpose {
-            Purpose::Confirm => Ok(self.pages.show(confirm_page(Some(&token), false, email).with_token())),
+            Purpose::Confirm => Ok(self.show_page(call, confirm_page(Some(&token), false, email).with_token())),
             Purpose::ChangeEmail if call.caller.is_some() => {
-                Ok(self.pages.show(confirm_page(Some(&token), true, email).with_token()))
+                Ok(self.show_page(call, confirm_page(Some(&token), true, email).with_token()))
             }
             // The new address counts only for the one who asked for it; so that one signs in first.
             Purpose::ChangeEmail => Ok(self.to_login(&self.here(call))),
@@ -65,7 +65,7 @@ impl Portal {
     /// The page to ask for another mail.
     pub(super) fn ask_confirm(&self, call: &Call) -> Answer {
         self.local()?;
-        Ok(self.pages.show(send_page("confirm", false, "", &call.return_to(&self.allowed))))
+        Ok(self.show_page(call, send_page("confirm", false, "", &call.return_to(&self.allowed))))
     }
 
     /// Sends another mail, if there is a registration to confirm; nobody learns whether there is.
@@ -79,7 +79,7 @@ impl Portal {
         let input = Input::read(&call.headers, body, Accepts::Both).await?;
         let rd = self.return_to(call, &input);
         match self.try_send(call, &input, kind).await {
-            Ok(email) if input.is_form() => Ok(self.pages.show(self.mail_sent(kind, email.as_str(), &rd))),
+            Ok(email) if input.is_form() => Ok(self.show_page(call, self.mail_sent(kind, email.as_str(), &rd))),
             Ok(_) => Ok(empty(StatusCode::ACCEPTED)),
             Err(reason) if input.is_form() && retells(&reason) => {
                 let page = send_page(kind, false, input.typed("email"), &rd).problems(vec![self.problem(&reason)]);
@@ -92,7 +92,7 @@ impl Portal {
     /// The page for a link that no longer works, with the way to another.
     pub(super) fn link_over(&self, call: &Call, kind: &'static str) -> Response<Body> {
         let rd = call.return_to(&self.allowed);
-        self.pages.show(send_page(kind, true, "", &rd).status(StatusCode::GONE).with_token())
+        self.show_page(call, send_page(kind, true, "", &rd).status(StatusCode::GONE).with_token())
     }
 
     async fn try_prove(&self, call: &Call, input: &Input) -> Result<(User, Purpose), Reason> {

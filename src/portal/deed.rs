@@ -44,7 +44,7 @@ impl Portal {
         match self.carry_out(call, caller, &input, deed).await {
             Ok(Done::Told(note)) if input.is_form() => Ok(see_other(&format!("{}/account?note={note}", self.prefix))),
             Ok(Done::Told(_)) => Ok(empty(StatusCode::NO_CONTENT)),
-            Ok(Done::Key { id, name, key }) => Ok(self.show_key(&input, id, &name, &key)),
+            Ok(Done::Key { id, name, key }) => Ok(self.show_key(call, &input, id, &name, &key)),
             Ok(Done::Over(place)) => Ok(self.leave(&input, place)),
             Err(reason) if input.is_form() && retells(&reason) => {
                 let typed = Typed { new_email: input.typed("new_email"), key_name: input.typed("name") };
@@ -167,10 +167,10 @@ impl Portal {
         self.count_try(call, caller.user.password.as_ref().map(|credential| credential.email.key()))
     }
 
-    fn show_key(&self, input: &Input, id: KeyId, name: &str, key: &Secret) -> Response<Body> {
+    fn show_key(&self, call: &Call, input: &Input, id: KeyId, name: &str, key: &Secret) -> Response<Body> {
         // Exposed this once, to its owner.
         if input.is_form() {
-            return self.pages.show(Page::new("key.html", context! { name => name, key => key.expose() }));
+            return self.show_page(call, Page::new("key.html", context! { name => name, key => key.expose() }));
         }
         let body = json!({ "id": id.to_string(), "name": name, "key": key.expose() });
         answer::json(StatusCode::CREATED, &body)

@@ -146,7 +146,12 @@ async fn members(house: &House, pages: &mut Vec<(&'static str, String)>) {
 fn refusals(house: &House, pages: &mut Vec<(&'static str, String)>) {
     for reason in reasons() {
         let target = house.portal.target("/drafts/7");
-        let refused = Refused { request_id: &RequestId::from_number(7), caller: None, target: &target };
+        let refused = Refused {
+            request_id: &RequestId::from_number(7),
+            caller: None,
+            headers: &http::HeaderMap::new(),
+            target: &target,
+        };
         let response = house.portal.refusal_page(&reason, refused);
         assert_eq!(response.status(), reason.status());
         pages.push((reason.code(), text(response)));

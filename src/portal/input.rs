@@ -4,8 +4,9 @@ use http::HeaderMap;
 use http::header::{AsHeaderName, CONTENT_ENCODING, CONTENT_TYPE};
 use serde_json::{Map, Value};
 
-use super::{form, json};
+use super::form;
 use crate::body::{Body, ReadError};
+use crate::json;
 use crate::rejection::Reason;
 use crate::secret::Secret;
 
@@ -59,7 +60,10 @@ impl Input {
         let fields = match format {
             Format::Json if bare && bytes.is_empty() => Map::new(),
             Format::Json if bare => return Err(Reason::UnsupportedMediaType),
-            Format::Json => json::object(&bytes)?,
+            Format::Json => json::object(&bytes).map_err(|error| match error {
+                json::Error::TooComplex => Reason::Malformed("json.too_complex"),
+                json::Error::Syntax => Reason::Malformed("json.syntax"),
+            })?,
             Format::Form => form::fields(&bytes)?,
         };
         Ok(Self { form: format == Format::Form, fields })

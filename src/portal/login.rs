@@ -29,7 +29,7 @@ impl Portal {
     pub(super) fn login(&self, call: &Call) -> Response<Body> {
         let notice = call.parameter("note").and_then(|note| notice(&note));
         let rd = call.return_to(&self.allowed);
-        self.pages.show(self.login_page(call, &rd, None, "").notice(notice))
+        self.show_page(call, self.login_page(call, &rd, None, "").notice(notice))
     }
 
     /// Takes credentials; a page goes on to where its visitor wanted to, a program gets tokens.

@@ -21,14 +21,14 @@ impl Portal {
         if caller.is_none() {
             let deleted = call.parameter("note").is_some_and(|note| note == "deleted");
             let notice = deleted.then_some("Your account is deleted.");
-            return self.pages.show(Page::new("signed_out.html", context! { query => rd.query() }).notice(notice));
+            return self.show_page(call, Page::new("signed_out.html", context! { query => rd.query() }).notice(notice));
         }
         let values = context! {
             signed_in_as => signed_in_as(caller),
             guest => is_guest(caller),
             rd => rd.location(),
         };
-        self.pages.show(Page::new("logout.html", values))
+        self.show_page(call, Page::new("logout.html", values))
     }
 
     /// Ends the session the request came with, in the store and in the browser.

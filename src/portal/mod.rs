@@ -16,7 +16,6 @@ mod device;
 mod endpoint;
 mod form;
 mod input;
-mod json;
 mod login;
 mod logout;
 mod look;
@@ -37,7 +36,7 @@ use http::{HeaderValue, Method, Response};
 use http_body::Body as _;
 
 pub use refusal::Refused;
-pub use settings::Settings;
+pub use settings::{Languages, Settings};
 
 use crate::body::Body;
 use crate::clock::Clock;
@@ -243,9 +242,14 @@ impl Portal {
     /// A page again, with what went wrong in it, under the status of the refusal.
     fn retold(&self, call: &Call, reason: &Reason, page: Page) -> Response<Body> {
         note(call, reason);
-        let mut response = self.pages.show(page.status(reason.status()));
+        let mut response = self.show_page(call, page.status(reason.status()));
         reason.dress(&mut response);
         response
+    }
+
+    /// A page, in the language of whoever asks for it.
+    fn show_page(&self, call: &Call, page: Page) -> Response<Body> {
+        self.pages.show(page, &call.headers)
     }
 
     fn set_cookie(&self, response: &mut Response<Body>, value: HeaderValue) {

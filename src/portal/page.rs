@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use minijinja::{Value, context};
 
 use super::answer::{Fields, Referrer};
@@ -13,6 +13,7 @@ use super::templates::{self, Templates};
 use crate::account::Kind;
 use crate::body::Body;
 use crate::clock::Timestamp;
+use crate::language::Language;
 use crate::public_url::PublicUrl;
 use crate::rejection::Reason;
 use crate::session::Caller;
@@ -21,6 +22,7 @@ use crate::session::Caller;
 #[derive(Debug)]
 pub(super) struct Pages {
     templates: Templates,
+    languages: Vec<Language>,
     pub(super) assets: Assets,
     pub(super) fields: Fields,
     site: Value,
@@ -81,18 +83,19 @@ impl Pages {
         allowed: &Allowed,
     ) -> Result<Self, Vec<Error>> {
         let mut errors = Vec::new();
+        let languages = settings.languages.0.clone();
         let links = [("pages.terms_url", &settings.terms_url), ("pages.support_url", &settings.support_url)];
         for (key, link) in links {
             if let Some(text) = link.as_ref().filter(|link| !is_link(link)) {
                 errors.push(Error::Link { key, text: text.clone() });
             }
         }
-        let templates = Templates::load(settings.templates.as_deref());
+        let templates = Templates::load(settings.templates.as_deref(), &languages);
         let assets = Assets::new(settings);
         match (templates, assets) {
             (Ok(templates), Ok(assets)) if errors.is_empty() => {
                 let site = site(settings, public_url, prefix, &assets);
-                Ok(Self { templates, assets, fields: Fields::new(public_url, allowed), site })
+                Ok(Self { templates, languages, assets, fields: Fields::new(public_url, allowed), site })
             }
             (templates, assets) => {
                 errors.extend(templates.err().into_iter().flatten().map(Error::from));
@@ -103,14 +106,15 @@ impl Pages {
     }
 
     /// The answer with this page in it.
-    pub(super) fn show(&self, page: Page) -> Response<Body> {
+    pub(super) fn show(&self, page: Page, headers: &HeaderMap) -> Response<Body> {
+        let language = Language::choose(headers, &self.languages);
         let values = context! {
             site => self.site.clone(),
             problems => page.problems,
             notice => page.notice,
             ..page.values
         };
-        let mut response = match self.templates.render(page.template, &values) {
+        let mut response = match self.templates.render(page.template, &values, language) {
             Some(html) => {
                 let mut response = Response::new(Body::from(html));
                 *response.status_mut() = page.status;

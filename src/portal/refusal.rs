@@ -1,6 +1,6 @@
 //! Refusals: what providers and the store mean to visitors, what the log is told, and the page that says why.
 
-use http::Response;
+use http::{HeaderMap, Response};
 use minijinja::context;
 
 use super::call::Call;
@@ -21,6 +21,8 @@ pub struct Refused<'a> {
     pub request_id: &'a RequestId,
     /// Who is signed in, if somebody is.
     pub caller: Option<&'a Caller>,
+    /// What it was sent with: the language is chosen by it.
+    pub headers: &'a HeaderMap,
     /// Where to return after signing in: path and query of a navigation, else empty.
     pub target: &'a ReturnTo,
 }
@@ -39,7 +41,7 @@ impl Pages {
             ),
             _ => Page::new("error.html", error_values(reason, refused, now)),
         };
-        let mut response = self.show(page.status(reason.status()));
+        let mut response = self.show(page.status(reason.status()), refused.headers);
         reason.dress(&mut response);
         response
     }

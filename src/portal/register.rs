@@ -22,7 +22,7 @@ impl Portal {
         if self.local()?.settings().sign_up == SignUp::Closed {
             return Err(Reason::NotFound);
         }
-        Ok(self.pages.show(self.register_page(call, &call.return_to(&self.allowed), "")))
+        Ok(self.show_page(call, self.register_page(call, &call.return_to(&self.allowed), "")))
     }
 
     /// Makes an account, or sends the mail that will.
@@ -35,7 +35,7 @@ impl Portal {
         let rd = self.return_to(call, &input);
         match self.try_sign_up(call, &input).await {
             Ok(email) if input.is_form() && settings.confirm == Confirm::Mail => {
-                Ok(self.pages.show(self.mail_sent("confirm", email.as_str(), &rd)))
+                Ok(self.show_page(call, self.mail_sent("confirm", email.as_str(), &rd)))
             }
             Ok(_) if input.is_form() => Ok(see_other(&format!("{}/login?note=registered&{}", self.prefix, rd.query()))),
             Ok(_) => Ok(empty(StatusCode::ACCEPTED)),

@@ -24,10 +24,10 @@ impl Portal {
     pub(super) async fn reset(&self, call: &Call) -> Answer {
         let local = self.local()?;
         let Some(token) = call.parameter("token") else {
-            return Ok(self.pages.show(send_page("reset", false, "", &call.return_to(&self.allowed))));
+            return Ok(self.show_page(call, send_page("reset", false, "", &call.return_to(&self.allowed))));
         };
         match local.peek(&token).await.map_err(reason_of)? {
-            Some(link) if is_for_password(&link) => Ok(self.pages.show(self.reset_page(&link, &token, ""))),
+            Some(link) if is_for_password(&link) => Ok(self.show_page(call, self.reset_page(&link, &token, ""))),
             Some(_) => {
                 let query = call.query.as_deref().unwrap_or_default();
                 Ok(see_other(&format!("{}/confirm?{query}", self.prefix)))

@@ -1,5 +1,7 @@
 use std::path::PathBuf;
 
+use crate::language::Language;
+
 /// `[pages]`.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Settings {
@@ -11,8 +13,20 @@ pub struct Settings {
     pub accent: Option<String>,
     /// A folder whose files replace ours of the same name.
     pub templates: Option<PathBuf>,
+    /// The languages of pages, of which a visitor gets the one he wants; the first is for everybody else and for mails.
+    pub languages: Languages,
     /// Linked at the foot of every page.
     pub terms_url: Option<String>,
     /// Linked where somebody is refused.
     pub support_url: Option<String>,
+}
+
+/// One language or several, in the order of preference. All there are, if not said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Languages(pub Vec<Language>);
+
+impl Default for Languages {
+    fn default() -> Self {
+        Self(Language::ALL.to_vec())
+    }
 }

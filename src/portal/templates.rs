@@ -4,9 +4,16 @@ use std::path::{Path, PathBuf};
 
 use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value};
 
+use crate::language::Language;
+
 /// Compiled templates. Text of a request is only ever a value in them, never a template.
 #[derive(Debug)]
-pub(super) struct Templates {
+pub(super) struct Templates(Vec<Spoken>);
+
+/// All of them in one language.
+#[derive(Debug)]
+struct Spoken {
+    language: Language,
     built_in: Environment<'static>,
     /// With the operator's files in place of ours of the same name.
     own: Option<Environment<'static>>,
@@ -38,12 +45,25 @@ pub enum Error {
 
 impl Templates {
     /// Ours, and the `.html` files right in this folder in place of them; every one is compiled now.
-    pub(super) fn load(folder: Option<&Path>) -> Result<Self, Vec<Error>> {
-        let mut built_in = environment();
+    pub(super) fn load(folder: Option<&Path>, languages: &[Language]) -> Result<Self, Vec<Error>> {
+        languages.iter().map(|language| Spoken::load(folder, *language)).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The page with this name. If the operator's template fails on this visitor's values, ours is shown
+    /// instead, so that nobody is locked out by a slip in it.
+    pub(super) fn render(&self, name: &str, values: &Value, language: Language) -> Option<String> {
+        let spoken = self.0.iter().find(|spoken| spoken.language == language).or(self.0.first())?;
+        spoken.render(name, values)
+    }
+}
+
+impl Spoken {
+    fn load(folder: Option<&Path>, language: Language) -> Result<Self, Vec<Error>> {
+        let mut built_in = environment(language);
         for (name, source) in BUILT_IN {
             built_in.add_template(name, source).map_err(|error| vec![broken(Path::new(name), &error)])?;
         }
-        let Some(folder) = folder else { return Ok(Self { built_in, own: None }) };
+        let Some(folder) = folder else { return Ok(Self { language, built_in, own: None }) };
         let mut own = built_in.clone();
         let mut errors = Vec::new();
         for file in files(folder).map_err(|error| vec![error])? {
@@ -51,12 +71,10 @@ impl Templates {
                 errors.push(error);
             }
         }
-        if errors.is_empty() { Ok(Self { built_in, own: Some(own) }) } else { Err(errors) }
+        if errors.is_empty() { Ok(Self { language, built_in, own: Some(own) }) } else { Err(errors) }
     }
 
-    /// The page with this name. If the operator's template fails on this visitor's values, ours is shown
-    /// instead, so that nobody is locked out by a slip in it.
-    pub(super) fn render(&self, name: &str, values: &Value) -> Option<String> {
+    fn render(&self, name: &str, values: &Value) -> Option<String> {
         if let Some(own) = &self.own {
             match render(own, name, values) {
                 Ok(page) => return Some(page),
@@ -73,7 +91,7 @@ impl Templates {
     }
 }
 
-fn environment() -> Environment<'static> {
+fn environment(language: Language) -> Environment<'static> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
@@ -81,6 +99,7 @@ fn environment() -> Environment<'static> {
     if let Ok(syntax) = syntax.trim_blocks(true).lstrip_blocks(true).build() {
         environment.set_syntax(syntax);
     }
+    language.speak(&mut environment);
     environment.set_fuel(Some(FUEL));
     // Debug information would put what visitors typed into the log.
     environment.set_debug(false);
@@ -158,6 +177,8 @@ mod tests {
 
     use super::*;
 
+    const EN: [Language; 1] = [Language::English];
+
     fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
         for (name, content) in files {
@@ -173,15 +194,15 @@ mod tests {
             ("_part.html", "own: "),
             ("readme.txt", "{{ broken"),
         ]);
-        let templates = Templates::load(Some(folder.path())).unwrap();
-        let page = templates.render("key.html", &context! { name => "<b>" }).unwrap();
+        let templates = Templates::load(Some(folder.path()), &EN).unwrap();
+        let page = templates.render("key.html", &context! { name => "<b>" }, Language::English).unwrap();
         assert_eq!(page, "own: &lt;b&gt;");
     }
 
     #[test]
     fn a_broken_template_is_named_with_its_line_and_all_are_named_at_once() {
         let folder = folder(&[("key.html", "fine\n{% if x %}\n"), ("login.html", "a\nb\n{{ }}\n"), ("logn.html", "x")]);
-        let errors = Templates::load(Some(folder.path())).unwrap_err();
+        let errors = Templates::load(Some(folder.path()), &EN).unwrap_err();
         let text: Vec<String> = errors.iter().map(ToString::to_string).collect();
         assert_eq!(text.len(), 3, "{text:?}");
         assert!(text[1].contains("login.html:3:"), "{text:?}");
@@ -194,8 +215,8 @@ mod tests {
             ["{{ no_such_value }}", "{% for i in range(100000) %}{% for j in range(100000) %}x{% endfor %}{% endfor %}"]
         {
             let folder = folder(&[("field.html", source)]);
-            let templates = Templates::load(Some(folder.path())).unwrap();
-            let page = templates.render("field.html", &context! {}).unwrap();
+            let templates = Templates::load(Some(folder.path()), &EN).unwrap();
+            let page = templates.render("field.html", &context! {}, Language::English).unwrap();
             assert!(!page.contains('x'), "{page}");
         }
     }
@@ -206,12 +227,12 @@ mod tests {
         let outside = folder(&[("secret.html", "secret")]);
         let inside = folder(&[]);
         std::os::unix::fs::symlink(outside.path().join("secret.html"), inside.path().join("key.html")).unwrap();
-        let errors = Templates::load(Some(inside.path())).unwrap_err();
+        let errors = Templates::load(Some(inside.path()), &EN).unwrap_err();
         assert!(matches!(errors[..], [Error::Outside(_)]), "{errors:?}");
     }
 
     #[test]
     fn a_missing_folder_is_an_error() {
-        assert!(matches!(Templates::load(Some(Path::new("/no/such/folder"))).unwrap_err()[..], [Error::Read(..)]));
+        assert!(matches!(Templates::load(Some(Path::new("/no/such/folder")), &EN).unwrap_err()[..], [Error::Read(..)]));
     }
 }

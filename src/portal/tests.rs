@@ -11,6 +11,7 @@ use crate::account::User;
 use crate::account::password::Hasher;
 use crate::body::Body;
 use crate::clock::{Clock, Timestamp};
+use crate::fetch::Fetch;
 use crate::limit::{self, Limits};
 use crate::mail::{self, Mailer, Outbox};
 use crate::provider::{self, ApiKeys, LocalUserpass, Providers, SignUp};
@@ -68,7 +69,7 @@ impl House {
         let session = session::Settings::default();
         let session_lifetime = session.max_lifetime;
         let sessions = Sessions::open(Arc::clone(&store), clock.clone(), session, &public_url).await.unwrap();
-        let outbox = mail::Settings { from: None, outbox: Outbox::Memory };
+        let outbox = mail::Settings { from: None, outbox: Outbox::Memory, ..Default::default() };
         let mailer = Mailer::new(&outbox, "Example Blog", &public_url, clock.clone()).unwrap();
         let providers = Providers::new(&provider::Parts {
             settings: kinds,
@@ -76,6 +77,7 @@ impl House {
             sessions: sessions.clone(),
             hasher: Hasher::new(1),
             mailer: mailer.clone(),
+            fetch: Fetch::new(&Default::default()).unwrap(),
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: "/.auth".into(),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::account::new_password::Weak;
 use crate::account::password::{Busy, Hasher};
 use crate::clock::Clock;
+use crate::fetch::Fetch;
 use crate::mail::Mailer;
 use crate::public_url::PublicUrl;
 use crate::session::Sessions;
@@ -64,6 +65,8 @@ pub struct Parts {
     pub hasher: Hasher,
     /// Who sends mails.
     pub mailer: Mailer,
+    /// The way to providers and webhooks.
+    pub fetch: Fetch,
     /// The time.
     pub clock: Clock,
     /// What links in mails begin with.

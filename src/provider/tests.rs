@@ -6,6 +6,7 @@ use super::{Confirm, Error, LOCAL_USERPASS, Parts, Providers, Registered, Settin
 use crate::account::password::Hasher;
 use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
+use crate::fetch::Fetch;
 use crate::id::UserId;
 use crate::mail::{Mailer, Outbox, Sent};
 use crate::secret::{Digest, Secret};
@@ -39,7 +40,7 @@ impl House {
         let store = store::open(&store::Address::Memory).unwrap();
         let settings = session::Settings::default();
         let sessions = Sessions::open(Arc::clone(&store), clock.clone(), settings, &public_url).await.unwrap();
-        let outbox = crate::mail::Settings { from: None, outbox: Outbox::Memory };
+        let outbox = crate::mail::Settings { from: None, outbox: Outbox::Memory, ..Default::default() };
         let mailer = Mailer::new(&outbox, "The Daily Blog", &public_url, clock.clone()).unwrap();
         let hasher = Hasher::new(1);
         let providers = Providers::new(&Parts {
@@ -53,6 +54,7 @@ impl House {
             sessions: sessions.clone(),
             hasher: hasher.clone(),
             mailer: mailer.clone(),
+            fetch: Fetch::new(&Default::default()).unwrap(),
             clock: clock.clone(),
             public_url,
             prefix: "/.auth".to_owned(),

@@ -9,9 +9,9 @@ use toml::Table;
 
 /// Modules from the ground up: each may import its own level and what is below it.
 const LEVELS: [&[&str]; 10] = [
-    &["client", "clock", "secret", "body", "gather", "id", "limit", "public_url", "tally"],
+    &["client", "clock", "secret", "body", "gather", "id", "json", "language", "limit", "public_url", "tally"],
     &["account"],
-    &["route", "store", "session", "token", "upstream", "provider", "function", "mail"],
+    &["route", "store", "session", "token", "fetch", "upstream", "provider", "function", "mail"],
     &["rejection", "visit"],
     &["portal", "app_services", "admin"],
     &["layer"],

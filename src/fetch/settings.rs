@@ -1,0 +1,12 @@
+use std::path::PathBuf;
+
+/// `[outgoing]`: requests that Vestibule makes itself.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Settings {
+    /// `ca`: a PEM file with further certificate authorities, for servers of one's own.
+    pub ca: Option<PathBuf>,
+    /// `allow_http`: hosts beside this machine that may be asked without TLS. Lower case.
+    pub allow_http: Vec<String>,
+    /// `allow_private`: hosts that a provider's document may name although their addresses are private. Lower case.
+    pub allow_private: Vec<String>,
+}

@@ -1,0 +1,284 @@
+//! Answers other proxies that ask whether they may let a request through (nginx `auth_request`, Traefik ForwardAuth,
+//! Caddy `forward_auth`, Envoy `ext_authz`): turns the question into the request it is about, which then goes the way
+//! of every request, and answers instead of an app. Reads the peer and the forwarding headers; sets method, target and
+//! host; refuses with 403 whoever is no trusted proxy, and questions that contradict themselves. Sits above
+//! [`sanitize`](super::sanitize), which removes what it reads.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::header::{CACHE_CONTROL, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::uri::{PathAndQuery, Uri};
+use http::{Method, Response};
+
+use crate::body::Body;
+use crate::layer::{Answer, IdentityHeaders, Progress, Step, identity_headers};
+use crate::rejection::Reason;
+use crate::visit::{Asker, Check, Dialect, Visit};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct ForwardAuth {
+    path: Arc<str>,
+    strangers: Arc<Mutex<BTreeSet<IpAddr>>>,
+}
+
+/// Answers in place of an app.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    settings: Arc<IdentityHeaders>,
+}
+
+impl ForwardAuth {
+    /// Asked under `{prefix}/check`.
+    pub fn new(prefix: &str) -> Self {
+        Self { path: format!("{prefix}/check").into(), strangers: Arc::default() }
+    }
+
+    fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(&*self.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
+    /// One line for each: a scanner must not fill the log.
+    fn note_stranger(&self, peer: IpAddr) {
+        let mut strangers = self.strangers.lock().unwrap_or_else(PoisonError::into_inner);
+        if strangers.len() < STRANGERS && strangers.insert(peer) {
+            tracing::warn!(
+                %peer,
+                code = "forward_auth.untrusted_peer",
+                "a peer that is not in trusted_proxies asked for a decision; its questions are refused"
+            );
+        }
+    }
+}
+
+impl Step for ForwardAuth {
+    fn take(&self, mut visit: Box<Visit>) -> Progress {
+        let Some(rest) = self.rest(visit.request.uri().path()) else { return Progress::Go(visit) };
+        if !visit.client.trusted {
+            self.note_stranger(visit.client.peer);
+            return Progress::refuse(visit, Reason::UntrustedPeer);
+        }
+        let query = visit.request.uri().query();
+        let own = (!rest.is_empty()).then(|| query.map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")));
+        match Question::read(visit.request.method(), own.as_deref(), visit.request.headers()) {
+            Ok(question) => {
+                question.put_into(&mut visit);
+                Progress::Go(visit)
+            }
+            Err(code) => {
+                visit.check = Some(Box::default());
+                Progress::refuse(visit, Reason::Malformed(code))
+            }
+        }
+    }
+}
+
+/// The request another proxy asks about.
+#[derive(Debug, PartialEq)]
+struct Question {
+    dialect: Dialect,
+    method: Option<Method>,
+    target: PathAndQuery,
+    host: Option<HeaderValue>,
+}
+
+impl Question {
+    /// Every form that is there must say the same: a client can send what its proxy does not set.
+    fn read(method: &Method, own: Option<&str>, headers: &HeaderMap) -> Result<Self, &'static str> {
+        let forwarded = forwarded(headers)?;
+        let original = original(headers)?;
+        let own = match own {
+            Some(target) => {
+                Some(Self { dialect: Dialect::Path, method: Some(method.clone()), target: parse(target)?, host: None })
+            }
+            None => None,
+        };
+        let mut forms = [own, original, forwarded].into_iter().flatten();
+        let mut first = forms.next().ok_or("forward_auth.no_request")?;
+        for other in forms {
+            let differ = |a: bool| if a { Err("forward_auth.contradiction") } else { Ok(()) };
+            differ(first.target != other.target)?;
+            differ(matches!((&first.method, &other.method), (Some(a), Some(b)) if a != b))?;
+            differ(matches!((&first.host, &other.host), (Some(a), Some(b)) if !is_same_host(a, b)))?;
+            // A method or host that only one form gives may be the client's own word.
+            differ(first.method.is_none() && other.method.is_some())?;
+            first.host = first.host.or(other.host);
+        }
+        Ok(first)
+    }
+
+    fn put_into(self, visit: &mut Visit) {
+        let request = &mut visit.request;
+        let headers = request.headers();
+        // Gateways do not pass `Connection` on, so these tell.
+        let upgrade = headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
+            || headers.contains_key("sec-websocket-key");
+        let every_method = self.method.is_none();
+        *request.method_mut() = self.method.unwrap_or(Method::GET);
+        *request.uri_mut() = Uri::from(self.target);
+        if let Some(host) = self.host {
+            request.headers_mut().insert(HOST, host);
+        }
+        visit.asker = if upgrade { Asker::Program } else { Asker::of(request.method(), request.headers()) };
+        visit.check = Some(Box::new(Check { dialect: self.dialect, every_method, upgrade, removed: Vec::new() }));
+    }
+}
+
+/// `X-Forwarded-Method`, `-Host` and `-Uri` (Traefik, Caddy; nginx as oauth2-proxy documents it).
+fn forwarded(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
+    let Some(uri) = single(headers, "x-forwarded-uri")? else {
+        let stray = headers.contains_key("x-forwarded-method");
+        return if stray { Err("forward_auth.no_request") } else { Ok(None) };
+    };
+    let method = method(headers, "x-forwarded-method")?;
+    let host = single(headers, "x-forwarded-host")?.cloned();
+    Ok(Some(Question { dialect: Dialect::Forwarded, method, target: parse(text(uri)?)?, host }))
+}
+
+/// `X-Original-Method` and `X-Original-URL` (nginx): a whole address, or path and query.
+fn original(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
+    let Some(url) = single(headers, "x-original-url")? else {
+        let stray = headers.contains_key("x-original-method");
+        return if stray { Err("forward_auth.no_request") } else { Ok(None) };
+    };
+    let method = method(headers, "x-original-method")?;
+    let url = text(url)?;
+    let (host, target) = if url.starts_with('/') {
+        (None, url)
+    } else {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or("forward_auth.form")?;
+        let end = rest.find(['/', '?']).unwrap_or(rest.len());
+        let (host, target) = rest.split_at(end);
+        (
+            Some(HeaderValue::from_str(host).map_err(|_| "forward_auth.form")?),
+            if target.is_empty() { "/" } else { target },
+        )
+    };
+    Ok(Some(Question { dialect: Dialect::Original, method, target: parse(target)?, host }))
+}
+
+/// Two lines of one of these are two requests.
+fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a HeaderValue>, &'static str> {
+    let mut lines = headers.get_all(name).iter();
+    let line = lines.next();
+    if lines.next().is_some() { Err("forward_auth.duplicate") } else { Ok(line) }
+}
+
+fn method(headers: &HeaderMap, name: &'static str) -> Result<Option<Method>, &'static str> {
+    let line = single(headers, name)?;
+    line.map(|line| Method::from_bytes(line.as_bytes()).map_err(|_| "forward_auth.form")).transpose()
+}
+
+fn text(value: &HeaderValue) -> Result<&str, &'static str> {
+    value.to_str().map_err(|_| "forward_auth.form")
+}
+
+/// A fragment never travels (RFC 9112 §3.2): the parser would drop it.
+fn parse(target: &str) -> Result<PathAndQuery, &'static str> {
+    if !target.starts_with('/') || target.contains('#') {
+        return Err("forward_auth.form");
+    }
+    target.parse().map_err(|_| "forward_auth.form")
+}
+
+fn is_same_host(one: &HeaderValue, other: &HeaderValue) -> bool {
+    one.as_bytes().eq_ignore_ascii_case(other.as_bytes())
+}
+
+impl Verdict {
+    /// Names the identity headers of these settings.
+    pub fn new(settings: IdentityHeaders) -> Self {
+        Self { settings: Arc::new(settings) }
+    }
+}
+
+impl Step for Verdict {
+    fn take(&self, visit: Box<Visit>) -> Progress {
+        let Some(check) = &visit.check else { return Progress::Go(visit) };
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Whoever copies all of these overwrites what a client sent under their names.
+        for name in identity_headers::names(&self.settings) {
+            headers.insert(name, HeaderValue::from_static(""));
+        }
+        for (name, value) in visit.request.headers() {
+            if headers.contains_key(name) || name.as_str().starts_with("x-auth-meta-") {
+                headers.insert(name, value.clone());
+            }
+        }
+        if check.dialect == Dialect::Path && !check.removed.is_empty() {
+            let said = |name: &&str| headers.get(*name).is_some_and(|value| !value.is_empty());
+            let removed: Vec<&str> = check.removed.iter().map(HeaderName::as_str).filter(|name| !said(name)).collect();
+            if let Ok(removed) = HeaderValue::from_str(&removed.join(",")) {
+                headers.insert(TO_REMOVE, removed);
+            }
+        }
+        Progress::Answer(Answer::new(visit, response))
+    }
+}
+
+/// What Envoy takes out of the request before it goes on (`ext_authz` over HTTP).
+const TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+/// Peers that are named in the log.
+const STRANGERS: usize = 1000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(
+        own: Option<&str>,
+        lines: &[(&'static str, &'static str)],
+    ) -> Result<(String, Option<String>, String), &'static str> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let question = Question::read(&Method::POST, own, &headers)?;
+        let host = question.host.map(|host| host.to_str().unwrap().to_owned()).unwrap_or_default();
+        Ok((question.target.to_string(), question.method.map(|method| method.to_string()), host))
+    }
+
+    fn is(target: &str, method: Option<&str>, host: &str) -> Result<(String, Option<String>, String), &'static str> {
+        Ok((target.to_owned(), method.map(str::to_owned), host.to_owned()))
+    }
+
+    #[test]
+    fn each_gateway_is_read_in_its_own_form() {
+        let traefik = [("x-forwarded-method", "GET"), ("x-forwarded-host", "app.test"), ("x-forwarded-uri", "/a?b=c")];
+        assert_eq!(read(None, &traefik), is("/a?b=c", Some("GET"), "app.test"));
+        let nginx = [("x-original-method", "DELETE"), ("x-original-url", "https://app.test:8443/a?b=c")];
+        assert_eq!(read(None, &nginx), is("/a?b=c", Some("DELETE"), "app.test:8443"));
+        assert_eq!(read(None, &[("x-original-url", "/a")]), is("/a", None, ""));
+        assert_eq!(read(Some("/a?b=c"), &[]), is("/a?b=c", Some("POST"), ""));
+    }
+
+    #[test]
+    fn sec_fwd_04_forms_that_contradict_each_other_say_nothing() {
+        let nginx = [("x-original-method", "DELETE"), ("x-original-url", "https://app.test/a")];
+        let with = |more: &[(&'static str, &'static str)]| read(None, &[&nginx[..], more].concat());
+        assert!(with(&[("x-forwarded-uri", "/a"), ("x-forwarded-method", "DELETE")]).is_ok());
+        for more in [
+            &[("x-forwarded-uri", "/public")][..],
+            &[("x-forwarded-uri", "/a"), ("x-forwarded-method", "GET")],
+            &[("x-forwarded-uri", "/a"), ("x-forwarded-host", "evil.test")],
+            &[("x-forwarded-method", "GET")],
+            &[("x-original-url", "/a")],
+        ] {
+            assert!(with(more).is_err(), "{more:?}");
+        }
+        assert!(read(Some("/a"), &[("x-forwarded-uri", "/public")]).is_err());
+        // nginx that does not say the method, and a client that does.
+        assert!(
+            read(None, &[("x-original-url", "/a"), ("x-forwarded-uri", "/a"), ("x-forwarded-method", "GET")]).is_err()
+        );
+        assert_eq!(read(None, &[]), Err("forward_auth.no_request"));
+        for uri in ["a", "", "//a", "/a#b", "http://a/", "*"] {
+            let lines = [("x-forwarded-uri", uri)];
+            assert!(read(None, &lines).is_err() || uri == "//a", "{uri}");
+        }
+    }
+}
