@@ -224,8 +224,22 @@ impl App {
         {
             tracing::error!(%error, "guests could not be looked after");
         }
+        if let Err(error) = self.sweep_audit().await {
+            tracing::error!(%error, "the audit log could not be looked after");
+        }
+    }
+
+    async fn sweep_audit(&self) -> Result<(), store::Error> {
+        let before = self.clock.now() - self.house.config.observe.audit.keep;
+        while self.store.sweep_audit(before, SWEPT).await? >= SWEPT {
+            tokio::task::yield_now().await;
+        }
+        Ok(())
     }
 }
+
+/// How many entries of the audit log go at a time.
+const SWEPT: usize = 1000;
 
 /// What an app stands on.
 struct Ground {

@@ -92,6 +92,23 @@ impl User {
         self.kind == Kind::Service && self.identities.iter().any(|identity| identity.issuer == OPERATOR)
     }
 
+    /// Takes back what was told of the user by an identity, or a password, that is no longer there: such a field has
+    /// what the others told, the latest first, or goes.
+    pub fn withdraw(&mut self, told: &Map<String, Value>) {
+        for (field, value) in told {
+            if self.data.get(field) != Some(value) {
+                continue;
+            }
+            let tellers = self.identities.iter().filter(|identity| identity.data.contains_key(field));
+            let latest = tellers.max_by_key(|identity| identity.last_sign_in_at).map(|identity| &identity.data[field]);
+            let own = self.password.as_ref().filter(|_| field == "email").map(|password| password.email.as_str());
+            match latest.cloned().or(own.map(Value::from)) {
+                Some(other) => self.data.insert(field.clone(), other),
+                None => self.data.remove(field),
+            };
+        }
+    }
+
     /// The identity of this provider, if linked.
     pub fn identity(&self, provider: &str) -> Option<&Identity> {
         self.identities.iter().find(|identity| identity.provider == provider)

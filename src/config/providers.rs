@@ -19,6 +19,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
             local_userpass: r.optional("local-userpass", "E-mail and password.", local_userpass),
             api_key: r.optional("api-key", "API keys: the operator's and the users' own.", api_key),
             others: others(r),
+            ..Settings::default()
         };
         nothing_given = given && !r.has_undeclared();
         settings

@@ -10,6 +10,7 @@ use super::{
     Config, admin, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies, routes,
     session, store,
 };
+use crate::account::linking::Policy;
 use crate::route::Tables;
 
 /// Reads all of it. What is faulty has been reported and is at its default.
@@ -43,11 +44,20 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         routes: Tables::default(),
         notes: Vec::new(),
     };
+    config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
     config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
     notes::find(r, &config, &rules);
     config.routes = rules.tables;
     config
+}
+
+fn linking(r: &mut Reader<'_>) -> Policy {
+    let policies = [("ask", Policy::Ask), ("verified_email", Policy::VerifiedEmail), ("never", Policy::Never)];
+    let doc = "ask: whoever is signed in may add an account that is proved, too. verified_email: and a sign-in whose \
+               provider has the last word about its address goes to the account that has proved it. never: each is a \
+               user of its own.";
+    r.word("policy", &policies, Policy::default(), doc)
 }
 
 fn roles(r: &mut Reader<'_>) -> BTreeSet<String> {

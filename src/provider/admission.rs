@@ -5,18 +5,22 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::{Account, Error};
+use crate::account::audit::{self, Action, Event};
+use crate::account::email::Email;
+use crate::account::linking::{self, Policy};
 use crate::account::{Identity, Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::id::UserId;
 use crate::session::Sessions;
-use crate::store::{Saved, Store};
+use crate::store::{Along, Ends, Saved, Store};
 
 /// Finds or makes the user an account belongs to.
 #[derive(Clone, Debug)]
 pub struct Admission {
-    store: Arc<dyn Store>,
-    sessions: Sessions,
-    clock: Clock,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) sessions: Sessions,
+    pub(super) clock: Clock,
+    pub(super) policy: Policy,
 }
 
 /// A user who may come in.
@@ -29,8 +33,8 @@ pub struct Admitted {
 }
 
 impl Admission {
-    pub(super) fn new(store: Arc<dyn Store>, sessions: Sessions, clock: Clock) -> Self {
-        Self { store, sessions, clock }
+    pub(super) fn new(store: Arc<dyn Store>, sessions: Sessions, clock: Clock, policy: Policy) -> Self {
+        Self { store, sessions, clock, policy }
     }
 
     /// Signs in with an account of the provider of this name: the user it belongs to, else the guest who asks (who
@@ -58,17 +62,14 @@ impl Admission {
         guest: Option<UserId>,
         is_sign_in: bool,
     ) -> Result<Admitted, Error> {
-        if account.subject.is_empty() || account.subject.chars().count() > LONGEST_SUBJECT {
-            tracing::info!(provider, "an account without a usable name was refused");
-            return Err(Error::Refused);
-        }
+        expect_name(provider, account)?;
         for _ in 0..TRIES {
             let now = self.clock.now();
             let known = self.store.user_by_identity(provider, &account.issuer, &account.subject).await?;
             let is_new = known.is_none();
             let mut user = match known {
                 Some(user) => user,
-                None => self.guest(guest).await?.unwrap_or_else(|| User::new(UserId::generate(now), Kind::User, now)),
+                None => self.newcomer(account, guest).await?,
             };
             if user.disabled {
                 return Err(Error::Refused);
@@ -78,30 +79,77 @@ impl Admission {
             if !is_new && user == before {
                 return Ok(Admitted { user, is_new });
             }
-            match self.store.save_user(&user).await? {
-                Saved::Done => {
-                    user.version += 1;
-                    if before.kind == Kind::Guest {
-                        // A guest's cookie could have been planted; it must not become the account's.
-                        self.sessions.end_all(user.id, None).await?;
-                    }
-                    self.sessions.forget_user(user.id);
-                    return Ok(Admitted { user, is_new });
-                }
-                Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => {}
+            let mut along = Along::default();
+            if is_new {
+                along.events.push(joined(&before, &user, now));
+            }
+            if is_sign_in {
+                along.events.push(Event::new(Action::SIGN_IN, user.id, now).after("provider", provider));
+            }
+            if before.kind == Kind::Guest {
+                // A guest's cookie could have been planted; it must not become the account's.
+                along.ends = Ends::AllBut(None);
+            }
+            if self.store.save_user_with(&user, &along).await? == Saved::Done {
+                user.version += 1;
+                self.sessions.forget_user(user.id);
+                return Ok(Admitted { user, is_new });
             }
         }
         Err(Error::Busy)
     }
 
+    /// Whose an account becomes that is nobody's yet.
+    async fn newcomer(&self, account: &Account, guest: Option<UserId>) -> Result<User, Error> {
+        if let Some(holder) = self.holder(account).await? {
+            return Ok(holder);
+        }
+        let now = self.clock.now();
+        Ok(self.guest(guest).await?.unwrap_or_else(|| User::new(UserId::generate(now), Kind::User, now)))
+    }
+
+    /// Who has proved the address of the account, where that is enough.
+    async fn holder(&self, account: &Account) -> Result<Option<User>, Error> {
+        let Some(address) = account.verified_email.as_deref().and_then(|text| Email::parse(text).ok()) else {
+            return Ok(None);
+        };
+        if self.policy != Policy::VerifiedEmail {
+            return Ok(None);
+        }
+        let holder = self.store.user_by_email(address.key()).await?;
+        Ok(holder.filter(|holder| linking::goes_to_holder(self.policy, account.is_authoritative, holder)))
+    }
+
     async fn guest(&self, id: Option<UserId>) -> Result<Option<User>, Error> {
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = id.filter(|_| self.policy != Policy::Never) else { return Ok(None) };
         Ok(self.store.user(id).await?.filter(|user| user.kind == Kind::Guest && !user.disabled))
     }
 }
 
+/// Refuses an account whose name cannot be one.
+pub(super) fn expect_name(provider: &str, account: &Account) -> Result<(), Error> {
+    if account.subject.is_empty() || account.subject.chars().count() > LONGEST_SUBJECT {
+        tracing::info!(provider, "an account without a usable name was refused");
+        return Err(Error::Refused);
+    }
+    Ok(())
+}
+
+/// What the log says of a user who has one identity more than before.
+pub(super) fn joined(before: &User, user: &User, now: Timestamp) -> Event {
+    let action = if before.version == 0 { Action::REGISTER } else { Action::LINK };
+    let mut event = Event::new(action, user.id, now);
+    if before.kind != user.kind {
+        event = event.before("kind", before.kind.as_str()).after("kind", user.kind.as_str());
+    }
+    match user.identities.last() {
+        Some(identity) => event.after("identity", audit::identity(identity)),
+        None => event,
+    }
+}
+
 /// Writes down what the provider told: the identity whole, and each field of its data into the user's.
-fn note(
+pub(super) fn note(
     user: &mut User,
     provider: &str,
     account: &Account,
@@ -150,4 +198,4 @@ const LONGEST_FIELD: usize = 4096;
 const LONGEST_NAME: usize = 64;
 /// Bytes of a user's metadata, as JSON.
 const MOST_DATA: usize = 16 << 10;
-const TRIES: usize = 8;
+pub(super) const TRIES: usize = 8;

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::{Account, Admission, Error};
+use crate::account::linking::Policy;
 use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::id::UserId;
@@ -22,7 +23,7 @@ impl House {
         let public_url = "https://blog.example.com".parse().unwrap();
         let sessions =
             Sessions::open(store.clone(), clock.clone(), session::Settings::default(), &public_url).await.unwrap();
-        Self { admission: Admission::new(store.clone(), sessions, clock.clone()), store, clock }
+        Self { admission: Admission::new(store.clone(), sessions, clock.clone(), Policy::Ask), store, clock }
     }
 
     async fn guest(&self) -> UserId {

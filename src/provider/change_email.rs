@@ -4,11 +4,13 @@ use super::Error;
 use super::local_userpass::LocalUserpass;
 use super::recovery::{Seen, gone};
 use crate::account::User;
+use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::id::UserId;
 use crate::mail;
 use crate::secret::Secret;
+use crate::store::Along;
 
 impl LocalUserpass {
     /// Mails a link to a new address, if it is nobody else's.
@@ -44,7 +46,10 @@ impl LocalUserpass {
         let email = link.payload.get("email").and_then(Value::as_str).ok_or(Error::LinkOver)?;
         let email = Email::parse(email).map_err(|_| Error::LinkOver)?;
         let mut old = None;
-        let changed = self.update(user, |user| {
+        let before = self.store.user(user).await?.and_then(|user| user.password).map(|password| password.email);
+        let event = Event::new(Action::EMAIL_CHANGE, user, self.clock.now()).after("email", email.as_str());
+        let event = event.before("email", before.map(|email| email.as_str().to_owned()));
+        let changed = self.update_with(user, Along::event(event), |user| {
             old = Some(replace(user, &email, &link)?);
             Ok(())
         });

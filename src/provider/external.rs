@@ -46,6 +46,9 @@ pub struct Account {
     pub subject: String,
     /// An address the provider has verified itself and vouches for.
     pub verified_email: Option<String>,
+    /// Whether the provider has the last word about that address, and not only once checked it: Google for addresses
+    /// of Gmail and of the domain in `hd`. What `linking.policy = "verified_email"` depends on.
+    pub is_authoritative: bool,
     /// Metadata; of a user with several accounts the later sign-in wins, field by field.
     pub data: Map<String, Value>,
     /// Roles of ours that its answer stands for.

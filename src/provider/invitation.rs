@@ -7,11 +7,13 @@ use super::local_userpass::{EMAIL_TAKEN, LocalUserpass};
 use super::recovery::gone;
 use super::registration::NewAccount;
 use crate::account::User;
+use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
 use crate::account::one_time::{Grant, OneTime, Purpose};
 use crate::id::UserId;
 use crate::mail;
 use crate::secret::Secret;
+use crate::store::{Along, Ends};
 
 /// Whom an invitation is for.
 #[derive(Clone, Debug)]
@@ -105,7 +107,8 @@ impl LocalUserpass {
 
     async fn give_password(&self, id: UserId, account: &NewAccount) -> Result<User, Error> {
         let now = self.clock.now();
-        let given = self.update(id, |user| {
+        let event = Event::new(Action::LINK, id, now).after("email", account.email.as_str());
+        let given = self.update_with(id, Along::event(event).ending(Ends::AllBut(None)), |user| {
             if user.disabled || user.password.is_some() {
                 return Err(Error::LinkOver);
             }

@@ -5,8 +5,10 @@
 use std::sync::Arc;
 
 use super::links::Links;
-use super::{Error, LocalUserpass as Settings, OpenLink, Parts};
+use super::{Error, LOCAL_USERPASS, LocalUserpass as Settings, OpenLink, Parts};
+use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
+use crate::account::linking::Policy;
 use crate::account::new_password::Rules;
 use crate::account::password::{Hasher, Verified};
 use crate::account::{PasswordCredential, User};
@@ -15,7 +17,7 @@ use crate::id::{SessionId, UserId};
 use crate::mail::{self, Mailer};
 use crate::secret::Secret;
 use crate::session::Sessions;
-use crate::store::{self, Saved, Store};
+use crate::store::{self, Along, Ends, Saved, Store};
 
 /// The provider `local-userpass`.
 ///
@@ -31,6 +33,7 @@ pub struct LocalUserpass {
     pub(super) mailer: Mailer,
     pub(super) clock: Clock,
     pub(super) links: Links,
+    pub(super) linking: Policy,
 }
 
 impl LocalUserpass {
@@ -44,6 +47,7 @@ impl LocalUserpass {
             mailer: parts.mailer.clone(),
             clock: parts.clock.clone(),
             links: Links::new(settings, parts),
+            linking: parts.settings.linking,
         }
     }
 
@@ -73,7 +77,8 @@ impl LocalUserpass {
             Verified::Mismatch | Verified::Corrupt(_) => return Err(Error::Refused),
         };
         let now = self.clock.now();
-        self.update(user.id, |user| {
+        let event = Event::new(Action::SIGN_IN, user.id, now).after("provider", LOCAL_USERPASS);
+        self.update_with(user.id, Along::event(event), |user| {
             if user.disabled || hash_of(user) != stored.as_ref() {
                 return Err(Error::Refused);
             }
@@ -103,8 +108,9 @@ impl LocalUserpass {
         self.rules.check(new, &credential.email)?;
         let hash = self.hasher.hash(new).await?;
         let now = self.clock.now();
+        let event = Event::new(Action::PASSWORD_CHANGE, user.id, now);
         let user = self
-            .update(user.id, |user| {
+            .update_with(user.id, Along::event(event).ending(Ends::AllBut(keep)), |user| {
                 let password = unchanged(user, &credential)?;
                 password.hash = hash.clone();
                 password.changed_at = now;
@@ -151,16 +157,40 @@ impl LocalUserpass {
         Ok(verified)
     }
 
-    /// Reads, changes and saves, again when somebody else was quicker.
-    pub(super) async fn update(
+    /// The enabled user of this address and password, and no trace of a sign-in.
+    ///
+    /// # Errors
+    /// As [`sign_in`](Self::sign_in).
+    pub(super) async fn proved(&self, email: &str, password: &Secret) -> Result<User, Error> {
+        let found = match Email::parse(email) {
+            Ok(email) => self.store.user_by_email(email.key()).await?,
+            Err(_) => None,
+        };
+        match self.verify(password, found.as_ref()).await? {
+            Verified::Match | Verified::MatchWeaker => found.filter(|user| !user.disabled).ok_or(Error::Refused),
+            Verified::Mismatch | Verified::Corrupt(_) => Err(Error::Refused),
+        }
+    }
+
+    /// Whether this is the password of the user, who signs in to nothing by it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] when it is not; [`Error::Busy`]; [`Error::Store`].
+    pub async fn confirm_password(&self, user: UserId, password: &Secret) -> Result<(), Error> {
+        self.reauthenticate(user, password).await.map(drop)
+    }
+
+    /// Reads, changes and saves, again when somebody else was quicker; what goes along is written with it.
+    pub(super) async fn update_with(
         &self,
         id: UserId,
+        along: Along,
         mut change: impl FnMut(&mut User) -> Result<(), Error> + Send,
     ) -> Result<User, Error> {
         for _ in 0..TRIES {
             let mut user = self.store.user(id).await?.ok_or(Error::Refused)?;
             change(&mut user)?;
-            match self.store.save_user(&user).await? {
+            match self.store.save_user_with(&user, &along).await? {
                 Saved::Done => {
                     user.version += 1;
                     return Ok(user);

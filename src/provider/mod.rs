@@ -19,6 +19,8 @@ mod change_email;
 mod enrolment;
 mod external;
 mod invitation;
+mod link;
+mod link_password;
 mod links;
 pub mod local_userpass;
 mod recovery;
@@ -29,6 +31,7 @@ mod sign_ins;
 pub use admission::{Admission, Admitted};
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
+pub use link::{Linked, Linker};
 pub use links::OpenLink;
 pub use registration::Registered;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
@@ -83,7 +86,7 @@ impl Providers {
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, others } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, others, linking } = &parts.settings;
         let on = [
             (ANON_USER, anon_user.is_some()),
             (LOCAL_USERPASS, local_userpass.is_some()),
@@ -101,7 +104,7 @@ impl Providers {
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
             others: Arc::new(others.collect::<Result<_, _>>()?),
             sign_ins,
-            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone()),
+            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking),
         })
     }
 
@@ -201,6 +204,8 @@ impl From<Weak> for Error {
 
 #[cfg(test)]
 mod admission_tests;
+#[cfg(test)]
+mod link_tests;
 
 #[cfg(test)]
 mod tests;

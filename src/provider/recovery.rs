@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::Error;
 use super::local_userpass::LocalUserpass;
+use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{PasswordCredential, User};
@@ -10,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::mail;
 use crate::secret::Secret;
+use crate::store::{Along, Ends};
 
 impl LocalUserpass {
     /// Mails a link to choose a new password, if the address has an account that may sign in.
@@ -78,8 +80,9 @@ impl LocalUserpass {
         let id = link.user_id.ok_or(Error::LinkOver)?;
         let now = self.clock.now();
         let mut first_proof = false;
+        let event = Event::new(Action::PASSWORD_RESET, id, now);
         let user = self
-            .update(id, |user| {
+            .update_with(id, Along::event(event).ending(Ends::AllBut(None)), |user| {
                 let credential = link_credential(user, link)?;
                 first_proof = !credential.verified;
                 credential.hash = hash.clone();

@@ -3,16 +3,19 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::admission::joined;
 use super::local_userpass::{EMAIL_TAKEN, LocalUserpass, TRIES};
 use super::{Confirm, Error, LOCAL_USERPASS, SignUp};
+use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
+use crate::account::linking::Policy;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Identity, Kind, PasswordCredential, User};
 use crate::clock::Timestamp;
 use crate::id::UserId;
 use crate::mail;
 use crate::secret::Secret;
-use crate::store::Saved;
+use crate::store::{Along, Saved};
 
 /// What becomes of a registration; the same whether the address has an account or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,8 +116,13 @@ impl LocalUserpass {
         for _ in 0..TRIES {
             let now = self.clock.now();
             let mut user = self.guest(account.guest).await?.unwrap_or_else(|| fresh_user(now));
+            let before = user.clone();
             account.give_to(&mut user, now);
-            match self.store.save_user(&user).await? {
+            let mut along = Along::event(joined(&before, &user, now));
+            if account.verified {
+                along.events.push(Event::new(Action::CONFIRM, user.id, now).after("email", account.email.as_str()));
+            }
+            match self.store.save_user_with(&user, &along).await? {
                 Saved::Done => {
                     user.version += 1;
                     // A guest's cookie could have been planted by somebody else; it must not become the account's.
@@ -152,7 +160,7 @@ impl LocalUserpass {
 
     /// The guest, if it is still there and still one.
     async fn guest(&self, id: Option<UserId>) -> Result<Option<User>, Error> {
-        let Some(id) = id else { return Ok(None) };
+        let Some(id) = id.filter(|_| self.linking != Policy::Never) else { return Ok(None) };
         Ok(self.store.user(id).await?.filter(|user| user.kind == Kind::Guest && !user.disabled))
     }
 }

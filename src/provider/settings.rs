@@ -2,6 +2,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Named, Parts, Setup};
+use crate::account::linking::Policy;
 
 /// `[providers]`: what is absent is off.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -14,6 +15,8 @@ pub struct Settings {
     pub api_key: Option<ApiKeys>,
     /// All others, by name.
     pub others: BTreeMap<String, Other>,
+    /// `[linking] policy`. Default ask.
+    pub linking: Policy,
 }
 
 /// A provider whose accounts are somebody else's, by type.

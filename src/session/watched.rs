@@ -7,13 +7,14 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::account::api_key::{self, ApiKey};
+use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
 use crate::session::{Device, ProviderSession, Session, Sessions, Settings};
-use crate::store::{self, Address, Answer, AtProvider, Error, Rotated, Saved, SigningKey, Store};
+use crate::store::{self, Address, Along, Answer, AtProvider, AuditFilter, Error, Rotated, Saved, SigningKey, Store};
 
 /// One or more instances on one store.
 pub(super) struct House {
@@ -207,8 +208,13 @@ impl Store for Watched {
     as_inside! {
         fn user_by_identity(provider: &'a str, issuer: &'a str, subject: &'a str) -> Option<User>;
         fn user_by_email(email_key: &'a str) -> Option<User>;
-        fn save_user(user: &'a User) -> Saved;
-        fn delete_user(id: UserId) -> bool;
+        fn save_user_with(user: &'a User, along: &'a Along) -> Saved;
+        fn delete_user_with(id: UserId, events: &'a [Event]) -> bool;
+        fn merge_users(into: &'a User, from: &'a User, along: &'a Along) -> Saved;
+        fn add_audit(events: &'a [Event]) -> ();
+        fn audit(filter: AuditFilter, after: Option<u64>, limit: usize) -> Vec<Entry>;
+        fn sweep_audit(before: Timestamp, limit: usize) -> usize;
+        fn waiting(purpose: Purpose, now: Timestamp, limit: usize) -> Vec<OneTime>;
         fn sweep_guests(before: Timestamp, limit: usize) -> usize;
         fn add_session(session: &'a Session, max_per_user: usize) -> ();
         fn sessions_of(user: UserId) -> Vec<Session>;

@@ -2,10 +2,12 @@
 
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
-use super::{Rotated, Saved, SigningKey, rows, sql};
-use crate::account::User;
+use super::sqlite::list;
+use super::{Along, AuditFilter, Ends, Rotated, Saved, SigningKey, rows, sql};
 use crate::account::api_key::ApiKey;
+use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
+use crate::account::{Identity, Kind, User};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::secret::{Digest, Secret};
@@ -23,7 +25,7 @@ pub(super) fn save_user(connection: &Connection, user: &User) -> Result<Saved> {
     if found.unwrap_or(0) != read {
         return Ok(Saved::Stale);
     }
-    if let Some(taken) = taken(connection, user)? {
+    if let Some(taken) = taken(connection, user, user.id)? {
         return Ok(taken);
     }
     let statement = if found.is_some() { sql::UPDATE_USER } else { sql::INSERT_USER };
@@ -50,16 +52,95 @@ pub(super) fn save_user(connection: &Connection, user: &User) -> Result<Saved> {
     Ok(Saved::Done)
 }
 
-fn taken(connection: &Connection, user: &User) -> Result<Option<Saved>> {
+pub(super) fn save_user_with(connection: &Connection, user: &User, along: &Along) -> Result<Saved> {
+    let saved = save_user(connection, user)?;
+    if saved == Saved::Done {
+        go_along(connection, user.id, along)?;
+    }
+    Ok(saved)
+}
+
+fn go_along(connection: &Connection, user: UserId, along: &Along) -> Result<()> {
+    match &along.ends {
+        Ends::None => {}
+        Ends::AllBut(kept) => _ = end_sessions_of(connection, user, *kept)?,
+        Ends::By(provider) => _ = change(connection, sql::END_SESSIONS_BY, params![user.as_bytes(), provider])?,
+    }
+    add_audit(connection, &along.events)
+}
+
+pub(super) fn delete_user(connection: &Connection, id: UserId, events: &[Event]) -> Result<bool> {
+    let deleted = change(connection, sql::DELETE_USER, [id.as_bytes()])? > 0;
+    if deleted {
+        add_audit(connection, events)?;
+    }
+    Ok(deleted)
+}
+
+pub(super) fn merge_users(connection: &Connection, into: &User, from: &User, along: &Along) -> Result<Saved> {
+    let version = |user: &User| -> Result<bool> {
+        let mut version = connection.prepare_cached(sql::VERSION)?;
+        let found: Option<i64> = version.query_row([user.id.as_bytes()], |row| row.get(0)).optional()?;
+        Ok(found.is_some() && found == i64::try_from(user.version).ok())
+    };
+    if into.id == from.id || !version(into)? || !version(from)? {
+        return Ok(Saved::Stale);
+    }
+    // Asked before anything changes: an answer other than `Done` leaves no trace.
+    if let Some(taken) = taken(connection, into, from.id)? {
+        return Ok(taken);
+    }
+    let both = params![from.id.as_bytes(), into.id.as_bytes()];
+    if from.kind != Kind::Guest {
+        change(connection, sql::MOVE_SESSIONS, both)?;
+    }
+    change(connection, sql::MOVE_KEYS, both)?;
+    change(connection, sql::DELETE_USER, [from.id.as_bytes()])?;
+    save_user_with(connection, into, along)
+}
+
+pub(super) fn add_audit(connection: &Connection, events: &[Event]) -> Result<()> {
+    let mut insert = connection.prepare_cached(sql::INSERT_AUDIT)?;
+    for event in events {
+        insert.execute(params![
+            event.at.millis(),
+            event.request_id,
+            event.actor.to_string(),
+            event.action.word(),
+            event.subject.map(|id| *id.as_bytes()),
+            json(&event.before)?,
+            json(&event.after)?,
+        ])?;
+    }
+    Ok(())
+}
+
+pub(super) fn audit(
+    connection: &Connection,
+    filter: AuditFilter,
+    after: Option<u64>,
+    limit: i64,
+) -> Result<Vec<Entry>> {
+    let after = after.map_or(0, |after| i64::try_from(after).unwrap_or(i64::MAX));
+    let since = filter.since.map_or(i64::MIN, Timestamp::millis);
+    match filter.subject {
+        Some(subject) => list(connection, sql::AUDIT_OF, params![after, since, limit, subject.as_bytes()], rows::audit),
+        None => list(connection, sql::AUDIT, params![after, since, limit], rows::audit),
+    }
+}
+
+/// What a name of the user belongs to another for; what is `besides`' does not count.
+fn taken(connection: &Connection, user: &User, besides: UserId) -> Result<Option<Saved>> {
     if let Some(password) = &user.password {
         let mut taken = connection.prepare_cached(sql::EMAIL_TAKEN)?;
-        if taken.query_row(params![password.email.key(), user.id.as_bytes()], |row| row.get(0))? {
+        if taken.query_row(params![password.email.key(), user.id.as_bytes(), besides.as_bytes()], |row| row.get(0))? {
             return Ok(Some(Saved::EmailTaken));
         }
     }
     let mut taken = connection.prepare_cached(sql::IDENTITY_TAKEN)?;
     for identity in &user.identities {
-        let name = params![identity.provider, identity.issuer, identity.subject, user.id.as_bytes()];
+        let Identity { provider, issuer, subject, .. } = identity;
+        let name = params![provider, issuer, subject, user.id.as_bytes(), besides.as_bytes()];
         if taken.query_row(name, |row| row.get(0))? {
             return Ok(Some(Saved::IdentityTaken));
         }

@@ -2,9 +2,11 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::along::tell_if;
 use super::memory_state::State;
-use super::{Answer, AtProvider, Error, Rotated, Saved, SigningKey, Store};
+use super::{Along, Answer, AtProvider, AuditFilter, Error, Rotated, Saved, SigningKey, Store};
 use crate::account::api_key::ApiKey;
+use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
@@ -54,12 +56,62 @@ impl Store for Memory {
         })
     }
 
-    fn save_user<'a>(&'a self, user: &'a User) -> Answer<'a, Saved> {
-        self.with(move |state| state.save_user(user))
+    fn save_user_with<'a>(&'a self, user: &'a User, along: &'a Along) -> Answer<'a, Saved> {
+        self.with(move |state| {
+            let saved = state.save_user_with(user, along)?;
+            tell_if(saved == Saved::Done, &along.events);
+            Ok(saved)
+        })
     }
 
-    fn delete_user(&self, id: UserId) -> Answer<'_, bool> {
-        self.with(move |state| Ok(state.delete_user(id)))
+    fn delete_user_with<'a>(&'a self, id: UserId, events: &'a [Event]) -> Answer<'a, bool> {
+        self.with(move |state| {
+            let deleted = state.delete_user(id);
+            if deleted {
+                state.add_audit(events);
+            }
+            tell_if(deleted, events);
+            Ok(deleted)
+        })
+    }
+
+    fn merge_users<'a>(&'a self, into: &'a User, from: &'a User, along: &'a Along) -> Answer<'a, Saved> {
+        self.with(move |state| {
+            let saved = state.merge_users(into, from, along)?;
+            tell_if(saved == Saved::Done, &along.events);
+            Ok(saved)
+        })
+    }
+
+    fn add_audit<'a>(&'a self, events: &'a [Event]) -> Answer<'a, ()> {
+        self.with(move |state| {
+            state.add_audit(events);
+            tell_if(true, events);
+            Ok(())
+        })
+    }
+
+    fn audit(&self, filter: AuditFilter, after: Option<u64>, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.with(move |state| {
+            let meant = |entry: &&Entry| {
+                after.is_none_or(|after| entry.sequence > after)
+                    && filter.subject.is_none_or(|subject| entry.event.subject == Some(subject))
+                    && filter.since.is_none_or(|since| entry.event.at >= since)
+            };
+            Ok(state.audit.iter().filter(meant).take(limit).cloned().collect())
+        })
+    }
+
+    fn sweep_audit(&self, before: Timestamp, limit: usize) -> Answer<'_, usize> {
+        self.with(move |state| {
+            let mut swept = 0;
+            state.audit.retain(|entry| {
+                let goes = entry.event.at < before && swept < limit;
+                swept += usize::from(goes);
+                !goes
+            });
+            Ok(swept)
+        })
     }
 
     fn sweep_guests(&self, before: Timestamp, limit: usize) -> Answer<'_, usize> {
@@ -229,6 +281,13 @@ impl Store for Memory {
             let ours = |link: &&OneTime| link.purpose == purpose && link.email_key == email_key;
             let live = state.one_times.values().rev().filter(ours).filter(|link| now < link.expires_at);
             Ok(live.cloned().collect())
+        })
+    }
+
+    fn waiting(&self, purpose: Purpose, now: Timestamp, limit: usize) -> Answer<'_, Vec<OneTime>> {
+        self.with(move |state| {
+            let meant = |link: &&OneTime| link.purpose == purpose && now < link.expires_at && !link.payload.is_null();
+            Ok(state.one_times.values().rev().filter(meant).take(limit).cloned().collect())
         })
     }
 

@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::{Error, Rotated, Saved, SigningKey};
+use super::{Along, Ends, Error, Rotated, Saved, SigningKey};
 use crate::account::api_key::ApiKey;
+use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Identity, Kind, User};
 use crate::clock::Timestamp;
@@ -24,10 +25,13 @@ pub(super) struct State {
     pub(super) one_times: BTreeMap<u64, OneTime>,
     /// The newest last.
     pub(super) signing_keys: Vec<SigningKey>,
+    /// The oldest first.
+    pub(super) audit: Vec<Entry>,
     pub(super) provider_sessions: HashMap<SessionId, ProviderSession>,
     previous_tokens: HashMap<Digest, SessionId>,
     sessions_by_user: BTreeSet<(UserId, SessionId)>,
     next_one_time: u64,
+    audited: u64,
 }
 
 impl State {
@@ -52,6 +56,54 @@ impl State {
         self.identities.extend(names.into_iter().map(|name| (name, user.id)));
         self.users.insert(user.id, User { version: user.version + 1, ..user.clone() });
         Ok(Saved::Done)
+    }
+
+    pub(super) fn save_user_with(&mut self, user: &User, along: &Along) -> Result<Saved, Error> {
+        let saved = self.save_user(user)?;
+        if saved == Saved::Done {
+            let goes = |session: &Session| match &along.ends {
+                Ends::None => false,
+                Ends::AllBut(kept) => Some(session.id) != *kept,
+                Ends::By(provider) => session.provider == *provider,
+            };
+            self.sessions_of(user.id).iter().filter(|session| goes(session)).for_each(|session| {
+                self.end_session(session.id);
+            });
+            self.add_audit(&along.events);
+        }
+        Ok(saved)
+    }
+
+    pub(super) fn merge_users(&mut self, into: &User, from: &User, along: &Along) -> Result<Saved, Error> {
+        let is_as_read = |user: &User| self.users.get(&user.id).is_some_and(|found| found.version == user.version);
+        if into.id == from.id || !is_as_read(into) || !is_as_read(from) {
+            return Ok(Saved::Stale);
+        }
+        let another = |id: &UserId| *id != into.id && *id != from.id;
+        let email = into.password.as_ref().and_then(|password| self.emails.get(password.email.key()));
+        if email.is_some_and(another) {
+            return Ok(Saved::EmailTaken);
+        }
+        if into.identities.iter().any(|identity| self.identities.get(&name(identity)).is_some_and(another)) {
+            return Ok(Saved::IdentityTaken);
+        }
+        if from.kind != Kind::Guest {
+            for id in self.session_ids(from.id) {
+                self.sessions_by_user.remove(&(from.id, id));
+                self.sessions_by_user.insert((into.id, id));
+                self.sessions.entry(id).and_modify(|session| session.user_id = into.id);
+            }
+        }
+        self.keys.values_mut().filter(|key| key.user_id == from.id).for_each(|key| key.user_id = into.id);
+        self.delete_user(from.id);
+        self.save_user_with(into, along)
+    }
+
+    pub(super) fn add_audit(&mut self, events: &[Event]) {
+        for event in events {
+            self.audited += 1;
+            self.audit.push(Entry { sequence: self.audited, event: event.clone() });
+        }
     }
 
     fn forget_names(&mut self, id: UserId) {

@@ -3,8 +3,11 @@
 //! The trait speaks in whole deeds ("save this user as I read it", "take this link once"), so that every
 //! store can make each of them atomic in its own way, and callers never see a transaction.
 
+mod along;
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod conformance_audit;
 #[cfg(test)]
 mod conformance_providers;
 #[cfg(test)]
@@ -29,6 +32,7 @@ use std::fmt::Debug;
 use std::pin::Pin;
 
 use crate::account::api_key::ApiKey;
+use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
@@ -37,6 +41,7 @@ use crate::secret::{Digest, Secret};
 use crate::session::{ProviderSession, Session};
 use crate::tally::Durations;
 
+pub use along::{Along, AuditFilter, Ends};
 pub use open::{OpenError, open};
 
 use sqlite::fault;
@@ -60,10 +65,34 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn users(&self, after: Option<UserId>, limit: usize) -> Answer<'_, Vec<User>>;
 
     /// Writes the user whole if its version is still the one read (0 makes it), and counts the version up.
-    fn save_user<'a>(&'a self, user: &'a User) -> Answer<'a, Saved>;
+    fn save_user<'a>(&'a self, user: &'a User) -> Answer<'a, Saved> {
+        self.save_user_with(user, Along::NOTHING)
+    }
+
+    /// The same, and what goes along with it; nothing of either unless it is [`Saved::Done`].
+    fn save_user_with<'a>(&'a self, user: &'a User, along: &'a Along) -> Answer<'a, Saved>;
 
     /// Removes the user with its identities, password, sessions, keys and links. `false`: there was none.
-    fn delete_user(&self, id: UserId) -> Answer<'_, bool>;
+    fn delete_user(&self, id: UserId) -> Answer<'_, bool> {
+        self.delete_user_with(id, &[])
+    }
+
+    /// The same, and writes these events if there was one.
+    fn delete_user_with<'a>(&'a self, id: UserId, events: &'a [Event]) -> Answer<'a, bool>;
+
+    /// Gives the keys of `from` to `into`, with its sessions unless it is a guest, removes `from` with all else, and
+    /// writes `into` whole; if both have the version they were read with. What ends along are sessions of `into`, the
+    /// new ones included.
+    fn merge_users<'a>(&'a self, into: &'a User, from: &'a User, along: &'a Along) -> Answer<'a, Saved>;
+
+    /// Writes events of what is done already, or needs no other write.
+    fn add_audit<'a>(&'a self, events: &'a [Event]) -> Answer<'a, ()>;
+
+    /// Entries of the audit log after `after`, the oldest first, at most `limit`.
+    fn audit(&self, filter: AuditFilter, after: Option<u64>, limit: usize) -> Answer<'_, Vec<Entry>>;
+
+    /// Removes entries from before this moment, at most `limit`; answers with their number.
+    fn sweep_audit(&self, before: Timestamp, limit: usize) -> Answer<'_, usize>;
 
     /// Removes guests that have not been seen since `before`, at most `limit`; answers with their number.
     /// Seen is the latest of: made, signed in, any of its sessions used.
@@ -151,6 +180,10 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The latest links of this purpose to this address that have not ended, newest first.
     fn one_times<'a>(&'a self, purpose: Purpose, email_key: &'a str, now: Timestamp) -> Answer<'a, Vec<OneTime>>;
+
+    /// The latest links of this purpose to anybody that have not ended and are worth something, newest first, at most
+    /// `limit`.
+    fn waiting(&self, purpose: Purpose, now: Timestamp, limit: usize) -> Answer<'_, Vec<OneTime>>;
 
     /// Voids every link to this address or of this user; answers with their number.
     fn void_one_times<'a>(&'a self, email_key: Option<&'a str>, user: Option<UserId>) -> Answer<'a, usize>;

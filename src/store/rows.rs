@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 
 use super::SigningKey;
 use crate::account::api_key::ApiKey;
+use crate::account::audit::{Action, Actor, Entry, Event};
 use crate::account::email::Email;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Identity, Kind, PasswordCredential, User};
@@ -155,6 +156,19 @@ pub(super) fn signing_key(row: &Row<'_>) -> Result<SigningKey> {
         signs_from: moment(row, 3)?,
         retires_at: moment(row, 4)?,
     })
+}
+
+pub(super) fn audit(row: &Row<'_>) -> Result<Entry> {
+    let event = Event {
+        at: moment(row, 1)?,
+        request_id: row.get(2)?,
+        actor: word(row, 3, "actor", Actor::parse)?,
+        action: Action::of(row.get(4)?),
+        subject: row.get::<_, Option<_>>(5)?.map(UserId::from_bytes),
+        before: json(row, 6, "before")?,
+        after: json(row, 7, "after")?,
+    };
+    Ok(Entry { sequence: row.get::<_, i64>(0)?.try_into().map_err(|_| damaged(0, "sequence"))?, event })
 }
 
 /// Damage must not verify an address or enable a key.

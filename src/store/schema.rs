@@ -3,8 +3,11 @@
 use rusqlite::{Connection, OptionalExtension as _, TransactionBehavior};
 
 /// Position is the version it leads to, from 1. A file that was released never changes; the next one does.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001_accounts.sql"), include_str!("migrations/0002_providers.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_accounts.sql"),
+    include_str!("migrations/0002_providers.sql"),
+    include_str!("migrations/0003_audit.sql"),
+];
 
 /// Why the tables cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -43,6 +43,12 @@ macro_rules! one_time_columns {
     };
 }
 
+macro_rules! audit_columns {
+    () => {
+        "sequence, at, request_id, actor, action, subject, before, after"
+    };
+}
+
 statements! {
     USER = "SELECT ", user_columns!(), " FROM users u", identities!(), "WHERE u.id = ?1 ORDER BY i.position";
     USER_BY_IDENTITY = "SELECT ", user_columns!(), " FROM identities d JOIN users u ON u.id = d.user_id",
@@ -54,9 +60,9 @@ statements! {
     COUNT_USERS = "SELECT count(*) FROM users WHERE kind = ?1";
 
     VERSION = "SELECT version FROM users WHERE id = ?1";
-    EMAIL_TAKEN = "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = ?1 AND id <> ?2)";
+    EMAIL_TAKEN = "SELECT EXISTS (SELECT 1 FROM users WHERE email_key = ?1 AND id NOT IN (?2, ?3))";
     IDENTITY_TAKEN = "SELECT EXISTS (SELECT 1 FROM identities \
-        WHERE provider = ?1 AND issuer = ?2 AND subject = ?3 AND user_id <> ?4)";
+        WHERE provider = ?1 AND issuer = ?2 AND subject = ?3 AND user_id NOT IN (?4, ?5))";
     INSERT_USER = "INSERT INTO users (kind, data, custom_data, roles, disabled, created_at, last_sign_in_at, version, \
         email, email_key, password_hash, email_verified, password_changed_at, id) \
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
@@ -97,6 +103,8 @@ statements! {
         " FROM sessions s WHERE s.previous = ?1 AND s.idle_expires_at > ?2 AND s.expires_at > ?2";
     END_SESSION = "DELETE FROM sessions WHERE id = ?1";
     END_SESSIONS_OF = "DELETE FROM sessions WHERE user_id = ?1 AND (?2 IS NULL OR id <> ?2) RETURNING id";
+    END_SESSIONS_BY = "DELETE FROM sessions WHERE user_id = ?1 AND provider = ?2";
+    MOVE_SESSIONS = "UPDATE sessions SET user_id = ?2 WHERE user_id = ?1";
     SWEEP_SESSIONS = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions \
         WHERE min(idle_expires_at, expires_at) <= ?1 LIMIT ?2)";
 
@@ -117,6 +125,7 @@ statements! {
         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     SET_KEY_DISABLED = "UPDATE api_keys SET disabled = ?2 WHERE id = ?1";
     TOUCH_KEY = "UPDATE api_keys SET last_used_at = max(coalesce(last_used_at, ?2), ?2) WHERE id = ?1";
+    MOVE_KEYS = "UPDATE api_keys SET user_id = ?2 WHERE user_id = ?1";
     DELETE_KEY = "DELETE FROM api_keys WHERE id = ?1";
 
     INSERT_ONE_TIME = "INSERT INTO one_times (", one_time_columns!(), ") VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
@@ -129,6 +138,9 @@ statements! {
         WHERE email_key = ?1 AND purpose = ?2";
     ONE_TIMES = "SELECT ", one_time_columns!(),
         " FROM one_times WHERE email_key = ?1 AND purpose = ?2 AND expires_at > ?3 ORDER BY sequence DESC";
+    /// What was made for nobody carries nothing.
+    WAITING = "SELECT ", one_time_columns!(), " FROM one_times \
+        WHERE purpose = ?1 AND expires_at > ?2 AND payload <> 'null' ORDER BY sequence DESC LIMIT ?3";
     VOID_BY_ADDRESS = "DELETE FROM one_times WHERE email_key = ?1";
     VOID_BY_USER = "DELETE FROM one_times WHERE user_id = ?1";
     SWEEP_ONE_TIMES = "DELETE FROM one_times WHERE sequence IN (SELECT sequence FROM one_times \
@@ -139,6 +151,13 @@ statements! {
     INSERT_SIGNING_KEY = "INSERT INTO signing_keys (kid, private, created_at, signs_from, retires_at) \
         VALUES (?1, ?2, ?3, ?4, ?5)";
     SWEEP_SIGNING_KEYS = "DELETE FROM signing_keys WHERE retires_at <= ?1";
+
+    INSERT_AUDIT = "INSERT INTO audit (at, request_id, actor, action, subject, before, after) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    AUDIT = "SELECT ", audit_columns!(), " FROM audit WHERE sequence > ?1 AND at >= ?2 ORDER BY sequence LIMIT ?3";
+    AUDIT_OF = "SELECT ", audit_columns!(),
+        " FROM audit WHERE subject = ?4 AND sequence > ?1 AND at >= ?2 ORDER BY sequence LIMIT ?3";
+    SWEEP_AUDIT = "DELETE FROM audit WHERE sequence IN (SELECT sequence FROM audit WHERE at < ?1 LIMIT ?2)";
 
     PING = "SELECT max(version) FROM schema_version";
 }
@@ -164,8 +183,16 @@ mod tests {
     fn no_statement_for_one_row_walks_a_table() {
         let mut connection = Connection::open_in_memory().unwrap();
         schema::migrate(&mut connection).unwrap();
-        let walks =
-            ["USERS", "COUNT_USERS", "KEYS", "SIGNING_KEYS", "NEWEST_SIGNING_KEY", "SWEEP_SIGNING_KEYS", "PING"];
+        let walks = [
+            "USERS",
+            "COUNT_USERS",
+            "KEYS",
+            "WAITING",
+            "SIGNING_KEYS",
+            "NEWEST_SIGNING_KEY",
+            "SWEEP_SIGNING_KEYS",
+            "PING",
+        ];
         for (name, sql) in ALL.iter().filter(|(name, _)| !walks.contains(name)) {
             let plan = plan(&connection, sql);
             let walk = plan.iter().find(|step| step.starts_with("SCAN") && *step != "SCAN CONSTANT ROW");

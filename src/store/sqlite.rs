@@ -14,10 +14,14 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
 
+use super::along::tell_if;
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{Answer, AtProvider, Error, Rotated, Saved, SigningKey, Store, Timings, deeds, rows, schema, sql};
+use super::{
+    Along, Answer, AtProvider, AuditFilter, Error, Rotated, Saved, SigningKey, Store, Timings, deeds, rows, schema, sql,
+};
 use crate::account::api_key::ApiKey;
+use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
@@ -32,7 +36,7 @@ const BUSY: Duration = Duration::from_secs(2);
 const READERS: usize = 8;
 
 /// More than there are statements.
-const STATEMENTS: usize = 64;
+const STATEMENTS: usize = 128;
 
 /// The store in an SQLite file.
 #[derive(Debug)]
@@ -87,7 +91,7 @@ fn reader(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
 
 /// Every statement is prepared once. Without the stability guarantee a new value for an indexed column would make
 /// SQLite plan the statement again, which costs ten times what the read does.
-fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+pub(super) fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
 }
@@ -103,7 +107,7 @@ fn session(connection: &Connection, sql: &str, name: &[u8]) -> rusqlite::Result<
 }
 
 /// Every row of a statement.
-fn list<T>(
+pub(super) fn list<T>(
     connection: &Connection,
     sql: &str,
     parameters: impl rusqlite::Params,
@@ -143,13 +147,37 @@ impl Store for Sqlite {
         })
     }
 
-    fn save_user<'a>(&'a self, user: &'a User) -> Answer<'a, Saved> {
-        let user = user.clone();
-        self.writer.run(move |connection| deeds::save_user(connection, &user))
+    fn save_user_with<'a>(&'a self, user: &'a User, along: &'a Along) -> Answer<'a, Saved> {
+        let (user, with) = (user.clone(), along.clone());
+        let saved = self.writer.run(move |connection| deeds::save_user_with(connection, &user, &with));
+        Box::pin(async move { saved.await.inspect(|saved| tell_if(*saved == Saved::Done, &along.events)) })
     }
 
-    fn delete_user(&self, id: UserId) -> Answer<'_, bool> {
-        self.writer.run(move |connection| Ok(deeds::change(connection, sql::DELETE_USER, [id.as_bytes()])? > 0))
+    fn delete_user_with<'a>(&'a self, id: UserId, events: &'a [Event]) -> Answer<'a, bool> {
+        let with = events.to_vec();
+        let deleted = self.writer.run(move |connection| deeds::delete_user(connection, id, &with));
+        Box::pin(async move { deleted.await.inspect(|deleted| tell_if(*deleted, events)) })
+    }
+
+    fn merge_users<'a>(&'a self, into: &'a User, from: &'a User, along: &'a Along) -> Answer<'a, Saved> {
+        let (into, from, with) = (into.clone(), from.clone(), along.clone());
+        let saved = self.writer.run(move |connection| deeds::merge_users(connection, &into, &from, &with));
+        Box::pin(async move { saved.await.inspect(|saved| tell_if(*saved == Saved::Done, &along.events)) })
+    }
+
+    fn add_audit<'a>(&'a self, events: &'a [Event]) -> Answer<'a, ()> {
+        let with = events.to_vec();
+        let added = self.writer.run(move |connection| deeds::add_audit(connection, &with));
+        Box::pin(async move { added.await.inspect(|()| tell_if(true, events)) })
+    }
+
+    fn audit(&self, filter: AuditFilter, after: Option<u64>, limit: usize) -> Answer<'_, Vec<Entry>> {
+        self.readers.scan(move |connection| deeds::audit(connection, filter, after, rows_at_most(limit)))
+    }
+
+    fn sweep_audit(&self, before: Timestamp, limit: usize) -> Answer<'_, usize> {
+        let swept = (before.millis(), rows_at_most(limit));
+        self.writer.run(move |connection| deeds::change(connection, sql::SWEEP_AUDIT, swept))
     }
 
     fn sweep_guests(&self, before: Timestamp, limit: usize) -> Answer<'_, usize> {
@@ -313,6 +341,11 @@ impl Store for Sqlite {
         })
     }
 
+    fn waiting(&self, purpose: Purpose, now: Timestamp, limit: usize) -> Answer<'_, Vec<OneTime>> {
+        let asked = (purpose.as_str(), now.millis(), rows_at_most(limit));
+        self.readers.scan(move |connection| list(connection, sql::WAITING, asked, rows::one_time))
+    }
+
     fn void_one_times<'a>(&'a self, email_key: Option<&'a str>, user: Option<UserId>) -> Answer<'a, usize> {
         let email_key = email_key.map(str::to_owned);
         self.writer.run(move |connection| deeds::void_one_times(connection, email_key.as_deref(), user))
@@ -363,24 +396,5 @@ pub(super) fn fault(error: &rusqlite::Error) -> Error {
             Some(rusqlite::ErrorCode::ConstraintViolation) => Error::Conflict(error.to_string()),
             _ => Error::Unavailable(error.to_string()),
         },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use rusqlite::StatementStatus;
-
-    use super::*;
-
-    #[test]
-    fn a_new_value_does_not_make_a_new_plan() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        keep_statements(&connection).unwrap();
-        schema::migrate(&mut connection).unwrap();
-        for value in 0..10_u8 {
-            let mut statement = connection.prepare_cached(sql::SESSION_BY_TOKEN).unwrap();
-            assert!(!statement.exists([[value; 32]]).unwrap());
-            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
-        }
     }
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 use tempfile::TempDir;
 
 use super::conformance::{ann, at, key, link, session, signing_key, user};
-use super::sqlite::Sqlite;
-use super::{Address, Error, OpenError, Rotated, Saved, Store, open};
+use super::sqlite::{Sqlite, keep_statements};
+use super::{Address, Error, OpenError, Rotated, Saved, Store, open, schema, sql};
 use crate::account::one_time::Purpose;
 use crate::account::{Kind, User};
 use crate::secret;
@@ -289,4 +289,26 @@ fn a_locked_file_is_said_to_be_locked() {
 
 fn secret_digest() -> secret::Digest {
     secret::Digest::from_bytes(secret::random())
+}
+
+#[test]
+fn a_new_value_does_not_make_a_new_plan() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    keep_statements(&connection).unwrap();
+    schema::migrate(&mut connection).unwrap();
+    for value in 0..10_u8 {
+        let mut statement = connection.prepare_cached(sql::SESSION_BY_TOKEN).unwrap();
+        assert!(!statement.exists([[value; 32]]).unwrap());
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
+}
+
+#[test]
+fn an_entry_of_the_audit_log_cannot_be_changed() {
+    let mut connection = Connection::open_in_memory().unwrap();
+    schema::migrate(&mut connection).unwrap();
+    let insert = "INSERT INTO audit (at, actor, action, before, after) VALUES (1, 'system', 'user.delete', '{}', '{}')";
+    connection.execute(insert, []).unwrap();
+    assert!(connection.execute("UPDATE audit SET actor = 'operator:x'", []).is_err());
+    assert!(connection.execute("DELETE FROM audit", []).is_ok());
 }
