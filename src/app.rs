@@ -296,6 +296,10 @@ impl Ground {
                 upstreams: upstreams.clone(),
                 traffic: traffic.clone(),
                 clock: clock.clone(),
+                roles: config.roles.clone(),
+                refresh_token: config.session.refresh_token,
+                origin: public_url.origin().to_owned(),
+                site: title(&config, &public_url),
             }))
         });
         let house = Arc::new(House {

@@ -6,16 +6,27 @@
 
 mod access;
 mod answer;
+mod api;
+mod call;
+mod deeds;
 mod metrics;
+mod openapi;
 mod probes;
 mod settings;
+mod shown;
+mod v3;
+mod v3_rest;
+mod v3_users;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{Method, Request, Response, StatusCode};
 
 pub use settings::{AppIds, Settings};
 
+use crate::account::audit::{self, By, Origin};
 use crate::body::Body;
 use crate::client::Client;
 use crate::clock::Clock;
@@ -27,6 +38,9 @@ use crate::store::Store;
 use crate::tally::Traffic;
 use crate::upstream::Upstreams;
 use crate::visit::RequestId;
+use access::Operator;
+use call::Call;
+use v3::Refusal;
 
 /// What operators see and do.
 pub struct Admin {
@@ -38,6 +52,10 @@ pub struct Admin {
     upstreams: Arc<Upstreams>,
     traffic: Arc<Traffic>,
     clock: Clock,
+    roles: BTreeSet<String>,
+    refresh_token: Duration,
+    origin: String,
+    site: String,
 }
 
 /// What an [`Admin`] is built from.
@@ -58,6 +76,14 @@ pub struct Parts {
     pub traffic: Arc<Traffic>,
     /// The time.
     pub clock: Clock,
+    /// The roles the configuration declares.
+    pub roles: BTreeSet<String>,
+    /// How long a refresh token is good after its last use.
+    pub refresh_token: Duration,
+    /// The address visitors type: scheme, host and port.
+    pub origin: String,
+    /// What the site is called.
+    pub site: String,
 }
 
 /// One request of an operator, without its body.
@@ -75,8 +101,22 @@ type Answer = Result<Response<Body>, Reason>;
 impl Admin {
     /// Puts it together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, store, sessions, providers, limits, upstreams, traffic, clock } = parts;
-        Self { settings, store, sessions, providers, limits, upstreams, traffic, clock }
+        let Parts { settings, store, sessions, providers, limits, upstreams, traffic, clock, .. } = parts;
+        let Parts { roles, refresh_token, origin, site, .. } = parts;
+        Self {
+            settings,
+            store,
+            sessions,
+            providers,
+            limits,
+            upstreams,
+            traffic,
+            clock,
+            roles,
+            refresh_token,
+            origin,
+            site,
+        }
     }
 
     /// Answers one request.
@@ -112,15 +152,55 @@ impl Admin {
         }
     }
 
-    async fn for_operators(&self, request: Request<Body>, _asked: &Asked) -> Answer {
+    async fn for_operators(&self, request: Request<Body>, asked: &Asked) -> Answer {
+        if let Some(rest) = request.uri().path().strip_prefix(V3).map(str::to_owned) {
+            return Ok(self.app_services(request, &rest, asked).await);
+        }
         // Before anything is looked at: a stranger does not learn what there is.
-        let _operator = self.operator(request.headers(), request.method()).await?;
-        match request.uri().path() {
-            "/metrics" => Ok(self.metrics()),
-            _ => Err(Reason::NotFound),
+        let operator = self.operator(request.headers(), request.method()).await?;
+        let origin = origin(&operator, asked);
+        let call = Call::new(request, operator)?;
+        audit::on_behalf(origin, async {
+            match call.path.first().map(String::as_str) {
+                Some("metrics") if call.path.len() == 1 => Ok(self.metrics()),
+                Some("api") => self.api(call).await,
+                _ => Err(Reason::NotFound),
+            }
+        })
+        .await
+    }
+
+    /// Signing in comes before an operator is known; all else after.
+    async fn app_services(&self, request: Request<Body>, rest: &str, asked: &Asked) -> Response<Body> {
+        if self.settings.app.is_none() {
+            return self.v3_refuse(&Refusal::unknown());
+        }
+        let method = request.method().clone();
+        let path: Vec<&str> = rest.split('/').filter(|part| !part.is_empty()).collect();
+        let opens = matches!((method.as_str(), &path[..]), ("POST", ["auth", "providers", _, "login"]))
+            || matches!((method.as_str(), &path[..]), ("POST" | "DELETE", ["auth", "session"]));
+        let operator = match opens {
+            true => Ok(Operator { name: "nobody".to_owned(), user: None }),
+            false => self.operator(request.headers(), &method).await,
+        };
+        let called = operator.and_then(|operator| Ok((origin(&operator, asked), Call::new(request, operator)?)));
+        match called {
+            Err(reason) => self.v3_refuse(&reason.into()),
+            Ok((_, mut call)) if opens => {
+                let reply = self.v3_session(method.as_str(), &path, &mut call, asked).await;
+                reply.unwrap_or_else(|refusal| self.v3_refuse(&refusal))
+            }
+            Ok((origin, call)) => audit::on_behalf(origin, self.v3(call)).await,
         }
     }
 }
+
+/// On whose behalf the audit log notes what is done.
+fn origin(operator: &Operator, asked: &Asked) -> Origin {
+    Origin { request_id: Some(asked.id.as_str().to_owned()), by: By::Operator(operator.name.clone()) }
+}
+
+const V3: &str = "/api/admin/v3.0/";
 
 /// The answer to a refusal; browsers ask for the password.
 fn refuse(reason: &Reason, asked: &Asked) -> Response<Body> {

@@ -5,6 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::account::{User, api_key};
 use crate::clock::Timestamp;
+use crate::secret::Secret;
+use crate::session::credential;
 use crate::session::keyring::{Purpose, Refused};
 use crate::session::sessions::LONGEST;
 use crate::session::tokens::AccessClaims;
@@ -75,6 +77,24 @@ impl Sessions {
         let issued_at = Timestamp::from_seconds(claims.iat);
         let issuer = claims.iss;
         Ok(Inspected::Good(Box::new(Good { session, user, issuer, issued_at, expires_at })))
+    }
+
+    /// Another access token for an operator whose refresh token stays the same, as the App Services Admin API has it.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn renew_operator(&self, refresh_token: &str) -> Result<Option<Secret>, store::Error> {
+        if refresh_token.len() > LONGEST {
+            return Ok(None);
+        }
+        let now = self.0.clock.now();
+        let found = self.0.store.session_by_token(credential::refresh(refresh_token)).await?;
+        let good = |(session, user): &(Session, User)| session.is_live(now) && user.is_operator() && !user.disabled;
+        let Some((session, _)) = found.filter(good) else { return Ok(None) };
+        self.0.ring.ready(now).await?;
+        let idle = (now + self.0.settings.refresh_token).min(session.expires_at);
+        self.0.store.touch_session(session.id, now, idle).await?;
+        self.0.tokens(&session, Secret::new(refresh_token)).map(|tokens| Some(tokens.access_token))
     }
 
     /// The operator this credential belongs to: a key of theirs, or an access token that was given for one. Read from

@@ -180,7 +180,7 @@ impl Sessions {
 }
 
 impl Inner {
-    fn tokens(&self, session: &Session, refresh_token: Secret) -> Result<Tokens, store::Error> {
+    pub(super) fn tokens(&self, session: &Session, refresh_token: Secret) -> Result<Tokens, store::Error> {
         let now = self.clock.now();
         let expires_in = self.settings.access_token;
         let claims = AccessClaims {
