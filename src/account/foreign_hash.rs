@@ -15,7 +15,6 @@ use subtle::ConstantTimeEq as _;
 use super::{bcrypt, sha_crypt};
 
 /// A hash of another program, taken apart, its parameters within bounds.
-#[derive(Debug)]
 pub(super) enum Foreign {
     Bcrypt(bcrypt::Hash),
     ShaCrypt(sha_crypt::Hash),

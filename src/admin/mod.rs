@@ -11,6 +11,7 @@ mod call;
 mod deeds;
 mod metrics;
 mod openapi;
+mod page;
 mod probes;
 mod settings;
 mod shown;
@@ -164,7 +165,7 @@ impl Admin {
             match call.path.first().map(String::as_str) {
                 Some("metrics") if call.path.len() == 1 => Ok(self.metrics()),
                 Some("api") => self.api(call).await,
-                _ => Err(Reason::NotFound),
+                _ => self.page(call).await,
             }
         })
         .await

@@ -11,8 +11,17 @@ pub mod demo;
 mod demo_blog;
 mod demo_check;
 mod demo_outbox;
+pub mod doctor;
 mod exit;
 pub mod explain;
+pub mod import;
+mod import_app_services;
+mod import_firebase;
+mod import_htpasswd;
+mod import_oauth2_proxy;
+mod import_supabase;
+mod import_toml;
+mod import_users;
 pub mod init;
 pub mod keys;
 mod log;
@@ -71,6 +80,10 @@ enum Command {
     Keys(keys::Args),
     /// Who is signed in: list, revoke
     Sessions(sessions::Args),
+    /// Look whether store, mail, upstream, listeners and clock work
+    Doctor(doctor::Args),
+    /// Take over accounts and settings from somewhere else
+    Import(import::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Args),
     /// Print completions for a shell
@@ -94,6 +107,8 @@ pub fn main() -> Exit {
         Command::Users(args) => users::run(args, global),
         Command::Keys(args) => keys::run(args, global),
         Command::Sessions(args) => sessions::run(args, global),
+        Command::Doctor(args) => doctor::run(args, global),
+        Command::Import(args) => import::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
     }

@@ -228,3 +228,21 @@ async fn the_life_of_refresh_tokens_is_said_and_kept_in_the_file() {
     let refused = asked(api.method("PUT", &at).json(&other)).await.is(400).json();
     assert!(refused["error"].as_str().unwrap().contains("session.refresh_token"), "{refused}");
 }
+
+#[tokio::test]
+async fn operators_have_a_page_that_shows_text_as_text() {
+    let upstream = RecordingUpstream::start();
+    let (_server, api) = start(site(&upstream).user("ann@example.com", &[])).await;
+    let ann = asked(api.get("/api/users/ann@example.com")).await.json();
+    let id = ann["id"].as_str().unwrap();
+    let page = asked(api.get("/?q=%3Cscript%3Ealert(1)%3C/script%3E")).await.is(200).text();
+    assert!(page.contains("&lt;script&gt;") && !page.contains("<script"), "{page}");
+    assert!(asked(api.get("/")).await.is(200).text().contains("ann@example.com"));
+    asked(api.get("/style.css")).await.is(200);
+    asked(api.post(&format!("/users/{id}/disable"))).await.is(303);
+    assert!(asked(api.get(&format!("/users/{id}"))).await.is(200).text().contains("user.disable"));
+    asked(api.post(&format!("/users/{id}/delete")).form(&[("confirm", "yes")])).await.is(422);
+    asked(api.post(&format!("/users/{id}/delete")).form(&[("confirm", id)])).await.is(303);
+    asked(api.get(&format!("/users/{id}"))).await.is(404);
+    api.get("/").await.is(401);
+}

@@ -24,6 +24,7 @@ mod harness;
 mod headers;
 mod house;
 mod identity;
+mod import;
 mod keys;
 mod languages;
 mod logs;

@@ -1,4 +1,4 @@
-# python3 -m venv v && v/bin/pip install passlib==1.7.4 bcrypt==4.0.1 argon2-cffi && v/bin/python passlib.py > passlib.txt
+# python3 -m venv v && v/bin/pip install passlib==1.7.4 bcrypt==4.0.1 argon2-cffi && v/bin/python make_passlib.py > passlib.txt
 from passlib.hash import (argon2, bcrypt, django_pbkdf2_sha256, pbkdf2_sha1, pbkdf2_sha256, pbkdf2_sha512, scrypt,
                           sha256_crypt, sha512_crypt)
 

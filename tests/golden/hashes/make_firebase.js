@@ -1,4 +1,4 @@
-// npm install firebase-scrypt@2.2.0 && node firebase.js > firebase.txt
+// npm install firebase-scrypt@2.2.0 && node make_firebase.js > firebase.txt
 const { FirebaseScrypt } = require("firebase-scrypt");
 const { randomBytes } = require("crypto");
 const signerKey = Buffer.from("a signer key of sixty-four bytes, as projects of Firebase have..").toString("base64");

@@ -1,4 +1,4 @@
-# apt-get install apache2-utils && sh htpasswd.sh > htpasswd.txt
+# apt-get install apache2-utils && sh make_htpasswd.sh > htpasswd.txt
 p="correct horse battery"
 htpasswd -nbB bcrypt@example.com "$p" | head -1
 htpasswd -nb2 sha256@example.com "$p" | head -1
