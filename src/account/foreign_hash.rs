@@ -170,7 +170,7 @@ fn number(settings: &str, name: &str) -> Result<u32, &'static str> {
 /// Whoever can write a row could else make one sign-in cost gigabytes or minutes.
 fn scrypt_params(log_n: u32, r: u32, p: u32) -> Result<scrypt::Params, &'static str> {
     let memory = 1_u64.checked_shl(log_n).and_then(|n| n.checked_mul(128)?.checked_mul(u64::from(r)));
-    if log_n > 24 || p > 4 || memory.is_none_or(|memory| memory > SCRYPT_CEILING) {
+    if log_n == 0 || log_n > 24 || p > 4 || memory.is_none_or(|memory| memory > SCRYPT_CEILING) {
         return Err(ABOVE);
     }
     let log_n = u8::try_from(log_n).map_err(|_| ABOVE)?;

@@ -275,7 +275,7 @@ mod tests {
             good.replace("p=1", "p=5"),
             good.replace("p=1", "p=16777215"),
             good.replace("p=1", "p=1,x=2"),
-            "$2b$12$abcdefghijklmnopqrstuuu0x1Yd6mN4lGJb9cm7cVnb1v0c5wVgO".to_owned(),
+            "$2x$12$abcdefghijklmnopqrstuuu0x1Yd6mN4lGJb9cm7cVnb1v0c5wVgO".to_owned(),
         ];
         for stored in damaged {
             let verified = hasher.verify(&secret("pass"), Some(&secret(&stored))).await.unwrap();

@@ -60,7 +60,7 @@ impl Admin {
         let users: Vec<_> = users.iter().filter(|user| !user.is_operator()).map(shown::user).collect();
         let down = self.upstreams.states().filter(|(_, up)| !up).map(|(address, _)| address.to_string());
         let values = context! {
-            site => self.site,
+            site => self.site.clone(),
             version => env!("CARGO_PKG_VERSION"),
             accounts => self.store.count_users(Kind::User).await.map_err(failed)?,
             guests => self.store.count_users(Kind::Guest).await.map_err(failed)?,
@@ -78,7 +78,7 @@ impl Admin {
         let filter = AuditFilter { subject: Some(user.id), since: None };
         let audit = self.store.audit(filter, None, PAGE).await.map_err(failed)?;
         let values = context! {
-            site => self.site,
+            site => self.site.clone(),
             user => value(shown::user(&user)),
             sessions => value(sessions.iter().map(shown::session).collect()),
             audit => value(audit.iter().map(shown::entry).collect()),

@@ -82,7 +82,7 @@ fn its_examples_are_taken() {
     let folder = tempfile::tempdir().unwrap();
     for name in ["ca.pem", "cert.pem", "key.pem", "logo.svg", "templates", "admin.token"] {
         let path = folder.path().join(name);
-        std::fs::write(&path, "x".repeat(32)).unwrap();
+        std::fs::write(&path, "brass weather vane 8811 on the roof").unwrap();
         #[cfg(unix)]
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
