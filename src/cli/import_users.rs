@@ -76,16 +76,19 @@ impl<'a> Importer<'a> {
             self.count("refused");
             return Ok(());
         };
-        if self.is_there(&user).await? {
-            self.count("there already");
-            return Ok(());
-        }
         if let Some(password) = &user.password
             && !self.seen.insert(password.email.key().to_owned())
         {
             self.note(format!("{place}: {} stands twice, upper and lower case aside", password.email));
             self.count("refused");
             return Ok(());
+        }
+        if self.is_there(&user).await? {
+            self.count("there already");
+            return Ok(());
+        }
+        if user.password.as_ref().is_some_and(|password| password.hash == unset()) {
+            self.count("without a password, to be set by a reset");
         }
         if self.dry_run {
             self.count("taken");
@@ -135,9 +138,6 @@ impl<'a> Importer<'a> {
             if user.identity(LOCAL_USERPASS).is_none() {
                 let subject = UserId::generate(now).to_string();
                 user.identities.push(Identity::new(LOCAL_USERPASS, "", &subject, user.created_at));
-            }
-            if incoming.hash.is_none() {
-                self.count("taken without a password, to be set by a reset");
             }
             let hash = incoming.hash.map_or_else(unset, Secret::new);
             user.data.insert("email".to_owned(), Value::from(email.as_str()));

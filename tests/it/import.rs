@@ -151,7 +151,7 @@ fn app_services_users_and_keys_keep_their_ids() {
     says(&dry, "1 keys to be made anew");
     assert!(self::users(&site).is_empty() && !dry.stdout.contains("vk_"));
     let output = site.cli(&import).success();
-    says(&output, "1 keys made anew, 1 there already, 2 taken");
+    says(&output, "1 keys made anew, 1 refused, 2 taken");
     says(&output, "oauth2-facebook is disabled there");
     for line in [
         "app_id = \"blog-abcde\"",
@@ -170,7 +170,7 @@ fn app_services_users_and_keys_keep_their_ids() {
     let guest = site.cli(&["users", "show", "64f1c2a49d3b7e0000000002", "--json"]).json();
     assert_eq!(guest["kind"], "guest");
     let again = site.cli(&import).success();
-    says(&again, "1 keys there already, 3 there already");
+    says(&again, "1 keys there already, 1 refused, 2 there already");
     assert!(!again.stdout.contains("vk_"), "{again:?}");
 }
 
