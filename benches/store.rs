@@ -77,14 +77,15 @@ fn filled(count: u64) -> (TempDir, Arc<dyn Store>) {
             "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 999) \
             INSERT INTO users SELECT randomblob(12), kind, '{\"name\":\"Ann\",\"email\":\"ann@example.com\"}', '{}', \
             '[\"journalist\"]', 0, 0, NULL, 1, NULL, NULL, NULL, NULL, NULL FROM users, n; \
-            INSERT INTO identities SELECT id, 0, 'local-userpass', '', hex(id), NULL, 0 FROM users; \
+            INSERT INTO identities (user_id, position, provider, issuer, subject, verified_email, created_at) SELECT id, 0, 'local-userpass', '', hex(id), NULL, 0 FROM users; \
             CREATE TEMP TABLE owners AS SELECT id, row_number() OVER () AS i FROM users",
         )
         .unwrap();
     {
         let mut insert = transaction
             .prepare(
-                "INSERT INTO sessions SELECT randomblob(12), (SELECT id FROM temp.owners WHERE rowid = ?1), provider, \
+                "INSERT INTO sessions (id, user_id, provider, token, previous, previous_at, user_agent, address, created_at, \
+                last_seen_at, idle_expires_at, expires_at) SELECT randomblob(12), (SELECT id FROM temp.owners WHERE rowid = ?1), provider, \
                 ?2, NULL, NULL, user_agent, address, created_at, last_seen_at, idle_expires_at, expires_at \
                 FROM sessions WHERE token = ?3",
             )
@@ -109,6 +110,7 @@ fn session(user_id: UserId, number: u64) -> Session {
         device: Device {
             user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0)".into(),
             address: "192.0.2.1".parse().ok(),
+            app: None,
         },
         created_at: NOW,
         last_seen_at: NOW,

@@ -18,18 +18,19 @@ use crate::admin::{self, Admin};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::fetch::{self, Fetch};
-use crate::layer::forward_auth::ForwardAuth;
+use crate::fetch;
+use crate::function::{self, Program, Workers};
+use crate::ground::{Ground, title};
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
 use crate::mail::{self, Mailer};
-use crate::portal::{self, Portal};
+use crate::portal;
 use crate::provider::{self, Delivery, Invitee, Providers, SignUp};
 use crate::public_url::PublicUrl;
 use crate::rejection::Reason;
 use crate::route::{Fault, Router};
 use crate::secret;
-use crate::session::{Sessions, cookie};
+use crate::session::Sessions;
 use crate::stack::{Entrance, House, stack};
 use crate::store::{self, Store};
 use crate::tally::Traffic;
@@ -38,15 +39,16 @@ use crate::visit::{Client, RequestId, Visit};
 
 /// Everything that runs, before it runs.
 pub struct App {
-    house: Arc<House>,
-    upstreams: Arc<Upstreams>,
-    admin: Option<Arc<Admin>>,
-    store: Arc<dyn Store>,
-    mailer: Mailer,
-    public_url: PublicUrl,
-    clock: Clock,
-    hasher: Hasher,
-    listening: SocketAddr,
+    pub(crate) house: Arc<House>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) admin: Option<Arc<Admin>>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) mailer: Mailer,
+    pub(crate) public_url: PublicUrl,
+    pub(crate) clock: Clock,
+    pub(crate) hasher: Hasher,
+    pub(crate) workers: Workers,
+    pub(crate) listening: SocketAddr,
 }
 
 /// Why it cannot run.
@@ -130,6 +132,9 @@ impl App {
             .map(|app| app.hasher.clone())
             .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
         let traffic = traffic(&router, before);
+        let workers = alike(|old, new| old.functions == new.functions)
+            .map(|app| app.workers.clone())
+            .unwrap_or_else(|| Workers::new(Program::own(&[function::WORKER]), config.functions.clone()));
         let ground = Ground {
             router,
             sessions,
@@ -141,6 +146,7 @@ impl App {
             public_url,
             clock,
             hasher,
+            workers,
             listening,
         };
         ground.furnish(config)
@@ -216,6 +222,8 @@ impl App {
 
     /// Rotation, and what nobody else removes. A failure is told and tried again the next time.
     pub async fn maintain(&self) {
+        // Nobody has to wait for an issuer's document at the first sign-in.
+        self.house.providers.look_ahead();
         if let Err(error) = self.house.sessions.maintain().await {
             tracing::error!(%error, "sessions and keys could not be looked after");
         }
@@ -240,83 +248,6 @@ impl App {
 
 /// How many entries of the audit log go at a time.
 const SWEPT: usize = 1000;
-
-/// What an app stands on.
-struct Ground {
-    router: Router,
-    sessions: Sessions,
-    limits: Arc<Limits>,
-    upstreams: Arc<Upstreams>,
-    traffic: Arc<Traffic>,
-    store: Arc<dyn Store>,
-    mailer: Mailer,
-    public_url: PublicUrl,
-    clock: Clock,
-    hasher: Hasher,
-    listening: SocketAddr,
-}
-
-impl Ground {
-    /// Ways to sign in, pages, and the house around them: made anew for each configuration.
-    fn furnish(self, config: Config) -> Result<App, Error> {
-        let Self { router, sessions, limits, upstreams, traffic, store, mailer, public_url, clock, hasher, listening } =
-            self;
-        let providers = Providers::new(&provider::Parts {
-            settings: config.providers.clone(),
-            store: store.clone(),
-            sessions: sessions.clone(),
-            hasher: hasher.clone(),
-            mailer: mailer.clone(),
-            fetch: Fetch::new(&config.outgoing)?,
-            clock: clock.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            site: title(&config, &public_url),
-        })?;
-        let portal = Portal::new(portal::Parts {
-            settings: config.pages.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            return_to: config.return_to.clone(),
-            providers: providers.clone(),
-            sessions: sessions.clone(),
-            session_lifetime: config.session.max_lifetime,
-            limits: limits.clone(),
-            store: store.clone(),
-            clock: clock.clone(),
-        })
-        .map_err(Error::Pages)?;
-        let admin = config.admin.clone().map(|settings| {
-            Arc::new(Admin::new(admin::Parts {
-                settings,
-                store: store.clone(),
-                sessions: sessions.clone(),
-                providers: providers.clone(),
-                limits: limits.clone(),
-                upstreams: upstreams.clone(),
-                traffic: traffic.clone(),
-                clock: clock.clone(),
-                roles: config.roles.clone(),
-                refresh_token: config.session.refresh_token,
-                origin: public_url.origin().to_owned(),
-                site: title(&config, &public_url),
-            }))
-        });
-        let house = Arc::new(House {
-            traffic,
-            forward_auth: ForwardAuth::new(&config.prefix),
-            audience: public_url.origin().to_owned(),
-            cookie: cookie::Name::new(public_url.is_secure()),
-            router: Arc::new(router),
-            portal: Arc::new(portal),
-            config,
-            sessions,
-            providers,
-            limits,
-        });
-        Ok(App { house, upstreams, admin, store, mailer, public_url, clock, hasher, listening })
-    }
-}
 
 impl<S> Handler for Entrance<S>
 where
@@ -369,10 +300,6 @@ fn traffic(router: &Router, before: Option<&App>) -> Arc<Traffic> {
     let keys = || router.routes().iter().map(|route| route.key());
     let same = before.map(|app| app.house.traffic.clone()).filter(|traffic| traffic.is_for(keys()));
     same.unwrap_or_else(|| Arc::new(Traffic::new(keys().map(str::to_owned))))
-}
-
-fn title(config: &Config, public_url: &PublicUrl) -> String {
-    config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned())
 }
 
 fn hash_threads(config: &Config) -> usize {

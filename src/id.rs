@@ -82,6 +82,11 @@ id! {
     KeyId
 }
 
+id! {
+    /// Names a device that an app runs on, for its owner to recognise; it admits nobody.
+    DeviceId
+}
+
 /// Text that is not an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an id has 24 lower-case hexadecimal digits")]

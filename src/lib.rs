@@ -3,13 +3,16 @@
 pub mod account;
 pub mod admin;
 pub mod app;
+pub mod app_services;
 pub mod body;
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
 pub mod fetch;
+pub mod function;
 pub mod gather;
+mod ground;
 pub mod id;
 pub mod json;
 pub mod language;

@@ -33,6 +33,12 @@ pub enum Reason {
     BadCredential,
     /// The sign-in itself was refused: wrong, unknown, disabled or unconfirmed, and nobody learns which.
     SignInRefused,
+    /// Whoever was sent to a provider came back without having signed in there.
+    SignInCancelled,
+    /// Somebody signed in at a provider, and that account may not come in here.
+    SignInNotAllowed,
+    /// A provider does not answer, or not in a way that can be used.
+    ProviderFailed,
     /// Somebody is signed in, but the rule wants somebody else.
     Forbidden,
     /// A question of forward-auth from somebody who is no trusted proxy.
@@ -77,15 +83,17 @@ impl Reason {
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
-            Self::SignInNeeded | Self::BadCredential | Self::SignInRefused => StatusCode::UNAUTHORIZED,
-            Self::Forbidden | Self::CrossSite | Self::UntrustedPeer => StatusCode::FORBIDDEN,
+            Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => {
+                StatusCode::UNAUTHORIZED
+            }
+            Self::Forbidden | Self::CrossSite | Self::SignInNotAllowed | Self::UntrustedPeer => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
-            Self::UpstreamDown => StatusCode::BAD_GATEWAY,
+            Self::UpstreamDown | Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -105,6 +113,9 @@ impl Reason {
             Self::SignInNeeded => "authn.needed",
             Self::BadCredential => "authn.denied",
             Self::SignInRefused => "authn.refused",
+            Self::SignInCancelled => "authn.cancelled",
+            Self::SignInNotAllowed => "authn.not_allowed",
+            Self::ProviderFailed => "provider.failed",
             Self::Forbidden => "authz.denied",
             Self::UntrustedPeer => "forward_auth.untrusted_peer",
             Self::CrossSite => "csrf.rejected",
@@ -124,6 +135,13 @@ impl Reason {
     /// What a person reads: a title, and what can be done about it.
     pub fn words(&self) -> (&'static str, &str) {
         match self {
+            Self::Malformed("oauth.state") => (
+                "This sign-in is no longer open",
+                "It was finished already, took longer than ten minutes, or began in another browser. Start again.",
+            ),
+            Self::Malformed("oauth.callback") => {
+                ("This sign-in cannot be finished", "What the sign-in service sent does not fit. Start again.")
+            }
             Self::Malformed(_) => ("This address cannot be read", "Check the address for odd characters."),
             Self::CaseMismatch => ("This address cannot be read", "Check upper and lower case in the address."),
             Self::NotFound => ("There is no such page", "Check the address."),
@@ -138,6 +156,13 @@ impl Reason {
             Self::SignInNeeded => ("You are not signed in", "Sign in and try again."),
             Self::BadCredential => ("This sign-in is not valid", "Sign in again, or use another key or token."),
             Self::SignInRefused => ("Sign-in failed", "E-mail or password is not right."),
+            Self::SignInCancelled => ("Sign-in was cancelled", "Try again, or sign in another way."),
+            Self::SignInNotAllowed => {
+                ("This account may not sign in here", "Use another account, or ask whoever runs this site.")
+            }
+            Self::ProviderFailed => {
+                ("This way to sign in does not work right now", "Try again in a moment, or sign in another way.")
+            }
             Self::Forbidden => ("You may not do this", "Your account lacks the right to it."),
             Self::UntrustedPeer => ("You may not ask this", "Only proxies in trusted_proxies may ask for decisions."),
             Self::CrossSite => ("This came from another site", "Go to the page itself and try again."),
@@ -178,7 +203,7 @@ impl Reason {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(VARY, HeaderValue::from_static("Cookie, Authorization"));
         match self {
-            Self::SignInNeeded | Self::SignInRefused => {
+            Self::SignInNeeded | Self::SignInRefused | Self::SignInCancelled => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             // RFC 6750 §3.1
@@ -191,7 +216,11 @@ impl Reason {
             Self::RateLimited { retry_after, .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
             }
-            Self::Unavailable | Self::Overloaded | Self::UpstreamDown | Self::UpstreamTimeout => {
+            Self::Unavailable
+            | Self::Overloaded
+            | Self::UpstreamDown
+            | Self::UpstreamTimeout
+            | Self::ProviderFailed => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(5));
             }
             _ => {}
@@ -227,6 +256,11 @@ mod tests {
             SignInNeeded,
             BadCredential,
             SignInRefused,
+            SignInCancelled,
+            SignInNotAllowed,
+            ProviderFailed,
+            Malformed("oauth.state"),
+            Malformed("oauth.callback"),
             Forbidden,
             CrossSite,
             Conflict("x"),
@@ -249,7 +283,7 @@ mod tests {
 
     #[test]
     fn every_401_says_how_to_authenticate() {
-        for reason in [Reason::SignInNeeded, Reason::BadCredential, Reason::SignInRefused] {
+        for reason in [Reason::SignInNeeded, Reason::BadCredential, Reason::SignInRefused, Reason::SignInCancelled] {
             assert!(reason.problem("r1").headers().contains_key(WWW_AUTHENTICATE), "{reason:?}");
         }
         assert!(!Reason::Forbidden.problem("r1").headers().contains_key(WWW_AUTHENTICATE));

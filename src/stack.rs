@@ -11,6 +11,8 @@ use http::{Request, Response};
 use tower::{ServiceBuilder, service_fn};
 use tower_service::Service;
 
+use crate::account::audit::{self, By, Origin};
+use crate::app_services::{self, AppServices};
 use crate::body::Body;
 use crate::config::Config;
 use crate::layer::authenticate::Authenticate;
@@ -18,10 +20,12 @@ use crate::layer::authorize::{Authorize, Guests};
 use crate::layer::body_limit::BodyLimit;
 use crate::layer::client_addr::ClientAddr;
 use crate::layer::csrf::Csrf;
+use crate::layer::data_api::DataApi;
 use crate::layer::forward::forward;
 use crate::layer::forward_auth::{ForwardAuth, Verdict};
 use crate::layer::identity_headers::IdentityHeaders;
 use crate::layer::locate::Locate;
+use crate::layer::provider_token::ProviderToken;
 use crate::layer::rate_limit::{ByAddress, ByUser};
 use crate::layer::respond::RespondLayer;
 use crate::layer::sanitize::Sanitize;
@@ -29,7 +33,8 @@ use crate::layer::{Answer, Refusal, StepLayer};
 use crate::limit::Limits;
 use crate::portal::Portal;
 use crate::provider::Providers;
-use crate::route::Router;
+use crate::rejection::Reason;
+use crate::route::{Route, Router};
 use crate::secret;
 use crate::session::{Sessions, cookie};
 use crate::tally::Traffic;
@@ -52,6 +57,10 @@ pub struct House {
     pub traffic: Arc<Traffic>,
     /// Our own pages.
     pub portal: Arc<Portal>,
+    /// The client API of App Services, if it is on.
+    pub app_services: Option<Arc<AppServices>>,
+    /// Who checks the header fields of its Data API; there with it.
+    pub data_api: Option<Arc<DataApi>>,
     /// The session cookie.
     pub cookie: cookie::Name,
     /// Reads what other proxies ask.
@@ -77,8 +86,17 @@ where
     U: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send,
 {
     let config = &house.config;
-    let respond =
-        RespondLayer { portal: house.portal.clone(), router: house.router.clone(), traffic: house.traffic.clone() };
+    let locate = Locate::new(&config.prefix, config.hosts.iter().cloned());
+    let locate = match &house.app_services {
+        Some(_) => locate.with_client_api(app_services::ROOT),
+        None => locate,
+    };
+    let respond = RespondLayer {
+        portal: house.portal.clone(),
+        router: house.router.clone(),
+        traffic: house.traffic.clone(),
+        app_services: house.app_services.clone(),
+    };
     let guests = Guests {
         providers: house.providers.clone(),
         sessions: house.sessions.clone(),
@@ -94,6 +112,10 @@ where
         &house.audience,
     );
 
+    let provider_token = ProviderToken::new(house.router.clone(), house.providers.tokens().clone());
+    let sanitize = Sanitize::new(&config.identity_headers, config.underscore_headers)
+        .and(house.router.routes().iter().filter_map(Route::provider_token));
+
     let app = ServiceBuilder::new()
         // Cookies travel by themselves: what another site made the browser send is not its owner's wish.
         .layer(StepLayer(Csrf))
@@ -103,6 +125,8 @@ where
         .layer(StepLayer(Authorize::new(house.router.clone(), Arc::new(guests))))
         // Only now is a body worth anything.
         .layer(StepLayer(BodyLimit::new(house.router.clone(), config.limits.body)))
+        // What may have to be asked for, for those routes that want it.
+        .layer(StepLayer(provider_token))
         // Last, so that nothing below can be mistaken for what a client sent.
         .layer(StepLayer(identity_headers))
         // Whoever only asked gets the identity; nothing is sent on.
@@ -119,12 +143,15 @@ where
         // A question of another proxy becomes the request it is about.
         .layer(StepLayer(house.forward_auth.clone()))
         // Nothing below may read what a client is not to say.
-        .layer(StepLayer(Sanitize::new(&config.identity_headers, config.underscore_headers)))
+        .layer(StepLayer(sanitize))
         // One host, one path; ours or an app's.
-        .layer(StepLayer(Locate::new(&config.prefix, config.hosts.iter().cloned())))
+        .layer(StepLayer(locate))
         // Who it is. Our own pages want to know, too.
-        .layer(StepLayer(Authenticate::new(house.sessions.clone(), house.cookie)))
-        .service(Door { own: own_pages(house), app })
+        .layer(StepLayer(
+            Authenticate::new(house.sessions.clone(), house.providers.bearers().clone(), house.cookie)
+                .with_data_api(house.data_api.clone()),
+        ))
+        .service(Door { own: own_pages(house), client_api: client_api(house), app })
 }
 
 /// The innermost service of an app's side.
@@ -156,7 +183,9 @@ fn own_pages(
             rest.reply = std::mem::take(&mut visit.reply);
             *rest.request.method_mut() = visit.request.method().clone();
             *rest.request.uri_mut() = visit.request.uri().clone();
-            let response = portal.serve(*visit).await;
+            let caller = visit.caller.as_ref().map(|caller| caller.user.id);
+            let origin = Origin { request_id: Some(visit.id.to_string()), by: By::Visitor(caller) };
+            let response = audit::on_behalf(origin, portal.serve(*visit)).await;
             // A page that sets the cookie has the last word: the clearing of an ended one must not undo it.
             if response.headers().contains_key(SET_COOKIE) {
                 rest.reply.retain(|(name, _)| *name != SET_COOKIE);
@@ -166,32 +195,56 @@ fn own_pages(
     })
 }
 
-/// Two ways on: our own pages, or an app behind.
+/// Apps that were written against App Services ask here.
+fn client_api(
+    house: &House,
+) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + use<> {
+    let app_services = house.app_services.clone();
+    service_fn(move |visit: Box<Visit>| {
+        let app_services = app_services.clone();
+        // Boxed, as those of our pages.
+        Box::pin(async move {
+            let Some(app_services) = app_services else { return Err(Refusal::new(visit, Reason::NotFound)) };
+            let mut rest = Visit::new(Request::default(), visit.id, visit.client);
+            (rest.started, rest.place, rest.asker) = (visit.started, visit.place, visit.asker);
+            *rest.request.method_mut() = visit.request.method().clone();
+            *rest.request.uri_mut() = visit.request.uri().clone();
+            let (response, caller) = app_services.serve(*visit).await;
+            rest.caller = caller;
+            Ok(Answer::new(rest, response))
+        })
+    })
+}
+
+/// Three ways on: our own pages, the client API of App Services, or an app behind.
 #[derive(Clone)]
-struct Door<O, A> {
+struct Door<O, C, A> {
     own: O,
+    client_api: C,
     app: A,
 }
 
-impl<O, A> Service<Box<Visit>> for Door<O, A>
+impl<O, C, A> Service<Box<Visit>> for Door<O, C, A>
 where
     O: Service<Box<Visit>, Response = Answer, Error = Refusal>,
+    C: Service<Box<Visit>, Response = Answer, Error = Refusal>,
     A: Service<Box<Visit>, Response = Answer, Error = Refusal>,
 {
     type Response = Answer;
     type Error = Refusal;
-    type Future = Either<O::Future, A::Future>;
+    type Future = Either<Either<O::Future, C::Future>, A::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        match self.own.poll_ready(cx) {
-            Poll::Ready(Ok(())) => self.app.poll_ready(cx),
-            other => other,
+        match (self.own.poll_ready(cx), self.client_api.poll_ready(cx)) {
+            (Poll::Ready(Ok(())), Poll::Ready(Ok(()))) => self.app.poll_ready(cx),
+            (Poll::Ready(Ok(())), other) | (other, _) => other,
         }
     }
 
     fn call(&mut self, visit: Box<Visit>) -> Self::Future {
         match visit.place {
-            Place::Own => Either::Left(self.own.call(visit)),
+            Place::Own => Either::Left(Either::Left(self.own.call(visit))),
+            Place::AppServices => Either::Left(Either::Right(self.client_api.call(visit))),
             Place::App => Either::Right(self.app.call(visit)),
         }
     }

@@ -122,6 +122,8 @@ pub enum Place {
     App,
     /// Our own pages.
     Own,
+    /// The client API of App Services.
+    AppServices,
 }
 
 /// Why a credential that was sent did not count.

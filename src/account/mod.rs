@@ -7,6 +7,7 @@ pub mod email;
 mod foreign_hash;
 mod hash_pool;
 pub mod linking;
+pub mod metadata;
 pub mod new_password;
 pub mod one_time;
 pub mod password;

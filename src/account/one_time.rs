@@ -20,6 +20,10 @@ pub enum Purpose {
     Invite,
     /// Proves the new address of an account.
     ChangeEmail,
+    /// A sign-in that is on its way at a provider; its token is the `state`, and nobody is sent a link.
+    SignIn,
+    /// A provider's word that somebody signed out there; kept so that it does not count twice.
+    LogoutToken,
 }
 
 impl Purpose {
@@ -30,6 +34,8 @@ impl Purpose {
             Self::Reset => "reset",
             Self::Invite => "invite",
             Self::ChangeEmail => "change_email",
+            Self::SignIn => "sign_in",
+            Self::LogoutToken => "logout_token",
         }
     }
 }

@@ -91,7 +91,7 @@ impl Call {
     }
 
     async fn read(&mut self) -> Result<bytes::Bytes, Reason> {
-        std::mem::replace(&mut self.body, Body::empty()).read(LIMIT).await.map_err(|error| match error {
+        std::mem::take(&mut self.body).read(LIMIT).await.map_err(|error| match error {
             ReadError::TooLarge => Reason::BodyTooLarge,
             ReadError::Broken(_) => Reason::Malformed("body.broken"),
         })

@@ -26,7 +26,9 @@ pub enum Form {
 
 /// Starts the log on standard error. `RUST_LOG` overrides the level.
 pub fn start(form: Form, level: &str) {
-    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(level)).unwrap_or_default();
+    let filter = EnvFilter::try_from_default_env()
+        .or_else(|_| EnvFilter::try_new(format!("{level},vestibule::audit=info")))
+        .unwrap_or_default();
     // A second start (in a test) leaves the first one in place.
     if registry().with(filter).with(Records { form, clock: Clock::system() }).try_init().is_err() {
         tracing::debug!("the log had been started before");
@@ -150,7 +152,14 @@ fn json(now: Timestamp, level: Level, target: &str, fields: Fields) -> String {
     record.insert("time".to_owned(), now.rfc3339_millis().into());
     record.insert("level".to_owned(), level.as_str().to_ascii_lowercase().into());
     record.insert("target".to_owned(), target.into());
-    record.extend(fields.0.into_iter().map(|(name, value)| (name.to_owned(), value)));
+    let value = |value: Value| match (target, &value) {
+        // What changed is JSON already, unless it was too long.
+        ("vestibule::audit", Value::String(text)) if text.starts_with('{') => {
+            serde_json::from_str(text).unwrap_or(value)
+        }
+        _ => value,
+    };
+    record.extend(fields.0.into_iter().map(|(name, found)| (name.to_owned(), value(found))));
     format!("{}\n", Value::Object(record))
 }
 

@@ -5,6 +5,7 @@
 //! `Command` whose doc comment is its line in `--help`, and an arm in `main`. Configuration faults go through
 //! [`Global::config`], output through [`print()`], so that exit codes and forms are the same everywhere.
 
+pub mod audit;
 pub mod check;
 pub mod completions;
 pub mod demo;
@@ -24,14 +25,17 @@ mod import_toml;
 mod import_users;
 pub mod init;
 pub mod keys;
+mod linking;
 mod log;
 mod new_user;
 mod operator;
 mod output;
+mod pending;
 mod reload;
 pub mod run;
 pub mod schema;
 pub mod sessions;
+pub mod store;
 mod table;
 pub mod users;
 
@@ -40,6 +44,7 @@ use std::path::PathBuf;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::config::{self, Config};
+use crate::function;
 
 pub use exit::Exit;
 pub use output::{print, print_error};
@@ -84,10 +89,17 @@ enum Command {
     Doctor(doctor::Args),
     /// Take over accounts and settings from somewhere else
     Import(import::Args),
+    /// Move everything to another store
+    Store(store::Args),
+    /// What was done to accounts, by whom
+    Audit(audit::Args),
     /// Print the JSON Schema of the configuration, for editors
     Schema(schema::Args),
     /// Print completions for a shell
     Completions(completions::Args),
+    /// Run functions in JavaScript for the server that started this
+    #[command(hide = true, name = function::WORKER)]
+    FunctionWorker,
 }
 
 /// Reads the arguments of this process and does what they say.
@@ -109,8 +121,15 @@ pub fn main() -> Exit {
         Command::Sessions(args) => sessions::run(args, global),
         Command::Doctor(args) => doctor::run(args, global),
         Command::Import(args) => import::run(args, global),
+        Command::Store(args) => store::run(args, global),
+        Command::Audit(args) => audit::run(args, global),
         Command::Schema(args) => schema::run(args, global),
         Command::Completions(args) => completions::run(args, global),
+        Command::FunctionWorker => match function::serve() {
+            Ok(()) => Exit::Fine,
+            // Nobody reads what it prints; the server sees the end.
+            Err(_) => Exit::Refused,
+        },
     }
 }
 

@@ -12,9 +12,10 @@ use crate::account::User;
 use crate::account::email::Email;
 use crate::account::password::Hasher;
 use crate::fetch::Fetch;
+use crate::function::{self, Program, Workers};
 use crate::listen::Tls;
 use crate::mail::{self, Mailer, Outbox};
-use crate::provider::{Delivery, Invitee, Parts, Providers};
+use crate::provider::{self, Delivery, Invitee, Parts, Providers};
 use crate::public_url::PublicUrl;
 use crate::secret::Secret;
 use crate::session::Sessions;
@@ -68,39 +69,51 @@ fn password_line() -> Result<Secret, Failure> {
 }
 
 /// The providers of the configuration. They send no mail from here: what the command prints is the delivery.
-async fn providers(operator: &Operator, public_url: &Option<PublicUrl>) -> Result<Providers, Failure> {
+pub(super) async fn providers(operator: &Operator, public_url: &Option<PublicUrl>) -> Result<Providers, Failure> {
+    let silent = mail::Settings { outbox: Outbox::Memory, ..operator.config.mail.clone() };
+    Ok(providers_mailing(operator, public_url, &silent).await?.0)
+}
+
+/// The same with a mailer that sends.
+pub(super) async fn providers_mailing(
+    operator: &Operator,
+    public_url: &Option<PublicUrl>,
+    mail: &mail::Settings,
+) -> Result<(Providers, Mailer), Failure> {
     let Operator { config, store, clock } = operator;
     let nowhere = || "http://localhost".parse().ok();
     let public_url = public_url.clone().or_else(nowhere).ok_or(Failure::Refused("no address".to_owned()))?;
     let sessions = Sessions::open(Arc::clone(store), clock.clone(), config.session.clone(), &public_url).await?;
     let site = config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned());
-    let silent = mail::Settings { outbox: Outbox::Memory, ..config.mail.clone() };
     let mailer =
-        Mailer::new(&silent, &site, &public_url, clock.clone()).map_err(|error| Failure::Refused(error.to_string()))?;
+        Mailer::new(mail, &site, &public_url, clock.clone()).map_err(|error| Failure::Refused(error.to_string()))?;
     let hash_threads = config.providers.local_userpass.as_ref().map_or(0, |settings| settings.hash_threads);
     let fetch = Fetch::new(&config.outgoing).map_err(|error| Failure::Refused(error.to_string()))?;
-    Providers::new(&Parts {
-        settings: config.providers.clone(),
+    let providers = Providers::new(&Parts {
+        // Whoever the operator adds is no surprise to the operator, and this process ends at once.
+        settings: provider::Settings { on_user_created: None, ..config.providers.clone() },
         store: Arc::clone(store),
         sessions,
         hasher: Hasher::new(hash_threads),
-        mailer,
+        mailer: mailer.clone(),
         fetch,
+        workers: Workers::new(Program::own(&[function::WORKER]), config.functions.clone()),
         clock: clock.clone(),
         public_url,
         prefix: config.prefix.clone(),
         site,
     })
-    .map_err(|error| Failure::Refused(error.to_string()))
+    .map_err(|error| Failure::Refused(error.to_string()))?;
+    Ok((providers, mailer))
 }
 
-fn local(providers: &Providers) -> Result<&crate::provider::local_userpass::LocalUserpass, Failure> {
+pub(super) fn local(providers: &Providers) -> Result<&crate::provider::local_userpass::LocalUserpass, Failure> {
     let off = || Failure::Refused("[providers.local-userpass] is off: nobody signs in with a password".to_owned());
     providers.local_userpass().ok_or_else(off)
 }
 
 /// As configured, else the first address that is listened on.
-fn public_url(operator: &Operator) -> Option<PublicUrl> {
+pub(super) fn public_url(operator: &Operator) -> Option<PublicUrl> {
     let config = &operator.config;
     if config.public_url.is_some() {
         return config.public_url.clone();

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::{Exit, Global, print_error};
 use crate::account::User;
+use crate::account::audit::{self, By, Event, Origin};
 use crate::account::email::Email;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::id::UserId;
 use crate::provider;
-use crate::store::{self, Address, Saved, Store};
+use crate::store::{self, Address, Along, Saved, Store};
 
 /// The end of `--help` of every family that changes something.
 pub(super) const HELP: &str = "Works also while the server runs; it follows within `session.cache`.";
@@ -30,7 +32,8 @@ pub(super) fn act(global: &Global, deed: impl AsyncFnOnce(&Operator) -> Result<E
         Ok(runtime) => runtime,
         Err(error) => return Failure::Refused(format!("no runtime: {error}")).print(),
     };
-    runtime.block_on(deed(&operator)).unwrap_or_else(|failure| failure.print())
+    let origin = Origin { request_id: None, by: By::Operator("cli".to_owned()) };
+    runtime.block_on(audit::on_behalf(origin, deed(&operator))).unwrap_or_else(|failure| failure.print())
 }
 
 impl Operator {
@@ -63,16 +66,35 @@ impl Operator {
         found.ok_or_else(|| Failure::Refused(format!("there is no user {name}")))
     }
 
-    /// Reads the user, changes it and saves it; again when the server was quicker.
-    pub(super) async fn change(&self, name: &str, mut change: impl FnMut(&mut User)) -> Result<User, Failure> {
+    /// The id of this user, who may be gone already.
+    pub(super) async fn user_id(&self, name: &str) -> Result<UserId, Failure> {
+        match name.parse() {
+            Ok(id) => Ok(id),
+            Err(_) => Ok(self.user(name).await?.id),
+        }
+    }
+
+    /// Reads the user, changes it and saves it with what goes along; again when the server was quicker.
+    pub(super) async fn change(
+        &self,
+        name: &str,
+        mut change: impl FnMut(&mut User),
+        along: impl Fn(&User, &User) -> Along,
+    ) -> Result<User, Failure> {
         for _ in 0..TRIES {
-            let mut user = self.user(name).await?;
+            let before = self.user(name).await?;
+            let mut user = before.clone();
             change(&mut user);
-            if self.store.save_user(&user).await? == Saved::Done {
+            if self.store.save_user_with(&user, &along(&before, &user)).await? == Saved::Done {
                 return Ok(user);
             }
         }
         Err(Failure::Refused(format!("{name} changes all the time; try again")))
+    }
+
+    /// Tells the audit log of what is done.
+    pub(super) async fn record(&self, event: Event) -> Result<(), Failure> {
+        Ok(self.store.add_audit(&[event]).await?)
     }
 
     /// Refuses a role that the configuration does not declare: a typo would give nothing to nobody.

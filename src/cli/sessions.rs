@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 use super::operator::{self, Failure, Operator};
 use super::table::{moment, table};
 use super::{Exit, Global, print};
+use crate::account::audit::{Action, Event};
 use crate::clock::Timestamp;
-use crate::id::SessionId;
+use crate::id::{SessionId, UserId};
 use crate::session::Session;
 
 /// What to do, and how to say it.
@@ -49,16 +50,29 @@ pub fn run(args: &Args, global: &Global) -> Exit {
             let user = operator.user(user).await?;
             Ok(say(&operator.store.sessions_of(user.id).await?, operator.clock.now(), args.json))
         }
-        Command::Revoke { id: Some(id), .. } => match operator.store.end_session(*id).await? {
-            true => Ok(say_ended(&[*id], args.json)),
-            false => Err(Failure::Refused(format!("there is no session {id}"))),
-        },
+        Command::Revoke { id: Some(id), .. } => {
+            let found = operator.store.session(*id).await?;
+            match (found, operator.store.end_session(*id).await?) {
+                (Some((_, user)), true) => {
+                    note(operator, user.id, &[*id]).await?;
+                    Ok(say_ended(&[*id], args.json))
+                }
+                _ => Err(Failure::Refused(format!("there is no session {id}"))),
+            }
+        }
         Command::Revoke { user: Some(user), .. } => {
             let user = operator.user(user).await?;
-            Ok(say_ended(&operator.store.end_sessions_of(user.id, None).await?, args.json))
+            let ended = operator.store.end_sessions_of(user.id, None).await?;
+            note(operator, user.id, &ended).await?;
+            Ok(say_ended(&ended, args.json))
         }
         Command::Revoke { id: None, user: None } => Err(Failure::Usage("name a session, or a user by --user".into())),
     })
+}
+
+async fn note(operator: &Operator, user: UserId, ended: &[SessionId]) -> Result<(), Failure> {
+    let event = Event::new(Action::SESSION_REVOKE, user, operator.clock.now());
+    operator.record(event.before("sessions", json!(ended))).await
 }
 
 async fn list(operator: &Operator, json: bool) -> Result<Exit, Failure> {

@@ -5,8 +5,10 @@ use serde_json::{Map, Value, json};
 
 use super::operator::{self, Failure, Operator};
 use super::table::{cell, moment, table};
-use super::{Exit, Global, new_user, print};
+use super::{Exit, Global, linking, new_user, pending, print};
+use crate::account::audit::{self, Action, Event};
 use crate::account::{Identity, User};
+use crate::store::{Along, Ends};
 
 /// What to do, and how to say it.
 #[derive(Debug, clap::Args)]
@@ -63,6 +65,45 @@ enum Command {
         /// The role
         role: String,
     },
+    /// Add an account of a provider, at your word: make sure that it is the user's
+    Link {
+        /// An id or an e-mail address
+        user: String,
+        /// The provider's name in the configuration
+        provider: String,
+        /// The provider's own name (`iss`); empty where it has none
+        issuer: String,
+        /// The account's name there (`sub`)
+        subject: String,
+    },
+    /// Take an account of a provider away; never the last way to sign in
+    Unlink {
+        /// An id or an e-mail address
+        user: String,
+        /// The provider's name
+        provider: String,
+        /// Which account of it, where there are several
+        subject: Option<String>,
+    },
+    /// Make two users one: FROM goes, INTO keeps its id
+    Merge {
+        /// An id or an e-mail address
+        from: String,
+        /// An id or an e-mail address
+        into: String,
+        /// Where both have a password, drop that of FROM
+        #[arg(long)]
+        drop_password: bool,
+    },
+    /// List registrations whose mail was not answered yet; send a mail again, or void a registration
+    Pending {
+        /// Send the mail to this address again
+        #[arg(long, value_name = "EMAIL", conflicts_with = "delete")]
+        resend: Option<String>,
+        /// Void every link to this address
+        #[arg(long, value_name = "EMAIL")]
+        delete: Option<String>,
+    },
     /// Print or replace the data that the app keeps about a user
     CustomData {
         /// An id or an e-mail address
@@ -100,15 +141,29 @@ pub fn run(args: &Args, global: &Global) -> Exit {
             }
             Command::Disable { user } => disable(operator, user, json).await,
             Command::Enable { user } => {
-                let user = operator.change(user, |user| user.disabled = false).await?;
+                let event = |_: &User, user: &User| along(operator, Action::ENABLE, user, |event| event);
+                let user = operator.change(user, |user| user.disabled = false, event).await?;
                 Ok(done(&user, "may sign in", json))
             }
             Command::Delete { user } => {
                 let user = operator.user(user).await?;
-                operator.store.delete_user(user.id).await?;
+                let event = Event::new(Action::DELETE, user.id, operator.clock.now());
+                operator.store.delete_user_with(user.id, &[event.before("user", audit::user(&user))]).await?;
                 Ok(done(&user, "is gone", json))
             }
             Command::Role { user, change, role } => change_role(operator, user, *change, role, json).await,
+            Command::Link { user, provider, issuer, subject } => {
+                linking::link(operator, user, (provider, issuer, subject), json).await
+            }
+            Command::Unlink { user, provider, subject } => {
+                linking::unlink(operator, user, provider, subject.as_deref(), json).await
+            }
+            Command::Merge { from, into, drop_password } => {
+                linking::merge(operator, from, into, *drop_password, json).await
+            }
+            Command::Pending { resend: Some(email), .. } => pending::resend(operator, email).await,
+            Command::Pending { delete: Some(email), .. } => pending::delete(operator, email).await,
+            Command::Pending { resend: None, delete: None } => pending::list(operator, json).await,
             Command::CustomData { user, set: None } => {
                 Ok(print(&Value::from(operator.user(user).await?.custom_data).to_string()))
             }
@@ -164,9 +219,10 @@ async fn show(operator: &Operator, name: &str, json: bool) -> Result<Exit, Failu
 }
 
 async fn disable(operator: &Operator, name: &str, json: bool) -> Result<Exit, Failure> {
-    let user = operator.change(name, |user| user.disabled = true).await?;
     // Enabling the user again must not bring back what it was disabled for.
-    operator.store.end_sessions_of(user.id, None).await?;
+    let event =
+        |_: &User, user: &User| along(operator, Action::DISABLE, user, |event| event).ending(Ends::AllBut(None));
+    let user = operator.change(name, |user| user.disabled = true, event).await?;
     operator.store.void_one_times(None, Some(user.id)).await?;
     Ok(done(&user, "is disabled", json))
 }
@@ -186,7 +242,11 @@ async fn change_role(
         // One that is no longer declared can still be taken away.
         RoleChange::Remove => user.roles.remove(role),
     };
-    let user = operator.change(name, |user| _ = change(user)).await?;
+    let event = |before: &User, user: &User| {
+        let (was, is) = (json!(before.roles), json!(user.roles));
+        along(operator, Action::ROLES, user, |event| event.before("roles", was).after("roles", is))
+    };
+    let user = operator.change(name, |user| _ = change(user), event).await?;
     Ok(done(&user, &format!("has the roles: {}", cell(&roles(&user))), json))
 }
 
@@ -194,12 +254,20 @@ async fn set_custom_data(operator: &Operator, name: &str, data: &str, json: bool
     let data: Map<String, Value> = serde_json::from_str(data).map_err(|error| {
         Failure::Usage(format!("--set takes a JSON object such as '{{\"plan\": \"pro\"}}': {error}"))
     })?;
-    let user = operator.change(name, |user| user.custom_data = data.clone()).await?;
+    let event = |before: &User, user: &User| {
+        let (was, is) = (before.custom_data.clone(), user.custom_data.clone());
+        along(operator, Action::CUSTOM_DATA, user, |event| event.before("custom_data", was).after("custom_data", is))
+    };
+    let user = operator.change(name, |user| user.custom_data = data.clone(), event).await?;
     Ok(done(&user, "has new custom data", json))
 }
 
+fn along(operator: &Operator, action: Action, user: &User, about: impl FnOnce(Event) -> Event) -> Along {
+    Along::event(about(Event::new(action, user.id, operator.clock.now())))
+}
+
 /// Says what became of a user.
-fn done(user: &User, what: &str, json: bool) -> Exit {
+pub(super) fn done(user: &User, what: &str, json: bool) -> Exit {
     match json {
         true => print(&to_json(user).to_string()),
         false => print(&format!("{} ({}) {what}", cell(user.email().unwrap_or(user.kind.as_str())), user.id)),

@@ -41,6 +41,7 @@ codes! {
     TrustsAll "VB0112" "The networks of trusted proxies cover every address there is, so that any client could say who it is and where it comes from. Name the networks of your proxies."
     Loose "VB0113" "The pattern would let in origins of strangers. A wildcard stands for one whole label at the left, below a domain that one owner registered: https://*.example.com."
     Insecure "VB0114" "Session cookies would travel in the clear. Plain http is only for localhost."
+    Script "VB0115" "A file with a function in JavaScript is not there, breaks a rule of the language, or exports no function. It is read whole at the start, and nothing of it runs before somebody signs in."
     SecretLiteral "VB0201" "A secret stands in the file itself, where backups, commits and error reports find it. Name its source: { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" } (systemd)."
     SecretMissing "VB0202" "The source of a secret is not there or is empty."
     SecretExposed "VB0203" "Every account of this machine can read the file that holds a secret. Take the right to read from others: chmod o-r."
@@ -62,6 +63,7 @@ codes! {
     NoUpstream "VB0391" "There is no upstream for some routes: requests are decided for other proxies, but these cannot be forwarded."
     NoPublicUrl "VB0392" "Vestibule listens beyond this machine but does not know the address visitors type. Until `public_url` is set it builds links and cookies for localhost."
     NeverFulfilled "VB0393" "Something this rule asks for cannot happen with the providers that are switched on."
+    AnyAudience "VB0396" "Tokens are taken whoever they were made for. An issuer with several apps makes tokens for each of them, and any of these apps could use a token of its users here. Name your own app in `audience`."
     NoRootRoute "VB0394" "`[routes]` is there, but none of them covers `/`, so the front page is refused."
     RoutesCross "VB0395" "Two routes cover some of the same paths and neither contains the other. The one that is more exact further to the left decides."
 }

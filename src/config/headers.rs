@@ -69,28 +69,36 @@ pub(super) fn underscores(r: &mut Reader<'_>) -> UnderscoreHeaders {
 
 fn name(item: &Item<'_>, folded: &mut BTreeMap<String, String>) -> Option<HeaderName> {
     item.node?;
-    let lower = item.name.to_ascii_lowercase();
-    let Ok(name) = HeaderName::from_str(&lower) else {
-        item.fault(Trouble::new(Code::Form, format!("`{}` is not the name of a header", item.name)));
-        return None;
-    };
-    if RESERVED.contains(&lower.as_str()) || lower.starts_with("x-forwarded-") || lower.starts_with("sec-") {
-        let message = format!("`{}` means something else to proxies or browsers", item.name);
-        item.fault(Trouble::new(Code::Form, message).help("take a name of your own, such as \"X-Tenant\""));
-        return None;
-    }
+    let name = own_name(item.name).map_err(|trouble| item.fault(trouble)).ok()?;
     // An app that folds names must not find two values where we wrote one each.
-    let fold: String = lower.chars().filter(char::is_ascii_alphanumeric).collect();
-    if fold.starts_with("xauth") || fold.starts_with("remoteuser") {
-        item.fault(Trouble::new(Code::Conflict, format!("`{}` reads like a header of ours", item.name)));
-        return None;
-    }
-    if let Some(other) = folded.insert(fold, item.name.to_owned()) {
+    if let Some(other) = folded.insert(fold(&name), item.name.to_owned()) {
         let message = format!("`{}` and `{other}` are the same name to many apps", item.name);
         item.fault(Trouble::new(Code::Conflict, message));
         return None;
     }
     Some(name)
+}
+
+/// The name of a header of the operator's own, which means nothing else to anybody.
+pub(super) fn own_name(text: &str) -> Result<HeaderName, Trouble> {
+    let lower = text.to_ascii_lowercase();
+    let Ok(name) = HeaderName::from_str(&lower) else {
+        return Err(Trouble::new(Code::Form, format!("`{text}` is not the name of a header")));
+    };
+    if RESERVED.contains(&lower.as_str()) || lower.starts_with("x-forwarded-") || lower.starts_with("sec-") {
+        let message = format!("`{text}` means something else to proxies or browsers");
+        return Err(Trouble::new(Code::Form, message).help("take a name of your own, such as \"X-Tenant\""));
+    }
+    let fold = fold(&name);
+    if fold.starts_with("xauth") || fold.starts_with("remoteuser") {
+        return Err(Trouble::new(Code::Conflict, format!("`{text}` reads like a header of ours")));
+    }
+    Ok(name)
+}
+
+/// A name as an app reads it that takes letters and digits alone for its parts.
+fn fold(name: &HeaderName) -> String {
+    name.as_str().chars().filter(char::is_ascii_alphanumeric).collect()
 }
 
 fn source(text: &str) -> Result<Source, Trouble> {

@@ -24,6 +24,8 @@ pub(crate) enum Kind {
     Text(&'static str),
     /// A whole number between these.
     Integer(i64, i64),
+    /// True or false.
+    Boolean,
     /// A span of time.
     Span,
     /// A size.
@@ -48,6 +50,10 @@ pub(crate) enum Kind {
     Table,
     /// A list of who, or a table.
     WhoOrTable,
+    /// A name, or a table with `path`, `field` and `required`.
+    Metadata,
+    /// A table with `kid`, and `secret` or `public_key`.
+    TokenKey,
 }
 
 impl Known {

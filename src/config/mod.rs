@@ -4,17 +4,22 @@
 //! names of environment variables cannot differ from what is read.
 
 mod admin;
+mod app_services;
 mod code;
 mod crossing;
+mod custom_token;
 mod environment;
 mod fault;
+mod function;
 mod headers;
 mod known;
 mod limits;
 mod listen;
 mod mail;
 mod mask;
+mod metadata;
 mod notes;
+mod oauth;
 mod observe;
 mod origins;
 mod outgoing;
@@ -89,6 +94,8 @@ pub struct Config {
     pub store: crate::store::Address,
     /// `[session]`.
     pub session: crate::session::Settings,
+    /// `[functions]`.
+    pub functions: crate::function::Settings,
     /// `[limits]`.
     pub limits: crate::limit::Settings,
     /// `[identity_headers]`.
@@ -101,6 +108,8 @@ pub struct Config {
     pub pages: crate::portal::Settings,
     /// `[admin]`; absent: no operator's listener.
     pub admin: Option<crate::admin::Settings>,
+    /// `[app_services]`; absent: off.
+    pub app_services: Option<crate::app_services::Settings>,
     /// `[observe]`.
     pub observe: Observe,
     /// `[providers]`.

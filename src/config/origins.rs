@@ -128,7 +128,7 @@ pub(super) fn is_loopback(url: &Url) -> bool {
 }
 
 /// SEC-CONF-03: a wildcard is a whole label below a domain with one owner.
-fn origin(text: &str) -> Result<String, Trouble> {
+pub(super) fn origin(text: &str) -> Result<String, Trouble> {
     let form = || {
         Trouble::new(Code::Form, "`return_to` lists origins such as \"https://app.example.com\"")
             .help("scheme, host and port, without path, query and user")

@@ -116,7 +116,11 @@ impl<'a> Reader<'a> {
         self.declared.push(key.to_owned());
         if self.reading.describing {
             let path = self.below(key);
-            self.reading.known.borrow_mut().push(Known { path, kind, default, doc });
+            let mut known = self.reading.known.borrow_mut();
+            // Tables of any name may be of several kinds that have keys in common.
+            if !known.iter().any(|known| known.path == path) {
+                known.push(Known { path, kind, default, doc });
+            }
         }
         self.table.get(key)
     }
@@ -139,6 +143,11 @@ impl<'a> Reader<'a> {
         self.table.entries.iter().any(|entry| !self.declared.contains(&entry.key))
     }
 
+    /// Whether the table holds nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.table.entries.is_empty()
+    }
+
     /// The keys of the table that nobody has declared so far.
     pub(super) fn undeclared(&self) -> Vec<String> {
         let keys = self.table.entries.iter().map(|entry| &entry.key);
@@ -157,6 +166,12 @@ impl<'a> Reader<'a> {
     /// Whether a key is there with a list that holds nothing.
     pub(super) fn is_empty_list(&self, key: &str) -> bool {
         self.table.get(key).is_some_and(|entry| matches!(&entry.node.value, Value::List(items) if items.is_empty()))
+    }
+
+    /// Whether the text of a key stands in the file itself; declares nothing.
+    pub(super) fn is_in_file(&self, key: &str) -> bool {
+        let node = self.table.get(key).map(|entry| &entry.node);
+        node.is_some_and(|node| matches!((&node.value, &node.place), (Value::Text(_), Place::Span(..))))
     }
 
     /// The place of a key of this table, or of the table itself.
@@ -205,12 +220,23 @@ impl<'a> Reader<'a> {
         };
         if reading.describing {
             let star = item("*", Place::Whole, None);
-            reading.known.borrow_mut().push(Known { path: star.path.clone(), kind, default: None, doc: about });
+            let mut known = reading.known.borrow_mut();
+            if !known.iter().any(|known| known.path == star.path) {
+                known.push(Known { path: star.path.clone(), kind, default: None, doc: about });
+            }
+            drop(known);
             return Some(each(star).into_iter().collect());
         }
         let (table, _) = entry.map(|entry| as_table(reading, &entry.key, &entry.place, &entry.node))?;
         let items = table.entries.iter().map(|entry| item(&entry.key, entry.place.clone(), Some(&entry.node)));
         Some(items.filter_map(each).collect())
+    }
+
+    /// Declares the keys of tables of any name, which `read` reads in all their kinds; does nothing with a file.
+    pub(super) fn describe_any(&mut self, doc: &'static str, read: impl FnOnce(&mut Reader<'a>)) {
+        if self.reading.describing {
+            self.table("*", doc, read);
+        }
     }
 
     /// Takes the keys that follow a pattern.
@@ -226,6 +252,17 @@ impl<'a> Reader<'a> {
         let found: Vec<&Entry> = self.table.entries.iter().filter(|entry| matches(&entry.key)).collect();
         self.declared.extend(found.iter().map(|entry| entry.key.clone()));
         found
+    }
+
+    /// Takes these keys for known without reading them.
+    pub(super) fn tolerate(&mut self, keys: &[String]) {
+        self.declared.extend_from_slice(keys);
+    }
+
+    /// Reports what is wrong with the whole table, so that nothing else of it is.
+    pub(super) fn ignore(&mut self, trouble: Trouble) {
+        self.declared.extend(self.table.entries.iter().map(|entry| entry.key.clone()));
+        self.fault(trouble.at(self.place_of("type")));
     }
 
     /// Reports a fault of this table.

@@ -17,8 +17,12 @@ fn with_examples() -> String {
 }
 
 fn is_example(line: &str) -> bool {
+    if line.starts_with("# [") {
+        return true;
+    }
     let Some((key, _)) = line.strip_prefix("# ").and_then(|line| line.split_once(" =")) else { return false };
-    key.starts_with('"') && key.ends_with('"') || key.bytes().all(|b| b.is_ascii_lowercase() || b == b'_')
+    let bare = |b: u8| b.is_ascii_lowercase() || matches!(b, b'_' | b'-');
+    key.starts_with('"') && key.ends_with('"') || key.bytes().all(bare)
 }
 
 /// Every value below a path; `*` is any name, `METHOD` any in capitals.
@@ -42,13 +46,22 @@ fn every_key_is_there_at_its_default_or_as_an_example() {
     let all: Table = with_examples().parse().unwrap();
     for Known { path, default, kind, .. } in known::all() {
         let name = path.join(".");
-        assert!(!values(&all, path).is_empty(), "{name} is missing");
+        // What several types of providers have in common is shown with one of them.
+        let mut anywhere = path.clone();
+        if path.len() > 2 && path[0] == "providers" {
+            anywhere[1] = "*".to_owned();
+        }
+        assert!(!values(&all, &anywhere).is_empty(), "{name} is missing");
         let Some(default) = default else { continue };
-        if path.iter().any(|name| name == "*") {
+        let table = &path[..path.len() - 1];
+        // A table that is an example as a whole shows values in place of defaults.
+        if path.iter().any(|name| name == "*") || (!table.is_empty() && values(&full, table).is_empty()) {
             continue;
         }
         let default: Table = format!("v = {default}").parse().unwrap();
-        assert_eq!(values(&full, path), [&default["v"]], "{name}");
+        // What is off has no live line; its example shows the defaults.
+        let is_off = (2..path.len()).any(|end| values(&full, &path[..end]).is_empty());
+        assert_eq!(values(if is_off { &all } else { &full }, path), [&default["v"]], "{name}");
         assert_ne!(*kind, Kind::Table, "{name}");
     }
 }
@@ -80,15 +93,34 @@ fn it_means_the_same_as_an_empty_file() {
 #[test]
 fn its_examples_are_taken() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["ca.pem", "cert.pem", "key.pem", "logo.svg", "templates", "admin.token"] {
+    let files = ["ca.pem", "cert.pem", "key.pem", "client.pem", "AuthKey.p8", "logo.svg", "templates", "admin.token"];
+    for name in files {
         let path = folder.path().join(name);
         std::fs::write(&path, "brass weather vane 8811 on the roof").unwrap();
         #[cfg(unix)]
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }
-    let environment = BTreeMap::from([("SMTP_PASSWORD".to_owned(), "correct horse".to_owned())]);
+    std::fs::create_dir(folder.path().join("functions")).unwrap();
+    std::fs::write(folder.path().join("functions/auth.js"), "exports = () => 'ann-1'").unwrap();
+    let secrets = [
+        "SMTP_PASSWORD",
+        "HOOK_SECRET",
+        "PEPPER",
+        "STORE_PASSWORD",
+        "OIDC_SECRET",
+        "GOOGLE_SECRET",
+        "FACEBOOK_SECRET",
+        "GITHUB_SECRET",
+        "MICROSOFT_SECRET",
+    ];
+    let environment: BTreeMap<_, _> =
+        secrets.map(|name| (name.to_owned(), format!("correct horse {name}"))).into_iter().collect();
     let text = with_examples()
         .replace("directory = ", "# directory = ")
+        .replace("keys = [{", "# keys = [{")
+        .replace("confirm         = \"mail\"", "confirm = \"function\"")
+        .replace("reset           = \"mail\"", "reset = \"function\"")
+        .replace("javascript = \"functions/auth.js\", values = { pepper = { env = \"PEPPER\" } }, webhook", "webhook")
         .replace("roles      = []", "roles = [\"journalist\", \"editor\"]");
     let name = folder.path().join("full.toml").display().to_string();
     let config = parse(&text, &name, environment).unwrap_or_else(|report| panic!("{report}"));

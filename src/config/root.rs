@@ -7,8 +7,8 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
 use super::{
-    Config, admin, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers, proxies, routes,
-    session, store,
+    Config, admin, app_services, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages,
+    providers, proxies, routes, session, store,
 };
 use crate::account::linking::Policy;
 use crate::route::Tables;
@@ -29,6 +29,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         trusted_proxies: r.table("trusted_proxies", "Proxies before this one.", proxies::read),
         store: r.table("store", "Where users and sessions live.", store::read),
         session: r.table("session", "How long sign-ins last.", session::read),
+        functions: r.table("functions", "How far functions in JavaScript may go.", function::limits),
         limits: r.table("limits", limits, limits::read),
         identity_headers: r.table("identity_headers", "What the app behind receives about who asks.", headers::read),
         mail: r.table("mail", "How mails are sent.", mail::read),
@@ -39,14 +40,18 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         ),
         pages: r.table("pages", "How our pages look.", pages::read),
         admin: r.optional("admin", "The operator's listener; off without this section.", admin::read),
+        app_services: None,
         observe: r.table("observe", "What can be seen from outside.", observe::read),
-        providers: providers::read(r),
+        providers: crate::provider::Settings::default(),
         routes: Tables::default(),
         notes: Vec::new(),
     };
+    config.providers = providers::read(r, &config.roles);
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
+    config.app_services = app_services::read(r, &config.providers);
     config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
+    config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());
     notes::find(r, &config, &rules);
     config.routes = rules.tables;
     config

@@ -8,7 +8,7 @@ use super::reader::{Item, Reader};
 use super::suggest::nearest;
 use super::tree::Value;
 use super::who::{Declared, Named};
-use super::{Config, policies, providers, proxies, route_key, unknown};
+use super::{Config, headers, policies, providers, proxies, route_key, unknown};
 use crate::route::{Action, Case, Relax, Spec, Tables};
 use crate::upstream;
 
@@ -83,6 +83,9 @@ fn route(r: &mut Reader<'_>, item: &Item<'_>, named: &mut Named, declared: &Decl
     spec.body = r.size_or_off("body", "The longest body of a request here; without it `limits.body`.");
     spec.audience =
         r.text("audience", "https://blog.example.com", "aud of the assertion; without it the public URL's origin.");
+    let doc = "A header of this name carries the access token of the caller's provider to the app; without it no \
+               token is kept.";
+    spec.provider_token = r.parsed("provider_token", (Kind::Text("X-Provider-Token"), None), doc, headers::own_name);
     let is_table = item.node.is_some_and(|node| matches!(node.value, Value::Table(_)));
     // An unknown key is most likely the action, and says so itself.
     if is_table && !found && !r.has_undeclared() {

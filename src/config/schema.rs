@@ -72,6 +72,7 @@ fn of_kind(kind: &Kind) -> Value {
     match kind {
         Kind::Text(example) => json!({ "type": "string", "examples": [example] }),
         Kind::Integer(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Span => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$", "examples": ["15m"] }),
         Kind::Size => json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$", "examples": ["1MiB"] }),
         Kind::Rate => json!({ "type": "string", "pattern": "^[0-9]+/[0-9]*(ms|s|m|h|d)$", "examples": ["10/15m"] }),
@@ -84,8 +85,24 @@ fn of_kind(kind: &Kind) -> Value {
             Value::Object(one_of([of_kind(kind), json!({ "type": "array", "items": of_kind(kind), "minItems": 1 })]))
         }
         Kind::Who | Kind::WhoOrTable => who(),
+        Kind::Metadata => metadata(),
+        Kind::TokenKey => token_key(),
         Kind::Table => json!({ "type": "object" }),
     }
+}
+
+fn metadata() -> Value {
+    let name = json!({ "type": "string", "minLength": 1 });
+    let properties = json!({ "path": name, "field": name, "required": { "type": "boolean" } });
+    let table =
+        json!({ "type": "object", "properties": properties, "required": ["path"], "additionalProperties": false });
+    json!({ "anyOf": [name, table] })
+}
+
+fn token_key() -> Value {
+    let text = json!({ "type": "string", "minLength": 1 });
+    let properties = json!({ "kid": text, "secret": reference("secret"), "public_key": text });
+    json!({ "type": "object", "properties": properties, "additionalProperties": false })
 }
 
 fn who() -> Value {

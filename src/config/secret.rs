@@ -1,5 +1,6 @@
 //! Secrets are never in the file: it only says where they are.
 
+use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,19 @@ impl<'a> Reader<'a> {
         self.secrets_in(key, &entry.node)
     }
 
+    /// All keys of this table: free names, each with text or a secret.
+    pub(super) fn values(&mut self, doc: &'static str) -> BTreeMap<String, Secret> {
+        let entries = self.matching("*", (Kind::TextOrSecret, doc), |_| true);
+        let values = entries.into_iter().filter_map(|entry| {
+            let value = match &entry.node.value {
+                Value::Text(text) => Secret::new(text.as_str()),
+                _ => self.secret_in(&entry.key, &entry.node)?,
+            };
+            Some((entry.key.clone(), value))
+        });
+        values.collect()
+    }
+
     /// Text, or a secret where the text holds a password.
     pub(super) fn text_or_secret<T>(
         &mut self,
@@ -88,7 +102,8 @@ impl<'a> Reader<'a> {
         self.accept(place, result)
     }
 
-    fn secret_in(&self, key: &str, node: &'a Node) -> Option<Secret> {
+    /// A secret in a node; of a list the first.
+    pub(super) fn secret_in(&self, key: &str, node: &'a Node) -> Option<Secret> {
         self.secrets_in(key, node)?.into_iter().next()
     }
 

@@ -55,8 +55,19 @@ fn problems(text: &str) -> Vec<Problem> {
 /// Expects this help among the problems of this code.
 fn expect_help(text: &str, code: Code, help: &str) {
     let found = problems(text);
-    let helps = found.iter().filter(|problem| problem.code == code).flat_map(|problem| &problem.help);
-    assert!(helps.into_iter().any(|line| line.starts_with(help)), "{text}\nwants {help}, has {found:#?}");
+    assert!(has_help(&found, code, help), "{text}\nwants {help}, has {found:#?}");
+}
+
+fn has_help(found: &[Problem], code: Code, help: &str) -> bool {
+    let mut helps = found.iter().filter(|problem| problem.code == code).flat_map(|problem| &problem.help);
+    helps.any(|line| line.starts_with(help))
+}
+
+/// The words of `type`.
+fn types() -> impl Iterator<Item = &'static str> {
+    let types = known::all().iter().find(|key| key.dotted() == "providers.*.type").unwrap();
+    let Kind::Words(words) = &types.kind else { panic!("{types:?}") };
+    words.iter().copied()
 }
 
 #[test]
@@ -73,7 +84,15 @@ fn every_misspelt_key_is_told_what_was_meant() {
             }
             let mut spoilt = table.to_vec();
             spoilt.push(slip);
-            expect_help(&format!("{} = 1", written(&spoilt)), Code::UnknownKey, &format!("did you mean `{name}`?"));
+            let (text, help) = (format!("{} = 1", written(&spoilt)), format!("did you mean `{name}`?"));
+            match path[..] {
+                // Which type has the table is not told by its path.
+                [ref providers, ref any, _, _, ..] if providers == "providers" && any == "*" => {
+                    let typed = |kind| format!("providers.X-Name.type = \"{kind}\"\n{text}");
+                    assert!(types().any(|kind| has_help(&problems(&typed(kind)), Code::UnknownKey, &help)), "{text}");
+                }
+                _ => expect_help(&text, Code::UnknownKey, &help),
+            }
             tried += 1;
         }
     }
@@ -94,11 +113,16 @@ fn every_misspelt_word_is_told_what_was_meant() {
         let (words, code) = words(&key.kind);
         for word in &words {
             for slip in slips(word).iter().filter(|slip| !words.contains(&slip.as_str())) {
-                expect_help(
-                    &format!("{} = \"{slip}\"", written(&key.path)),
-                    code,
-                    &format!("did you mean \"{word}\"?"),
-                );
+                let help = format!("did you mean \"{word}\"?");
+                let text = format!("{} = \"{slip}\"", written(&key.path));
+                match key.path[..] {
+                    // Which type has the key is not told by its path.
+                    [ref table, ref any, ref name] if table == "providers" && any == "*" && name != "type" => {
+                        let typed = |kind| format!("providers.X-Name.type = \"{kind}\"\n{text}");
+                        assert!(types().any(|kind| has_help(&problems(&typed(kind)), code, &help)), "{text}");
+                    }
+                    _ => expect_help(&text, code, &help),
+                }
                 tried += 1;
             }
         }

@@ -21,7 +21,7 @@ pub(super) enum Value {
     /// `None`: more than 64 bits.
     Integer(Option<i64>),
     Float,
-    Boolean,
+    Boolean(bool),
     Date,
     List(Vec<Node>),
     Table(Table),
@@ -107,7 +107,7 @@ impl Node {
                 Value::Integer(i64::from_str_radix(&number.as_str().replace('_', ""), number.radix()).ok())
             }
             DeValue::Float(_) => Value::Float,
-            DeValue::Boolean(_) => Value::Boolean,
+            DeValue::Boolean(value) => Value::Boolean(value),
             DeValue::Datetime(_) => Value::Date,
             DeValue::Array(items) => Value::List(items.into_iter().map(Self::from_toml).collect()),
             DeValue::Table(table) => Value::Table(Table::from_toml(table)),
@@ -122,7 +122,7 @@ impl Value {
         match self {
             Self::Text(_) => "text",
             Self::Integer(_) | Self::Float => "a number",
-            Self::Boolean => "true or false",
+            Self::Boolean(_) => "true or false",
             Self::Date => "a date",
             Self::List(_) => "a list",
             Self::Table(_) => "a table",

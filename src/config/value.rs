@@ -112,6 +112,16 @@ impl<'a> Reader<'a> {
         self.accept(&entry.node.place, result).unwrap_or(default)
     }
 
+    /// True or false.
+    pub(super) fn flag(&mut self, key: &str, default: bool, doc: &'static str) -> bool {
+        let Some(entry) = self.take(key, Kind::Boolean, Some(default.to_string()), doc) else { return default };
+        let result = match &entry.node.value {
+            Value::Boolean(value) => Ok(*value),
+            value => Err(wrong_kind(key, "true or false", value)),
+        };
+        self.accept(&entry.node.place, result).unwrap_or(default)
+    }
+
     /// One of a few words.
     pub(super) fn word<T: Copy + PartialEq>(
         &mut self,

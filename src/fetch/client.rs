@@ -81,6 +81,14 @@ impl Fetch {
         Ok(Self { named_by: Some(Target::of(document)?), ..self.clone() })
     }
 
+    /// Whether this address may be asked at all; at the start, so that nobody waits to find out.
+    ///
+    /// # Errors
+    /// [`Error::Address`] and [`Error::Insecure`].
+    pub fn check(&self, uri: &Uri) -> Result<(), Error> {
+        Target::of(uri)?.check(&self.ways.settings)
+    }
+
     /// Sends it and reads the whole answer.
     ///
     /// # Errors

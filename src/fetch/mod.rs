@@ -13,6 +13,8 @@ mod settings;
 pub(crate) mod scripted;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_tls;
 
 pub use answer::Answer;
 pub use client::Fetch;

@@ -109,6 +109,7 @@ impl Guests {
             tracing::error!(request = %visit.id, %error, "no session can be opened");
             Reason::Unavailable
         })?;
+        self.providers.sign_ins().note_end(ANON_USER, None);
         let digest = Digest::of(token.expose());
         let caller = self.sessions.by_cookie(&digest).await.ok().flatten().ok_or(Reason::Unavailable)?;
         // A clearing cookie of an ended session must not undo the new one.
@@ -123,7 +124,7 @@ impl Guests {
 /// What a session is opened from.
 pub fn device(visit: &Visit) -> Device {
     let agent = visit.request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    Device { user_agent: agent.chars().take(256).collect(), address: Some(visit.client.address) }
+    Device { user_agent: agent.chars().take(256).collect(), address: Some(visit.client.address), app: None }
 }
 
 fn decide(router: &Router, visit: &Visit) -> Result<Authorized, Refused> {

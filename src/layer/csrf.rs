@@ -16,7 +16,7 @@ pub struct Csrf;
 
 impl Step for Csrf {
     fn take(&self, visit: Box<Visit>) -> Progress {
-        if visit.credential != Credential::Cookie || visit.place == Place::Own || is_same_site(&visit) {
+        if visit.credential != Credential::Cookie || visit.place != Place::App || is_same_site(&visit) {
             Progress::Go(visit)
         } else {
             Progress::refuse(visit, Reason::CrossSite)

@@ -37,6 +37,7 @@ pub async fn forward(
     match outcome {
         Ok(mut response) => {
             forward::response(&mut response, &[cookie.as_str()]);
+            cookie.guard(response.headers_mut());
             Ok(Answer::new(visit, response))
         }
         Err(error) => {

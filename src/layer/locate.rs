@@ -21,13 +21,21 @@ use crate::visit::{Place, Visit};
 #[derive(Clone, Debug)]
 pub struct Locate {
     prefix: Arc<str>,
+    /// Where the client API of App Services is, if it is on.
+    client_api: Option<&'static str>,
     hosts: Arc<BTreeSet<String>>,
 }
 
 impl Locate {
     /// Our own pages are under `prefix`; hosts other than these are refused, unless there are none.
     pub fn new(prefix: &str, hosts: impl IntoIterator<Item = String>) -> Self {
-        Self { prefix: prefix.into(), hosts: Arc::new(hosts.into_iter().collect()) }
+        Self { prefix: prefix.into(), client_api: None, hosts: Arc::new(hosts.into_iter().collect()) }
+    }
+
+    /// The client API of App Services is under this path.
+    #[must_use]
+    pub fn with_client_api(self, root: &'static str) -> Self {
+        Self { client_api: Some(root), ..self }
     }
 
     fn locate(&self, visit: &mut Visit) -> Result<(), Reason> {
@@ -57,10 +65,10 @@ impl Locate {
         let path = Path::parse(visit.request.uri().path()).map_err(|error| Reason::Malformed(error.0))?;
         let (place, irregular) = (self.place(path.as_str()), path.irregular());
         // What is ours is not for others to let through.
-        if place == Place::Own && visit.check.is_some() {
+        if place != Place::App && visit.check.is_some() {
             return Err(Reason::Malformed("forward_auth.own_page"));
         }
-        if place == Place::Own && irregular != Irregular::default() {
+        if place != Place::App && irregular != Irregular::default() {
             return Err(Reason::Malformed("path.not_plain"));
         }
         if path.is_rewritten() {
@@ -74,8 +82,14 @@ impl Locate {
     }
 
     fn place(&self, path: &str) -> Place {
-        let own = path.strip_prefix(&*self.prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if own || path == "/.well-known/change-password" { Place::Own } else { Place::App }
+        let under = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if under(&self.prefix) || path == "/.well-known/change-password" {
+            Place::Own
+        } else if self.client_api.is_some_and(under) {
+            Place::AppServices
+        } else {
+            Place::App
+        }
     }
 }
 
@@ -212,5 +226,9 @@ mod tests {
         assert_eq!(locate.place("/.auth/login"), Place::Own);
         assert_eq!(locate.place("/.authors"), Place::App);
         assert_eq!(locate.place("/x/.auth/login"), Place::App);
+        assert_eq!(locate.place("/api/client/v2.0/auth/profile"), Place::App);
+        let locate = locate.with_client_api("/api/client/v2.0");
+        assert_eq!(locate.place("/api/client/v2.0/auth/profile"), Place::AppServices);
+        assert_eq!(locate.place("/api/client/v2.0x"), Place::App);
     }
 }

@@ -10,13 +10,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use http::header::{HeaderName, HeaderValue, LOCATION};
-use http::{Method, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
 use crate::account::api_key;
+use crate::app_services::{self, AppServices};
 use crate::body::Body;
 use crate::layer::{Answer, Refusal, locate};
 use crate::portal::{Portal, Refused};
@@ -34,6 +36,8 @@ pub struct RespondLayer {
     pub router: Arc<Router>,
     /// Counts what becomes of requests.
     pub traffic: Arc<Traffic>,
+    /// Words refusals for apps of App Services, if it is on.
+    pub app_services: Option<Arc<AppServices>>,
 }
 
 impl<S> Layer<S> for RespondLayer {
@@ -122,6 +126,10 @@ impl RespondLayer {
 
     fn refuse(&self, refusal: Refusal) -> Response<Body> {
         let Refusal { reason, mut visit } = refusal;
+        if let Some(response) = self.to_app(&reason, &mut visit) {
+            self.note(&visit, response.status(), Some(&reason));
+            return response;
+        }
         let mut response = match (&visit.check, visit.asker) {
             (Some(check), _) => self.to_proxy(&reason, &visit, check),
             (None, Asker::Program) => reason.problem(visit.id.as_str()),
@@ -134,6 +142,22 @@ impl RespondLayer {
         add(&mut response, &mut visit.reply);
         self.note(&visit, response.status(), Some(&reason));
         response
+    }
+
+    /// Apps of App Services read refusals in their own form, and with the fields that let a page read them.
+    fn to_app(&self, reason: &Reason, visit: &mut Visit) -> Option<Response<Body>> {
+        let path = visit.request.uri().path();
+        let app_services = self.app_services.as_ref().filter(|_| {
+            path.strip_prefix(app_services::ROOT).is_some_and(|rest| rest.starts_with('/')) && visit.check.is_none()
+        })?;
+        let mut request = Request::new(Body::empty());
+        *request.method_mut() = visit.request.method().clone();
+        *request.uri_mut() = visit.request.uri().clone();
+        *request.headers_mut() = visit.request.headers().clone();
+        // It waits for nothing: what there is to find out has been found out.
+        let mut response = app_services.refuse(request, reason, &visit.id).now_or_never()?;
+        response.headers_mut().insert(REQUEST_ID, id(visit));
+        Some(response)
     }
 
     fn to_person(&self, reason: &Reason, visit: &Visit) -> Response<Body> {
@@ -184,7 +208,7 @@ impl RespondLayer {
             }
         };
         let counted = number.unwrap_or(match visit.place {
-            Place::Own => self.traffic.own(),
+            Place::Own | Place::AppServices => self.traffic.own(),
             Place::App => self.traffic.none(),
         });
         self.traffic.note(counted, outcome, own);
@@ -228,7 +252,7 @@ impl RespondLayer {
     fn route(&self, visit: &Visit) -> Option<usize> {
         match (visit.authorized, visit.place) {
             (Some(authorized), _) => Some(authorized.route()),
-            (None, Place::Own) => None,
+            (None, Place::Own | Place::AppServices) => None,
             (None, Place::App) => {
                 let host = visit.host.as_deref().map(Cow::Borrowed).or_else(|| locate::host(&visit.request).ok());
                 self.router.find_number(&host.unwrap_or_default(), visit.request.uri().path())

@@ -26,6 +26,13 @@ impl Sanitize {
         Self { own, underscores }
     }
 
+    /// The same, and these names besides.
+    #[must_use]
+    pub fn and<'a>(self, names: impl Iterator<Item = &'a HeaderName>) -> Self {
+        let further = names.map(|name| fold(name.as_str()).into_boxed_str());
+        Self { own: self.own.iter().cloned().chain(further).collect(), ..self }
+    }
+
     /// Whether a client may send a header of this name.
     fn may_pass(&self, name: &str, trusted: bool) -> bool {
         if is_plain(name) {

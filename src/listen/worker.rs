@@ -52,8 +52,8 @@ pub(super) async fn run<H: Handler>(sockets: Vec<StdListener>, handler: H, commo
     let sweeping = tokio::task::spawn_local(look_over(Rc::clone(&worker)));
     common.shutdown.reached(Phase::Closing).await;
     accepting.iter().for_each(tokio::task::JoinHandle::abort);
-    // An aborted task ends, and its socket closes, when it is next due.
-    tokio::task::yield_now().await;
+    // Before the sockets close, which they do when their aborted tasks are next due: who is refused a connection may
+    // count on every answer from then on being the last of its connection.
     worker.sweep.borrow().retire_all();
     let outcome = tokio::select! {
         () = worker.all_closed() => Outcome::Finished,

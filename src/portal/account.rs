@@ -5,17 +5,18 @@ use minijinja::{Value, context};
 use super::call::Call;
 use super::device;
 
+use super::link::link_refusal;
 use super::login::sign_up_word;
 use super::page::{Moment, Page, is_guest};
 use super::refusal::{reason_of, unavailable};
 use super::return_to::ReturnTo;
 use super::{Answer, Portal};
 use crate::account::api_key::ApiKey;
-use crate::account::{Kind, User};
+use crate::account::linking::Policy;
+use crate::account::{Identity, Kind, User};
 use crate::clock::Timestamp;
 use crate::id::SessionId;
-use crate::provider::API_KEY;
-use crate::provider::SignUp;
+use crate::provider::{ANON_USER, API_KEY, LOCAL_USERPASS, SignUp};
 use crate::rejection::Reason;
 use crate::session::{Caller, Session};
 
@@ -37,7 +38,10 @@ impl Portal {
             return Err(Reason::Forbidden);
         }
         let notice = call.parameter("note").and_then(|note| notice(&note));
-        let page = self.account_page(caller, &Typed::default()).await?;
+        let mut page = self.account_page(caller, &Typed::default()).await?;
+        if let Some(problem) = call.parameter("problem").and_then(|code| link_refusal(&code)) {
+            page = page.problems(vec![problem]);
+        }
         Ok(self.show_page(call, page.notice(notice)))
     }
 
@@ -60,13 +64,44 @@ impl Portal {
             keys => self.keys_of(&user).await?,
             key_days => self.key_days(),
             sessions => sessions.map(|session| session_values(session, caller.session)).collect::<Vec<_>>(),
+            ways => self.ways(&user),
+            links => if self.may_link() { self.redirects() } else { Vec::new() },
             local => user.password.is_some() && self.providers.local_userpass().is_some(),
+            addable => user.password.is_none() && self.providers.local_userpass().is_some() && self.may_link(),
             password_hint => self.password_hint(),
             new_email => typed.new_email,
             key_name => typed.key_name,
             ..user_values(&user),
         };
         Ok(Page::new("account.html", context! { ..values, ..common }))
+    }
+
+    /// The ways to sign in, and which of them may go.
+    fn ways(&self, user: &User) -> Vec<Value> {
+        let opens = |identity: &&Identity| ![ANON_USER, API_KEY].contains(&identity.provider.as_str());
+        let several = user.identities.iter().filter(opens).count() > 1;
+        user.identities.iter().filter(opens).map(|identity| self.way_values(user, identity, several)).collect()
+    }
+
+    fn way_values(&self, user: &User, identity: &Identity, removable: bool) -> Value {
+        let own = user.password.as_ref().filter(|_| identity.provider == LOCAL_USERPASS);
+        let told = |field: &str| identity.data.get(field).and_then(serde_json::Value::as_str);
+        let label = self.providers.other(&identity.provider).map(|named| named.label.as_str());
+        context! {
+            provider => identity.provider.as_str(),
+            issuer => identity.issuer.as_str(),
+            subject => identity.subject.as_str(),
+            password => own.is_some(),
+            label => label.unwrap_or(&identity.provider),
+            account => own.map(|own| own.email.as_str()).or(told("email")).or(told("name")),
+            since => Moment::new(identity.created_at),
+            removable => removable,
+        }
+    }
+
+    /// Whether ways to sign in may be added at all.
+    pub(super) fn may_link(&self) -> bool {
+        self.providers.admission().policy() != Policy::Never
     }
 
     async fn keys_of(&self, user: &User) -> Result<Option<Vec<Value>>, Reason> {
@@ -133,6 +168,8 @@ fn notice(note: &str) -> Option<&'static str> {
         "password" => Some("Your password is changed, and you are signed out everywhere else."),
         "email-sent" => Some("A mail is on its way to the new address. Press the link in it to use the address."),
         "email" => Some("Your e-mail address is changed."),
+        "linked" => Some("You can sign in this way from now on."),
+        "unlinked" => Some("That way to sign in is removed, and where it was used you are signed out."),
         "key" => Some("The key is changed."),
         "key-gone" => Some("The key is deleted."),
         "session" => Some("That device is signed out."),

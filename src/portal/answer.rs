@@ -1,5 +1,7 @@
 //! Answers that are no pages, and the header fields every answer of ours carries.
 
+use std::collections::BTreeSet;
+
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, LOCATION, REFERRER_POLICY,
     STRICT_TRANSPORT_SECURITY, VARY, X_CONTENT_TYPE_OPTIONS,
@@ -23,7 +25,7 @@ pub(super) enum Referrer {
 /// The fields that depend on the settings.
 #[derive(Debug)]
 pub(super) struct Fields {
-    policy: HeaderValue,
+    policy: String,
     secure: bool,
 }
 
@@ -38,15 +40,16 @@ impl Fields {
             policy.push(' ');
             policy.push_str(&source);
         }
-        // Sources are parsed origins and hence plain ASCII; if they were not, no form may be sent at all.
-        let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
         Self { policy, secure: public_url.is_secure() }
     }
 
-    /// Dresses a page.
-    pub(super) fn page(&self, headers: &mut HeaderMap, referrer: Referrer) {
+    /// Dresses a page; forms of it may lead to `onward` in the end: providers where somebody signs out.
+    pub(super) fn page(&self, headers: &mut HeaderMap, referrer: Referrer, onward: &BTreeSet<String>) {
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-        headers.insert(CONTENT_SECURITY_POLICY, self.policy.clone());
+        let policy = onward.iter().fold(self.policy.clone(), |policy, source| policy + " " + source);
+        // Sources are parsed origins and hence plain ASCII; if they were not, no form may be sent at all.
+        let policy = HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"));
+        headers.insert(CONTENT_SECURITY_POLICY, policy);
         let referrer = match referrer {
             Referrer::SameOrigin => "same-origin",
             Referrer::Nobody => "no-referrer",

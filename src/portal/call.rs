@@ -86,7 +86,7 @@ impl Call {
     pub(super) fn device(&self) -> Device {
         let user_agent = self.headers.get(USER_AGENT).map(|agent| String::from_utf8_lossy(agent.as_bytes()));
         let user_agent = user_agent.unwrap_or_default().chars().take(256).collect();
-        Device { user_agent, address: Some(self.client.address) }
+        Device { user_agent, address: Some(self.client.address), app: None }
     }
 
     /// What providers get to know of it.

@@ -3,7 +3,7 @@
 
 use http::{Response, StatusCode};
 use minijinja::context;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer::{self, empty, see_other};
 use super::call::Call;
@@ -17,6 +17,8 @@ use crate::account::User;
 use crate::account::email::Email;
 use crate::account::one_time::Purpose;
 use crate::body::Body;
+use crate::provider::local_userpass::LocalUserpass;
+use crate::provider::{Confirm, Reset};
 use crate::rejection::Reason;
 
 impl Portal {
@@ -38,6 +40,8 @@ impl Portal {
             // The new address counts only for the one who asked for it; so that one signs in first.
             Purpose::ChangeEmail => Ok(self.to_login(&self.here(call))),
             Purpose::Reset | Purpose::Invite => Ok(see_other(&format!("{}/reset?{}", self.prefix, query(call)))),
+            // Neither is a link.
+            Purpose::SignIn | Purpose::LogoutToken => Ok(self.link_over(call, "confirm")),
         }
     }
 
@@ -65,7 +69,7 @@ impl Portal {
     /// The page to ask for another mail.
     pub(super) fn ask_confirm(&self, call: &Call) -> Answer {
         self.local()?;
-        Ok(self.show_page(call, send_page("confirm", false, "", &call.return_to(&self.allowed))))
+        Ok(self.show_page(call, self.send_page("confirm", false, "", &call.return_to(&self.allowed))))
     }
 
     /// Sends another mail, if there is a registration to confirm; nobody learns whether there is.
@@ -79,10 +83,14 @@ impl Portal {
         let input = Input::read(&call.headers, body, Accepts::Both).await?;
         let rd = self.return_to(call, &input);
         match self.try_send(call, &input, kind).await {
+            Ok(_) if input.is_form() && self.decides_by_function(kind) => {
+                let note = if kind == "reset" { "asked-reset" } else { "asked" };
+                Ok(see_other(&format!("{}/login?note={note}&{}", self.prefix, rd.query())))
+            }
             Ok(email) if input.is_form() => Ok(self.show_page(call, self.mail_sent(kind, email.as_str(), &rd))),
             Ok(_) => Ok(empty(StatusCode::ACCEPTED)),
             Err(reason) if input.is_form() && retells(&reason) => {
-                let page = send_page(kind, false, input.typed("email"), &rd).problems(vec![self.problem(&reason)]);
+                let page = self.send_page(kind, false, input.typed("email"), &rd).problems(vec![self.problem(&reason)]);
                 Ok(self.retold(call, &reason, page))
             }
             Err(reason) => Err(reason),
@@ -92,7 +100,7 @@ impl Portal {
     /// The page for a link that no longer works, with the way to another.
     pub(super) fn link_over(&self, call: &Call, kind: &'static str) -> Response<Body> {
         let rd = call.return_to(&self.allowed);
-        self.show_page(call, send_page(kind, true, "", &rd).status(StatusCode::GONE).with_token())
+        self.show_page(call, self.send_page(kind, true, "", &rd).status(StatusCode::GONE).with_token())
     }
 
     async fn try_prove(&self, call: &Call, input: &Input) -> Result<(User, Purpose), Reason> {
@@ -121,10 +129,42 @@ impl Portal {
         counted.map_err(|retry_after| Reason::RateLimited { limit: "reset", retry_after })?;
         let email = email.ok_or_else(bad_email)?;
         match kind {
+            "reset" if self.decides_by_function(kind) => {
+                let password = input.secret("password")?;
+                let arguments = match input.fields().get("arguments") {
+                    None | Some(Value::Null) => Vec::new(),
+                    Some(Value::Array(arguments)) => arguments.clone(),
+                    Some(_) => return Err(Reason::Unprocessable("arguments: must be a list".into())),
+                };
+                local.ask_reset(email.as_str(), &password, arguments).await.map_err(reason_of)?;
+            }
             "reset" => local.request_reset(email.as_str()).await.map_err(reason_of)?,
             _ => local.resend(email.as_str()).await.map_err(reason_of)?,
         }
         Ok(email)
+    }
+
+    /// The page to ask for a mail, or for what a function decides.
+    pub(super) fn send_page(&self, kind: &'static str, over: bool, email: &str, rd: &ReturnTo) -> Page {
+        let values = context! {
+            kind => kind,
+            over => over,
+            asks_function => self.decides_by_function(kind),
+            email => email,
+            password_hint => self.password_hint(),
+            rd => rd.location(),
+            query => rd.query(),
+        };
+        Page::new("send.html", values)
+    }
+
+    /// Whether a function decides in place of a mail.
+    fn decides_by_function(&self, kind: &str) -> bool {
+        let settings = self.providers.local_userpass().map(LocalUserpass::settings);
+        settings.is_some_and(|local| match kind {
+            "reset" => local.reset == Reset::Function,
+            _ => local.confirm == Confirm::Function,
+        })
     }
 
     /// Where the visitor is, to come back to after signing in.
@@ -141,18 +181,6 @@ impl Portal {
             _ => Problem::of(reason, self.clock.now()),
         }
     }
-}
-
-/// The page to ask for a mail.
-pub(super) fn send_page(kind: &'static str, over: bool, email: &str, rd: &ReturnTo) -> Page {
-    let values = context! {
-        kind => kind,
-        over => over,
-        email => email,
-        rd => rd.location(),
-        query => rd.query(),
-    };
-    Page::new("send.html", values)
 }
 
 fn confirm_page(token: Option<&str>, change: bool, email: &str) -> Page {

@@ -11,14 +11,16 @@ use super::answer::{self, empty, see_other};
 use super::call::Call;
 use super::endpoint::Deed;
 use super::input::{Accepts, Input};
+use super::link::link_problem;
 use super::page::{Page, Problem};
 use super::refusal::{reason_of, retells, unavailable};
 use super::register::bad_email;
 use super::{Answer, Portal};
+use crate::account::audit::{self, Action, Event};
 use crate::account::email::Email;
 use crate::body::Body;
 use crate::id::{KeyId, SessionId};
-use crate::provider::API_KEY;
+use crate::provider::{API_KEY, Linker, Registered};
 use crate::rejection::Reason;
 use crate::secret::Secret;
 use crate::session::Caller;
@@ -58,6 +60,8 @@ impl Portal {
     async fn carry_out(&self, call: &Call, caller: &Caller, input: &Input, deed: Deed) -> Result<Done, Reason> {
         match deed {
             Deed::Password => self.change_password(call, caller, input).await,
+            Deed::AddPassword => self.add_password(call, caller, input).await,
+            Deed::Unlink => self.unlink(caller, input).await,
             Deed::Email => self.change_email(call, caller, input).await,
             Deed::AddKey => self.add_key(caller, input).await,
             Deed::DisableKey(key) => self.set_key_disabled(caller, key, true).await,
@@ -65,7 +69,8 @@ impl Portal {
             Deed::DeleteKey(key) => self.delete_key(caller, key).await,
             Deed::EndSession(session) => self.end_session(caller, session).await,
             Deed::EndOthers => {
-                self.sessions.end_all(caller.user.id, caller.session).await.map_err(unavailable)?;
+                let count = self.sessions.end_all(caller.user.id, caller.session).await.map_err(unavailable)?;
+                self.record(caller, Action::SESSION_REVOKE, |event| event.after("count", count)).await?;
                 Ok(Done::Told("sessions"))
             }
             Deed::Delete => self.delete_account(call, caller, input).await,
@@ -78,6 +83,45 @@ impl Portal {
         let changed = self.local()?.change_password(caller.user.id, &current, &new, caller.session).await;
         changed.map_err(reason_of)?;
         Ok(Done::Told("password"))
+    }
+
+    async fn add_password(&self, call: &Call, caller: &Caller, input: &Input) -> Result<Done, Reason> {
+        let (typed, password) = (input.text("new_email")?, input.secret("new_password")?);
+        self.expect_recent(caller, "link.sign_in_too_old")?;
+        let email = Email::parse(typed).map_err(|_| bad_email())?;
+        let counted = self.limits.reset.check(call.client.address, Some(email.key()));
+        counted.map_err(|retry_after| Reason::RateLimited { limit: "reset", retry_after })?;
+        let asked = self.local()?.request_password(caller.user.id, email.as_str(), &password).await;
+        match asked.map_err(reason_of)? {
+            Registered::Mailed | Registered::Asked => Ok(Done::Told("email-sent")),
+            Registered::Created => Ok(Done::Told("linked")),
+        }
+    }
+
+    async fn unlink(&self, caller: &Caller, input: &Input) -> Result<Done, Reason> {
+        let provider = input.text("provider")?;
+        let (issuer, subject) = (input.optional("issuer")?.unwrap_or_default(), input.text("subject")?);
+        self.expect_recent(caller, "unlink.sign_in_too_old")?;
+        let unlinked = self.providers.admission().unlink(caller.user.id, provider, issuer, subject).await;
+        unlinked.map_err(reason_of)?;
+        // The session went with the way it was opened by.
+        Ok(if caller.provider == provider { Done::Over("logout") } else { Done::Told("unlinked") })
+    }
+
+    pub(super) fn expect_recent(&self, caller: &Caller, otherwise: &'static str) -> Result<(), Reason> {
+        let recent = Linker::of(caller).is_recent(self.clock.now());
+        if recent { Ok(()) } else { Err(Reason::Conflict(otherwise)) }
+    }
+
+    /// Tells the audit log of something that is done.
+    pub(super) async fn record(
+        &self,
+        caller: &Caller,
+        action: Action,
+        about: impl FnOnce(Event) -> Event + Send,
+    ) -> Result<(), Reason> {
+        let event = about(Event::new(action, caller.user.id, self.clock.now()));
+        self.store.add_audit(&[event]).await.map_err(unavailable)
     }
 
     async fn change_email(&self, call: &Call, caller: &Caller, input: &Input) -> Result<Done, Reason> {
@@ -138,25 +182,27 @@ impl Portal {
             return Err(Reason::NotFound);
         }
         self.sessions.end(session).await.map_err(unavailable)?;
-        Ok(if caller.session == Some(session) { Done::Over("logout") } else { Done::Told("session") })
+        let here = caller.session == Some(session);
+        let action = if here { Action::SIGN_OUT } else { Action::SESSION_REVOKE };
+        self.record(caller, action, |event| event.before("session", session.to_string())).await?;
+        Ok(if here { Done::Over("logout") } else { Done::Told("session") })
     }
 
     async fn delete_account(&self, call: &Call, caller: &Caller, input: &Input) -> Result<Done, Reason> {
         match &caller.user.password {
-            Some(credential) => {
+            Some(_) => {
                 let password = input.secret("password")?;
                 self.count_own_try(call, caller)?;
-                let proved = self.local()?.sign_in(credential.email.as_str(), &password).await.map_err(reason_of)?;
-                if proved.id != caller.user.id {
-                    return Err(Reason::SignInRefused);
-                }
+                self.local()?.confirm_password(caller.user.id, &password).await.map_err(reason_of)?;
             }
-            None if self.clock.now().since(caller.signed_in_at) <= FRESH => {}
-            None => return Err(Reason::SignInNeeded),
+            None if Linker::of(caller).is_recent(self.clock.now()) => {}
+            None => return Err(Reason::Conflict("delete.sign_in_too_old")),
         }
         // Sessions first: if the store fails in between, somebody is signed out and not half deleted.
         self.sessions.end_all(caller.user.id, None).await.map_err(unavailable)?;
-        self.store.delete_user(caller.user.id).await.map_err(unavailable)?;
+        let event = Event::new(Action::DELETE, caller.user.id, self.clock.now());
+        let events = [event.before("user", audit::user(&caller.user))];
+        self.store.delete_user_with(caller.user.id, &events).await.map_err(unavailable)?;
         self.sessions.forget_user(caller.user.id);
         tracing::info!(event = "account.deleted", user = %caller.user.id, "an account was deleted by its owner");
         Ok(Done::Over("logout?note=deleted"))
@@ -190,6 +236,7 @@ impl Portal {
         let (password, text) = match deed {
             Deed::Password => ("current_password", "new_password"),
             Deed::Email => ("email_password", "new_email"),
+            Deed::AddPassword => ("new_email", "new_email"),
             Deed::Delete => ("delete_password", "delete_password"),
             _ => ("key_name", "key_name"),
         };
@@ -198,11 +245,15 @@ impl Portal {
             Reason::Conflict("keys.too_many") => {
                 Problem::at(text, "You have as many keys as you may have. Delete one.")
             }
+            Reason::Conflict("delete.sign_in_too_old") => {
+                Problem::told("You signed in more than five minutes ago. Sign out, sign in again, and then do this.")
+            }
+            Reason::Conflict(_) => link_problem(reason, Problem::of(reason, self.clock.now())),
+            Reason::Unprocessable(what) if what.starts_with("password:") => {
+                Problem::of(reason, self.clock.now()).on("new_password")
+            }
             Reason::Unprocessable(_) => Problem::of(reason, self.clock.now()).on(text),
             _ => Problem::of(reason, self.clock.now()),
         }
     }
 }
-
-/// How long ago somebody without a password may have signed in to delete the account.
-const FRESH: Duration = Duration::from_mins(5);

@@ -12,6 +12,10 @@ pub(super) enum Endpoint {
     Login,
     /// Where credentials go.
     SignIn(Way),
+    /// Where the provider of this name sends visitors back to.
+    Callback(String),
+    /// Where the provider of this name says that its sessions are over.
+    Backchannel(String),
     /// A new account.
     Register,
     /// Proving an address.
@@ -26,6 +30,10 @@ pub(super) enum Endpoint {
     Logout,
     /// Everything about oneself.
     Account,
+    /// Where one is sent to this provider from, to add an account of it.
+    Link(String),
+    /// All that is kept about oneself, as a file.
+    Data,
     /// What may be done there.
     Deed(Deed),
     /// Oneself, for programs.
@@ -58,6 +66,10 @@ pub(super) enum Way {
 pub(super) enum Deed {
     /// Another password.
     Password,
+    /// A first password.
+    AddPassword,
+    /// A way to sign in that is taken away.
+    Unlink,
     /// Another address.
     Email,
     /// One more key.
@@ -89,6 +101,8 @@ impl Endpoint {
             ["assets", name] => Self::Asset(name.to_owned()),
             ["login"] => Self::Login,
             ["login", name] => Self::SignIn(Way::named(name)?),
+            ["callback", name] => Self::Callback(provider(name)?),
+            ["backchannel", name] => Self::Backchannel(provider(name)?),
             ["register"] => Self::Register,
             ["confirm"] => Self::Confirm,
             ["confirm", "send"] => Self::ConfirmSend,
@@ -96,6 +110,8 @@ impl Endpoint {
             ["reset", "send"] => Self::ResetSend,
             ["logout"] => Self::Logout,
             ["account"] => Self::Account,
+            ["account", "data"] => Self::Data,
+            ["account", "link", name] => Self::Link(Way::other(name)?),
             ["account", ref deed @ ..] => Self::Deed(Deed::find(deed)?),
             ["me"] => Self::Me,
             ["jwks.json"] => Self::Keys,
@@ -108,9 +124,23 @@ impl Endpoint {
     /// The methods it knows.
     pub(super) fn allow(&self) -> &'static str {
         match self {
-            Self::Asset(_) | Self::Login | Self::Account | Self::Me | Self::Keys | Self::ChangePassword => READ,
+            Self::Asset(_)
+            | Self::Login
+            | Self::Account
+            | Self::Data
+            | Self::Me
+            | Self::Keys
+            | Self::ChangePassword => READ,
             Self::Register | Self::Confirm | Self::ConfirmSend | Self::Reset | Self::Logout => BOTH,
-            Self::SignIn(_) | Self::ResetSend | Self::Deed(_) | Self::Refresh | Self::Revoke => WRITE,
+            Self::SignIn(Way::Other(_)) => BOTH,
+            Self::Callback(_) => "GET, POST",
+            Self::Backchannel(_)
+            | Self::SignIn(_)
+            | Self::ResetSend
+            | Self::Link(_)
+            | Self::Deed(_)
+            | Self::Refresh
+            | Self::Revoke => WRITE,
         }
     }
 
@@ -120,14 +150,19 @@ impl Endpoint {
         match self {
             Self::SignIn(_) => Some("login"),
             Self::ResetSend => Some("reset"),
-            Self::Deed(_) => Some("account"),
+            Self::Link(_) | Self::Deed(_) => Some("account"),
             _ => None,
         }
     }
 
     /// Whether only programs come here.
     pub(super) fn is_for_programs(&self) -> bool {
-        matches!(self, Self::Me | Self::Keys | Self::Refresh | Self::Revoke)
+        matches!(self, Self::Me | Self::Keys | Self::Refresh | Self::Revoke | Self::Backchannel(_))
+    }
+
+    /// Whether what is sent here comes from elsewhere by design, and carries a proof of its own.
+    pub(super) fn is_from_elsewhere(&self) -> bool {
+        matches!(self, Self::Callback(_) | Self::Backchannel(_))
     }
 
     /// Whether the answer depends on who is signed in.
@@ -139,9 +174,15 @@ impl Endpoint {
 impl Way {
     fn named(name: &str) -> Option<Self> {
         let ours = [Self::LocalUserpass, Self::ApiKey, Self::AnonUser];
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let may_be_one = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(plain);
-        ours.into_iter().find(|way| way.name() == name).or_else(|| may_be_one.then(|| Self::Other(name.to_owned())))
+        ours.into_iter().find(|way| way.name() == name).or_else(|| provider(name).map(Self::Other))
+    }
+
+    /// The name of a provider that is none of ours, if it can be one.
+    fn other(name: &str) -> Option<String> {
+        match Self::named(name)? {
+            Self::Other(name) => Some(name),
+            _ => None,
+        }
     }
 
     /// The provider's name.
@@ -155,10 +196,19 @@ impl Way {
     }
 }
 
+/// What may be the name of a provider.
+fn provider(name: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let may_be_one = !name.is_empty() && name.len() <= LONGEST_NAME && name.bytes().all(plain);
+    may_be_one.then(|| name.to_owned())
+}
+
 impl Deed {
     fn find(segments: &[&str]) -> Option<Self> {
         Some(match segments {
             ["password"] => Self::Password,
+            ["add-password"] => Self::AddPassword,
+            ["unlink"] => Self::Unlink,
             ["email"] => Self::Email,
             ["keys"] => Self::AddKey,
             ["keys", id, "disable"] => Self::DisableKey(id.parse().ok()?),

@@ -18,9 +18,10 @@ use super::{Answer, Portal};
 use crate::account::User;
 use crate::account::email::Email;
 use crate::body::Body;
-use crate::id::SessionId;
-use crate::provider::{Account, LOCAL_USERPASS, SignIn, SignUp, Verdict};
+use crate::id::{SessionId, UserId};
+use crate::provider::{Account, LOCAL_USERPASS, SignUp, Verdict};
 use crate::rejection::Reason;
+use crate::secret::Secret;
 use crate::session::{ProviderSession, Tokens};
 use crate::visit::Credential;
 
@@ -111,15 +112,11 @@ impl Portal {
         Ok(())
     }
 
-    /// Counts how a sign-in ended. One that was never tried is none.
+    /// Counts how a sign-in ended. Whoever turned back was not refused.
     pub(super) fn count_sign_in(&self, provider: &str, reason: Option<&Reason>) {
-        let end = match reason {
-            None => SignIn::Accepted,
-            Some(Reason::SignInRefused | Reason::BadCredential) => SignIn::Refused,
-            Some(Reason::Unavailable | Reason::Overloaded | Reason::Internal) => SignIn::Failed,
-            Some(_) => return,
-        };
-        self.providers.sign_ins().note(provider, end);
+        if reason != Some(&Reason::SignInCancelled) {
+            self.providers.sign_ins().note_end(provider, reason.map(Reason::status));
+        }
     }
 
     /// Counts a try before anything is looked up or computed.
@@ -138,7 +135,15 @@ impl Portal {
     }
 
     async fn by_password(&self, call: &Call, input: &Input) -> Result<User, Reason> {
-        let local = self.local()?;
+        let typed = self.try_password(call, input)?;
+        let user = self.local()?.sign_in(typed.email.as_str(), &typed.password).await.map_err(reason_of)?;
+        self.limits.failures.forget(&typed.tried);
+        Ok(user)
+    }
+
+    /// Counts a try of a password before anything is looked up.
+    pub(super) fn try_password(&self, call: &Call, input: &Input) -> Result<Try, Reason> {
+        self.local()?;
         let (typed, password) = (input.text("email")?, input.secret("password")?);
         let email = Email::parse(typed).ok();
         self.count_try(call, email.as_ref().map(Email::key))?;
@@ -149,12 +154,11 @@ impl Portal {
         if !failures.charge(&tried) && (*tried == *email.key() || !failures.charge(email.key())) {
             return Err(Reason::RateLimited { limit: "failures", retry_after: Duration::from_hours(24) });
         }
-        let user = local.sign_in(email.as_str(), &password).await.map_err(reason_of)?;
-        failures.forget(&tried);
-        Ok(user)
+        let tried = tried.into_owned();
+        Ok(Try { email, password, tried })
     }
 
-    async fn by_key(&self, call: &Call, input: &Input) -> Result<User, Reason> {
+    pub(super) async fn by_key(&self, call: &Call, input: &Input) -> Result<User, Reason> {
         let key = input.secret("key")?;
         self.count_try(call, None)?;
         // Looked up by its digest; a key that is off, over or unknown finds nobody.
@@ -164,10 +168,21 @@ impl Portal {
 
     /// By credentials that a provider decides about whose accounts are not ours.
     async fn by_other(&self, call: &Call, name: &str, credentials: &Map<String, Value>) -> Result<Incomer, Reason> {
+        let account = self.account_by(call, name, credentials).await?;
+        self.admit(call, name, account).await
+    }
+
+    /// The account that a provider finds by credentials.
+    pub(super) async fn account_by(
+        &self,
+        call: &Call,
+        name: &str,
+        credentials: &Map<String, Value>,
+    ) -> Result<Account, Reason> {
         let named = self.providers.other(name).ok_or(Reason::NotFound)?;
         self.count_try(call, None)?;
         match named.provider.sign_in(credentials, &call.facts()).await {
-            Verdict::Yes(account) => self.admit(call, name, *account).await,
+            Verdict::Yes(account) => Ok(*account),
             Verdict::No(why) => {
                 tracing::info!(request = %call.id, provider = name, why, "a provider refused a sign-in");
                 Err(Reason::SignInRefused)
@@ -182,6 +197,16 @@ impl Portal {
     /// The user an account elsewhere belongs to; a guest who asks keeps the user id.
     pub(super) async fn admit(&self, call: &Call, provider: &str, account: Account) -> Result<Incomer, Reason> {
         let guest = call.caller.as_deref().filter(|caller| is_guest(Some(caller))).map(|caller| caller.user.id);
+        self.admit_from(provider, account, guest).await
+    }
+
+    /// The same for a guest who asked some time ago.
+    pub(super) async fn admit_from(
+        &self,
+        provider: &str,
+        account: Account,
+        guest: Option<UserId>,
+    ) -> Result<Incomer, Reason> {
         let admitted = self.providers.admission().admit(provider, &account, guest).await.map_err(reason_of)?;
         Ok(Incomer { user: admitted.user, account: Some(account) })
     }
@@ -215,6 +240,11 @@ impl Portal {
         self.login_page(call, rd, Some(way), input.typed("email")).problems(vec![problem])
     }
 
+    /// The page after an attempt at a provider.
+    pub(super) fn login_after(&self, call: &Call, rd: &ReturnTo, way: &Way, reason: &Reason) -> Page {
+        self.login_page(call, rd, Some(way), "").problems(vec![Problem::of(reason, self.clock.now())])
+    }
+
     fn login_page(&self, call: &Call, rd: &ReturnTo, tried: Option<&Way>, email: &str) -> Page {
         let caller = call.caller.as_deref();
         // After a failed try as somebody else the form stays: that is what was asked for.
@@ -225,6 +255,7 @@ impl Portal {
             context! {
                 rd => rd.location(),
                 query => rd.query(),
+                redirects => self.redirects(),
                 going_to => (!rd.is_home()).then(|| rd.shown(&self.public_url)),
                 signed_in_as => signed_in_as,
                 guest => is_guest(caller),
@@ -237,6 +268,14 @@ impl Portal {
             },
         )
     }
+}
+
+/// A password that somebody tries.
+pub(super) struct Try {
+    pub(super) email: Email,
+    pub(super) password: Secret,
+    /// What the try counts for; see `tried`.
+    pub(super) tried: String,
 }
 
 /// Somebody who may come in, and the account elsewhere that proved it.
@@ -275,6 +314,10 @@ fn notice(note: &str) -> Option<&'static str> {
     match note {
         "confirmed" => Some("Your address is confirmed. You can sign in now."),
         "registered" => Some("You can sign in now, with the address and the password you have just chosen."),
+        "asked" => Some("Your account is being looked at. Try to sign in, or wait for word on how to go on."),
+        "asked-reset" => {
+            Some("If there is such an account, its new password is being looked at. Try it, or wait for word.")
+        }
         "reset" => Some("Your new password is set. Sign in with it."),
         "welcome" => Some("Your account is ready. You can sign in now."),
         _ => None,

@@ -10,6 +10,8 @@ use super::page::{Page, is_guest, signed_in_as};
 use super::refusal::unavailable;
 use super::return_to::ReturnTo;
 use super::{Answer, Portal};
+use crate::account::Kind;
+use crate::account::audit::Action;
 use crate::body::Body;
 use crate::visit::Credential;
 
@@ -19,6 +21,11 @@ impl Portal {
         let rd = call.return_to(&self.allowed);
         let caller = call.caller.as_deref();
         if caller.is_none() {
+            // A provider brings it back under this name (OpenID Connect RP-Initiated Logout 1.0 §3).
+            let state = call.parameter("state").map(|state| ReturnTo::parse(&state, &self.allowed));
+            if let Some(state) = state.filter(|state| rd.is_home() && !state.is_home()) {
+                return see_other(state.location());
+            }
             let deleted = call.parameter("note").is_some_and(|note| note == "deleted");
             let notice = deleted.then_some("Your account is deleted.");
             return self.show_page(call, Page::new("signed_out.html", context! { query => rd.query() }).notice(notice));
@@ -34,15 +41,27 @@ impl Portal {
     /// Ends the session the request came with, in the store and in the browser.
     pub(super) async fn sign_out(&self, call: &Call, body: Body) -> Answer {
         let input = Input::read(&call.headers, body, Accepts::Anything).await?;
+        let rd = self.return_to(call, &input);
         let session = call.caller.as_ref().and_then(|caller| caller.session);
+        let there = match session.filter(|_| call.is_person()) {
+            Some(session) => self.store.provider_session(session).await.map_err(unavailable)?,
+            None => None,
+        };
         if let (Some(session), Credential::Cookie | Credential::Bearer) = (session, call.credential) {
             self.sessions.end(session).await.map_err(unavailable)?;
+            if let Some(caller) = call.caller.as_deref().filter(|caller| caller.kind() != Kind::Guest) {
+                self.record(caller, Action::SIGN_OUT, |event| event.before("session", session.to_string())).await?;
+            }
         }
-        let rd = self.return_to(call, &input);
-        let mut response = match (call.is_person(), rd.is_home()) {
-            (true, true) => see_other(&format!("{}/logout", self.prefix)),
-            (true, false) => see_other(rd.location()),
-            (false, _) => empty(StatusCode::NO_CONTENT),
+        let onward = match &there {
+            Some(there) => self.onward(there, &rd).await,
+            None => None,
+        };
+        let mut response = match (onward, call.is_person(), rd.is_home()) {
+            (Some(onward), ..) => see_other(&onward),
+            (None, true, true) => see_other(&format!("{}/logout", self.prefix)),
+            (None, true, false) => see_other(rd.location()),
+            (None, false, _) => empty(StatusCode::NO_CONTENT),
         };
         self.set_cookie(&mut response, self.cookie.clear());
         Ok(response)

@@ -11,15 +11,19 @@ mod assets;
 mod call;
 mod confirm;
 pub mod csrf;
+mod data;
 mod deed;
 mod device;
 mod endpoint;
 mod form;
 mod input;
+mod link;
+mod link_away;
 mod login;
 mod logout;
 mod look;
 mod page;
+mod redirect;
 mod refusal;
 mod register;
 mod reset;
@@ -119,7 +123,7 @@ impl Portal {
     pub fn new(parts: Parts) -> Result<Self, Vec<Error>> {
         let Parts { settings, public_url, prefix, return_to, providers, sessions, .. } = parts;
         let allowed = Allowed::new(&public_url, &return_to).map_err(|error| vec![error.into()])?;
-        let pages = Pages::new(&settings, &public_url, &prefix, &allowed)
+        let pages = Pages::new(&settings, &public_url, &prefix, &allowed, &providers)
             .map_err(|errors| errors.into_iter().map(Error::from).collect::<Vec<_>>())?;
         Ok(Self {
             pages,
@@ -187,7 +191,9 @@ impl Portal {
         if call.method != Method::POST {
             return self.show(call, endpoint).await;
         }
-        call.same_site(self.cookie, self.public_url.origin())?;
+        if !endpoint.is_from_elsewhere() {
+            call.same_site(self.cookie, self.public_url.origin())?;
+        }
         self.take(call, body, endpoint).await
     }
 
@@ -202,31 +208,44 @@ impl Portal {
             Endpoint::Reset => self.reset(call).await,
             Endpoint::Logout => Ok(self.logout(call)),
             Endpoint::Account => self.account(call).await,
+            Endpoint::Data => self.data(call).await,
             Endpoint::Me => self.me(call),
             Endpoint::Keys => Ok(self.keys()),
             Endpoint::ChangePassword => Ok(see_other(&format!("{}/account#password", self.prefix))),
-            Endpoint::SignIn(_) | Endpoint::ResetSend | Endpoint::Deed(_) | Endpoint::Refresh | Endpoint::Revoke => {
-                Err(Reason::MethodNotAllowed(endpoint.allow()))
-            }
+            Endpoint::SignIn(way) => self.begin(call, &way).await,
+            Endpoint::Callback(name) => self.come_back(call, &name).await,
+            Endpoint::Backchannel(_)
+            | Endpoint::ResetSend
+            | Endpoint::Link(_)
+            | Endpoint::Deed(_)
+            | Endpoint::Refresh
+            | Endpoint::Revoke => Err(Reason::MethodNotAllowed(endpoint.allow())),
         }
     }
 
     /// What is sent.
     async fn take(&self, call: &Call, body: Body, endpoint: Endpoint) -> Answer {
         match endpoint {
+            Endpoint::SignIn(way) if call.parameter("link").as_deref() == Some("true") => {
+                self.link(call, body, &way).await
+            }
             Endpoint::SignIn(way) => self.sign_in(call, body, way).await,
+            Endpoint::Callback(name) => self.come_back_by_form(call, body, &name).await,
+            Endpoint::Backchannel(name) => self.ended_there(call, body, &name).await,
             Endpoint::Register => self.sign_up(call, body).await,
             Endpoint::Confirm => self.prove(call, body).await,
             Endpoint::ConfirmSend => self.send_confirm(call, body).await,
             Endpoint::Reset => self.set_password(call, body).await,
             Endpoint::ResetSend => self.send_reset(call, body).await,
             Endpoint::Logout => self.sign_out(call, body).await,
+            Endpoint::Link(name) => self.link_away(call, body, &name).await,
             Endpoint::Deed(deed) => self.deed(call, body, deed).await,
             Endpoint::Refresh => self.refresh(call, body).await,
             Endpoint::Revoke => self.revoke(call, body).await,
             Endpoint::Asset(_)
             | Endpoint::Login
             | Endpoint::Account
+            | Endpoint::Data
             | Endpoint::Me
             | Endpoint::Keys
             | Endpoint::ChangePassword => Err(Reason::MethodNotAllowed(endpoint.allow())),

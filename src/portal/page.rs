@@ -14,6 +14,7 @@ use crate::account::Kind;
 use crate::body::Body;
 use crate::clock::Timestamp;
 use crate::language::Language;
+use crate::provider::Providers;
 use crate::public_url::PublicUrl;
 use crate::rejection::Reason;
 use crate::session::Caller;
@@ -25,6 +26,7 @@ pub(super) struct Pages {
     languages: Vec<Language>,
     pub(super) assets: Assets,
     pub(super) fields: Fields,
+    providers: Providers,
     site: Value,
 }
 
@@ -81,6 +83,7 @@ impl Pages {
         public_url: &PublicUrl,
         prefix: &str,
         allowed: &Allowed,
+        providers: &Providers,
     ) -> Result<Self, Vec<Error>> {
         let mut errors = Vec::new();
         let languages = settings.languages.0.clone();
@@ -95,7 +98,8 @@ impl Pages {
         match (templates, assets) {
             (Ok(templates), Ok(assets)) if errors.is_empty() => {
                 let site = site(settings, public_url, prefix, &assets);
-                Ok(Self { templates, languages, assets, fields: Fields::new(public_url, allowed), site })
+                let (fields, providers) = (Fields::new(public_url, allowed), providers.clone());
+                Ok(Self { templates, languages, assets, fields, providers, site })
             }
             (templates, assets) => {
                 errors.extend(templates.err().into_iter().flatten().map(Error::from));
@@ -126,7 +130,7 @@ impl Pages {
                 response
             }
         };
-        self.fields.page(response.headers_mut(), page.referrer);
+        self.fields.page(response.headers_mut(), page.referrer, &self.providers.end_session_origins());
         response
     }
 }
@@ -162,6 +166,11 @@ impl Problem {
     /// Something wrong with one field, named by its id on the page.
     pub(super) fn at(field: &'static str, text: impl Into<String>) -> Self {
         Self { field: Some(field), text: text.into(), at: None }
+    }
+
+    /// Something wrong with the whole.
+    pub(super) fn told(text: &'static str) -> Self {
+        Self { field: None, text: text.to_owned(), at: None }
     }
 
     /// The same at another field.

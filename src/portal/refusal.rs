@@ -49,7 +49,10 @@ impl Pages {
 
 fn error_values(reason: &Reason, refused: Refused<'_>, now: Timestamp) -> minijinja::Value {
     let (title, detail) = reason.words();
-    let sign_in = matches!(reason, Reason::SignInNeeded | Reason::BadCredential | Reason::SignInRefused);
+    let sign_in = match reason {
+        Reason::Malformed(what) => what.starts_with("oauth."),
+        _ => matches!(reason, Reason::SignInNeeded | Reason::BadCredential | Reason::SignInRefused),
+    };
     let (detail, again) = match reason {
         Reason::RateLimited { retry_after, .. } => {
             ("This was tried too often. Nothing is lost.", Some(Moment::after(now, *retry_after)))

@@ -37,7 +37,10 @@ impl Portal {
             Ok(email) if input.is_form() && settings.confirm == Confirm::Mail => {
                 Ok(self.show_page(call, self.mail_sent("confirm", email.as_str(), &rd)))
             }
-            Ok(_) if input.is_form() => Ok(see_other(&format!("{}/login?note=registered&{}", self.prefix, rd.query()))),
+            Ok(_) if input.is_form() => {
+                let note = if settings.confirm == Confirm::Function { "asked" } else { "registered" };
+                Ok(see_other(&format!("{}/login?note={note}&{}", self.prefix, rd.query())))
+            }
             Ok(_) => Ok(empty(StatusCode::ACCEPTED)),
             Err(reason) if input.is_form() && retells(&reason) => {
                 let problem = Problem::of(&reason, self.clock.now());

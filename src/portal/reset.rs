@@ -6,7 +6,6 @@ use serde_json::json;
 
 use super::answer::{self, see_other};
 use super::call::Call;
-use super::confirm::send_page;
 use super::input::{Accepts, Input};
 use super::page::Page;
 use super::refusal::{reason_of, retells};
@@ -24,7 +23,7 @@ impl Portal {
     pub(super) async fn reset(&self, call: &Call) -> Answer {
         let local = self.local()?;
         let Some(token) = call.parameter("token") else {
-            return Ok(self.show_page(call, send_page("reset", false, "", &call.return_to(&self.allowed))));
+            return Ok(self.show_page(call, self.send_page("reset", false, "", &call.return_to(&self.allowed))));
         };
         match local.peek(&token).await.map_err(reason_of)? {
             Some(link) if is_for_password(&link) => Ok(self.show_page(call, self.reset_page(&link, &token, ""))),

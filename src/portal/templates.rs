@@ -164,6 +164,7 @@ const BUILT_IN: &[(&str, &str)] = built_in![
     "login.html",
     "logout.html",
     "mail_sent.html",
+    "onward.html",
     "refused.html",
     "register.html",
     "reset.html",

@@ -78,6 +78,7 @@ impl House {
             hasher: Hasher::new(1),
             mailer: mailer.clone(),
             fetch: Fetch::new(&Default::default()).unwrap(),
+            workers: crate::function::Workers::new(crate::function::Program::new("/nowhere", &[]), Default::default()),
             clock: clock.clone(),
             public_url: public_url.clone(),
             prefix: "/.auth".into(),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::created::Created;
 use super::{Account, Error};
 use crate::account::audit::{self, Action, Event};
 use crate::account::email::Email;
@@ -21,6 +22,7 @@ pub struct Admission {
     pub(super) sessions: Sessions,
     pub(super) clock: Clock,
     pub(super) policy: Policy,
+    pub(super) created: Created,
 }
 
 /// A user who may come in.
@@ -33,8 +35,19 @@ pub struct Admitted {
 }
 
 impl Admission {
-    pub(super) fn new(store: Arc<dyn Store>, sessions: Sessions, clock: Clock, policy: Policy) -> Self {
-        Self { store, sessions, clock, policy }
+    pub(super) fn new(
+        store: Arc<dyn Store>,
+        sessions: Sessions,
+        clock: Clock,
+        policy: Policy,
+        created: Created,
+    ) -> Self {
+        Self { store, sessions, clock, policy, created }
+    }
+
+    /// `linking.policy`.
+    pub fn policy(&self) -> Policy {
+        self.policy
     }
 
     /// Signs in with an account of the provider of this name: the user it belongs to, else the guest who asks (who
@@ -93,6 +106,10 @@ impl Admission {
             if self.store.save_user_with(&user, &along).await? == Saved::Done {
                 user.version += 1;
                 self.sessions.forget_user(user.id);
+                // An account that joins one who has others already makes nobody new.
+                if is_new && (before.version == 0 || before.kind == Kind::Guest) {
+                    self.created.tell(provider, &user);
+                }
                 return Ok(Admitted { user, is_new });
             }
         }

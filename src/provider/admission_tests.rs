@@ -2,10 +2,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::created::Created;
 use super::{Account, Admission, Error};
 use crate::account::linking::Policy;
 use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
+use crate::function::{Call, Failure, Function};
 use crate::id::UserId;
 use crate::session::{self, Sessions};
 use crate::store::{self, Store};
@@ -18,12 +20,16 @@ struct House {
 
 impl House {
     async fn new() -> Self {
+        Self::telling(Created::new(None)).await
+    }
+
+    async fn telling(created: Created) -> Self {
         let clock = Clock::manual(Timestamp::from_seconds(1_795_363_200));
         let store = store::open(&store::Address::Memory).unwrap();
         let public_url = "https://blog.example.com".parse().unwrap();
         let sessions =
             Sessions::open(store.clone(), clock.clone(), session::Settings::default(), &public_url).await.unwrap();
-        Self { admission: Admission::new(store.clone(), sessions, clock.clone(), Policy::Ask), store, clock }
+        Self { admission: Admission::new(store.clone(), sessions, clock.clone(), Policy::Ask, created), store, clock }
     }
 
     async fn guest(&self) -> UserId {
@@ -124,4 +130,24 @@ async fn more_than_is_kept_is_refused() {
     };
     assert!(house.admission.admit("corp", &fill(4), None).await.is_ok());
     assert!(matches!(house.admission.admit("corp", &fill(5), None).await, Err(Error::TooMuchData)));
+}
+
+#[tokio::test]
+async fn a_function_is_told_of_new_accounts_and_of_guests_that_became_one() {
+    let (told, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let function = Function::from_fn("told", move |call: Call| {
+        let told = told.clone();
+        async move {
+            told.send((call.provider, call.arguments[0]["id"].as_str().unwrap().to_owned())).unwrap();
+            Err(Failure::CannotTell("it counts for nothing".into()))
+        }
+    });
+    let house = House::telling(Created::new(Some(function))).await;
+    let first = house.admission.admit("corp", &account("7"), None).await.unwrap().user.id;
+    assert_eq!(heard.recv().await, Some(("corp".into(), first.to_string())));
+    house.admission.admit("corp", &account("7"), None).await.unwrap();
+    let guest = house.guest().await;
+    house.admission.admit("corp", &account("8"), Some(guest)).await.unwrap();
+    assert_eq!(heard.recv().await, Some(("corp".into(), guest.to_string())));
+    assert!(heard.try_recv().is_err(), "the second sign-in was no news");
 }

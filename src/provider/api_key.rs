@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{ApiKeys as Settings, Error, Parts};
 use crate::account::Kind;
 use crate::account::api_key::{self, ApiKey};
+use crate::account::audit::{Action, Event};
 use crate::clock::{Clock, Timestamp};
 use crate::id::{KeyId, UserId};
 use crate::secret::{Digest, Secret};
@@ -65,6 +66,10 @@ impl ApiKeys {
             disabled: false,
         };
         if self.store.add_key(&key, self.settings.user_keys).await? {
+            self.record(Action::KEY_CREATE, user, |event| {
+                event.after("key", id.to_string()).after("name", key.name.as_str())
+            })
+            .await?;
             Ok((key, secret))
         } else {
             Err(Error::TooManyKeys)
@@ -86,6 +91,10 @@ impl ApiKeys {
     pub async fn set_disabled(&self, user: UserId, key: KeyId, disabled: bool) -> Result<bool, Error> {
         let done = self.owns(user, key).await? && self.store.set_key_disabled(key, disabled).await?;
         self.sessions.forget_user(user);
+        if done {
+            let action = if disabled { Action::KEY_DISABLE } else { Action::KEY_ENABLE };
+            self.record(action, user, |event| event.after("key", key.to_string())).await?;
+        }
         Ok(done)
     }
 
@@ -96,7 +105,20 @@ impl ApiKeys {
     pub async fn delete(&self, user: UserId, key: KeyId) -> Result<bool, Error> {
         let done = self.owns(user, key).await? && self.store.delete_key(key).await?;
         self.sessions.forget_user(user);
+        if done {
+            self.record(Action::KEY_DELETE, user, |event| event.before("key", key.to_string())).await?;
+        }
         Ok(done)
+    }
+
+    async fn record(
+        &self,
+        action: Action,
+        user: UserId,
+        about: impl FnOnce(Event) -> Event + Send,
+    ) -> Result<(), Error> {
+        let event = about(Event::new(action, user, self.clock.now()));
+        Ok(self.store.add_audit(&[event]).await?)
     }
 
     async fn owns(&self, user: UserId, key: KeyId) -> Result<bool, Error> {

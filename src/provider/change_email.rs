@@ -32,7 +32,7 @@ impl LocalUserpass {
         Ok(())
     }
 
-    /// Gives the account its new address; only for the user who asked, signed in. The old address is told.
+    /// Gives the account its new address, or its first with the password that was asked for; only for the user who asked, signed in. The old address is told.
     ///
     /// # Errors
     /// [`Error::LinkOver`], also when it is somebody else's link, which stays good; [`Error::Conflict`]
@@ -45,6 +45,9 @@ impl LocalUserpass {
         let link = self.links.take(Purpose::ChangeEmail, token).await?;
         let email = link.payload.get("email").and_then(Value::as_str).ok_or(Error::LinkOver)?;
         let email = Email::parse(email).map_err(|_| Error::LinkOver)?;
+        if let Some(user) = self.add_from(user, &email, &link).await? {
+            return Ok(user);
+        }
         let mut old = None;
         let before = self.store.user(user).await?.and_then(|user| user.password).map(|password| password.email);
         let event = Event::new(Action::EMAIL_CHANGE, user, self.clock.now()).after("email", email.as_str());

@@ -8,6 +8,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
+use super::Bearer;
+use super::oauth2::Client;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -21,6 +23,16 @@ use crate::secret::Secret;
 pub trait Provider: Debug + Send + Sync + 'static {
     /// Decides about credentials: the JSON object a client sent, whatever is in it.
     fn sign_in<'a>(&'a self, credentials: &'a Map<String, Value>, facts: &'a Facts) -> Deciding<'a>;
+
+    /// What it makes of tokens that come as `Authorization: Bearer` with any request. Default: nothing.
+    fn bearer(&self) -> Option<&dyn Bearer> {
+        None
+    }
+
+    /// The other way to it: people are sent there and come back. Default: there is none.
+    fn redirect(&self) -> Option<&Client> {
+        None
+    }
 }
 
 /// A verdict, some time later.

@@ -82,6 +82,27 @@ impl Admission {
         Err(Error::Busy)
     }
 
+    /// What becomes of a key that is to be linked: the caller's own is so already, and no other can be.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a disabled user; [`Error::Store`].
+    pub async fn link_key(&self, linker: &Linker, owner: UserId) -> Result<Linked, Error> {
+        let user = self.asker(linker).await?;
+        let owner = if owner == user.id { Owner::Asker } else { Owner::Another };
+        let outcome = self.decide(linker, &user, Presented::Other, owner);
+        Ok(refused(API_KEY, outcome, user))
+    }
+
+    /// What becomes of a guest that is to be linked: nothing, always.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a disabled user; [`Error::Store`].
+    pub async fn link_guest(&self, linker: &Linker) -> Result<Linked, Error> {
+        let user = self.asker(linker).await?;
+        let outcome = self.decide(linker, &user, Presented::Guest, Owner::Nobody);
+        Ok(refused(ANON_USER, outcome, user))
+    }
+
     /// Adds an account at the operator's word, whatever the policy says and however long ago anybody signed in.
     ///
     /// # Errors

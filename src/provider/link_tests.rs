@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Map, json};
 
+use super::created::Created;
 use super::{Account, Admission, Error, LOCAL_USERPASS, Linker};
 use crate::account::email::Email;
 use crate::account::linking::{Outcome, Policy};
@@ -28,7 +29,7 @@ impl House {
         let public_url = "https://blog.example.com".parse().unwrap();
         let sessions =
             Sessions::open(store.clone(), clock.clone(), session::Settings::default(), &public_url).await.unwrap();
-        let admission = Admission::new(store.clone(), sessions.clone(), clock.clone(), policy);
+        let admission = Admission::new(store.clone(), sessions.clone(), clock.clone(), policy, Created::new(None));
         Self { admission, sessions, store, clock }
     }
 

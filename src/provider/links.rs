@@ -53,10 +53,16 @@ impl Links {
         Grant { purpose, email_key: email.key().to_owned(), user_id, payload, lifetime: self.lifetime }
     }
 
-    /// Makes a link and answers with what the mail says about it.
-    pub(super) async fn issue(&self, grant: Grant) -> Result<mail::Link, store::Error> {
+    /// Makes a link for whoever delivers it.
+    pub(super) async fn ticket(&self, grant: Grant) -> Result<(OneTime, Ticket), store::Error> {
         let (record, ticket) = grant.issue(self.clock.now());
         self.store.add_one_time(&record).await?;
+        Ok((record, ticket))
+    }
+
+    /// Makes a link and answers with what the mail says about it.
+    pub(super) async fn issue(&self, grant: Grant) -> Result<mail::Link, store::Error> {
+        let (record, ticket) = self.ticket(grant).await?;
         let has_code = matches!(record.purpose, Purpose::Confirm | Purpose::Reset);
         Ok(mail::Link {
             url: self.url(record.purpose, &ticket),
@@ -106,7 +112,8 @@ impl Links {
             Purpose::Confirm => ("confirm", self.confirm_url.as_deref()),
             Purpose::Reset => ("reset", self.reset_url.as_deref()),
             Purpose::Invite => ("reset", None),
-            Purpose::ChangeEmail => ("confirm", None),
+            // The last two travel in no mail.
+            Purpose::ChangeEmail | Purpose::SignIn | Purpose::LogoutToken => ("confirm", None),
         };
         let base = own.map_or_else(|| self.public_url.join(&format!("{}/{page}", self.prefix)), str::to_owned);
         let (address, fragment) = base.split_once('#').map_or((base.as_str(), None), |(a, f)| (a, Some(f)));

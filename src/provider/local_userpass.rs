@@ -4,8 +4,11 @@
 
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
+
+use super::created::Created;
 use super::links::Links;
-use super::{Error, LOCAL_USERPASS, LocalUserpass as Settings, OpenLink, Parts};
+use super::{Error, LOCAL_USERPASS, LocalUserpass as Settings, OpenLink, Parts, Setup};
 use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
 use crate::account::linking::Policy;
@@ -13,6 +16,7 @@ use crate::account::new_password::Rules;
 use crate::account::password::{Hasher, Verified};
 use crate::account::{PasswordCredential, User};
 use crate::clock::Clock;
+use crate::function::{Function, Source};
 use crate::id::{SessionId, UserId};
 use crate::mail::{self, Mailer};
 use crate::secret::Secret;
@@ -33,12 +37,22 @@ pub struct LocalUserpass {
     pub(super) mailer: Mailer,
     pub(super) clock: Clock,
     pub(super) links: Links,
+    pub(super) confirm_function: Option<Function>,
+    pub(super) reset_function: Option<Function>,
+    /// Room for functions that decide behind the answer.
+    pub(super) deciding: Arc<Semaphore>,
+    pub(super) created: Created,
     pub(super) linking: Policy,
 }
 
 impl LocalUserpass {
-    pub(super) fn new(settings: &Settings, parts: &Parts) -> Self {
-        Self {
+    pub(super) fn new(settings: &Settings, parts: &Parts, created: &Created) -> Result<Self, Setup> {
+        let function = |source: &Option<Source>, word: &str| {
+            let name = format!("{LOCAL_USERPASS}.{word}");
+            let key = format!("providers.{name}.webhook.url");
+            source.as_ref().map(|source| parts.function(source, &name, &key)).transpose()
+        };
+        Ok(Self {
             settings: settings.clone(),
             rules: Rules::new(settings.min_length, &parts.site),
             store: Arc::clone(&parts.store),
@@ -47,8 +61,12 @@ impl LocalUserpass {
             mailer: parts.mailer.clone(),
             clock: parts.clock.clone(),
             links: Links::new(settings, parts),
+            confirm_function: function(&settings.confirm_function, "confirm_function")?,
+            reset_function: function(&settings.reset_function, "reset_function")?,
+            deciding: Arc::new(Semaphore::new(DECIDING)),
+            created: created.clone(),
             linking: parts.settings.linking,
-        }
+        })
     }
 
     /// Its settings.
@@ -149,7 +167,7 @@ impl LocalUserpass {
         }
     }
 
-    async fn verify(&self, password: &Secret, user: Option<&User>) -> Result<Verified, Error> {
+    pub(super) async fn verify(&self, password: &Secret, user: Option<&User>) -> Result<Verified, Error> {
         let verified = self.hasher.verify(password, user.and_then(hash_of)).await?;
         if let (Verified::Corrupt(why), Some(user)) = (verified, user) {
             tracing::error!(event = "credential.corrupt", user = %user.id, why, "a stored password hash is damaged");
@@ -232,6 +250,9 @@ fn hash_of(user: &User) -> Option<&Secret> {
 
 /// Saves that may be overtaken before we give up; each time somebody else got on.
 pub(super) const TRIES: usize = 8;
+
+/// Functions that decide behind the answer at the same time; more registrations are told to come back.
+const DECIDING: usize = 32;
 
 /// The word for an address that is another user's.
 pub(super) const EMAIL_TAKEN: &str = "email.taken";

@@ -1,43 +1,77 @@
 //! Ways to sign in.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use self::created::Created;
 use crate::account::new_password::Weak;
 use crate::account::password::{Busy, Hasher};
 use crate::clock::Clock;
 use crate::fetch::Fetch;
+use crate::function::{Function, Source, Workers};
 use crate::mail::Mailer;
 use crate::public_url::PublicUrl;
 use crate::session::Sessions;
 use crate::store::{self, Store};
 
+mod add_password;
 mod admission;
 pub mod anon_user;
 pub mod api_key;
+mod apple;
 mod approval;
+mod bearer;
 mod change_email;
+mod client_proof;
+mod closure;
+mod created;
+pub mod custom_function;
+pub mod custom_token;
+mod decision;
+mod dialect;
+mod discovery;
 mod enrolment;
 mod external;
+mod facebook;
+mod github;
+mod google;
 mod invitation;
 mod link;
 mod link_password;
 mod links;
 pub mod local_userpass;
+mod merge;
+mod microsoft;
+pub mod oauth2;
+mod oauth_settings;
+mod oidc;
+mod openid;
+pub mod pending;
 mod recovery;
 mod registration;
+mod renewal;
 pub mod server_key;
 mod settings;
 mod sign_ins;
+mod signed_out;
+mod told;
 
+pub use crate::account::metadata::MetadataField;
 pub use admission::{Admission, Admitted};
 pub use approval::Waiting;
+pub use bearer::{Bearer, Bearers, Fit, Found, Verifying, Word};
+pub use closure::{FromFn, from_fn};
+pub use created::shown;
+pub use decision::Decision;
 pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
 pub use link::{Linked, Linker};
 pub use links::OpenLink;
+pub use merge::TwoPasswords;
+pub use oauth_settings::{OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;
-pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Settings, SignUp};
+pub use renewal::ProviderTokens;
+pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
 pub use sign_ins::{SignIn, SignIns};
 
 /// Name of the provider of guests.
@@ -56,6 +90,8 @@ pub struct Providers {
     others: Arc<BTreeMap<String, Named>>,
     admission: Admission,
     sign_ins: Arc<SignIns>,
+    bearers: Bearers,
+    tokens: ProviderTokens,
 }
 
 /// What providers are built from.
@@ -73,6 +109,8 @@ pub struct Parts {
     pub mailer: Mailer,
     /// The way to providers and webhooks.
     pub fetch: Fetch,
+    /// Who runs functions in JavaScript.
+    pub workers: Workers,
     /// The time.
     pub clock: Clock,
     /// What links in mails begin with.
@@ -83,13 +121,21 @@ pub struct Parts {
     pub site: String,
 }
 
+impl Parts {
+    /// The function of this source; `key` is where its address stands.
+    fn function(&self, source: &Source, name: &str, key: &str) -> Result<Function, Setup> {
+        let built = source.build(name, &self.workers, &self.fetch, &self.clock);
+        built.map_err(|error| Setup(format!("{key}: {error}")))
+    }
+}
+
 impl Providers {
     /// Builds those that the settings name.
     ///
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
-        let Settings { anon_user, local_userpass, api_key, others, linking } = &parts.settings;
+        let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking, .. } = &parts.settings;
         let on = [
             (ANON_USER, anon_user.is_some()),
             (LOCAL_USERPASS, local_userpass.is_some()),
@@ -97,17 +143,27 @@ impl Providers {
         ];
         let ours = on.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
         let sign_ins = Arc::new(SignIns::new(ours.chain(others.keys().cloned())));
+        let told = on_user_created
+            .as_ref()
+            .map(|source| parts.function(source, "on_user_created", "providers.on_user_created.webhook.url"));
+        let created = Created::new(told.transpose()?);
+        let local = |settings| local_userpass::LocalUserpass::new(settings, parts, &created);
         let others = others.iter().map(|(name, settings)| {
             let named = settings.build(name, parts)?;
             Ok((name.clone(), named))
         });
+        let others: Arc<BTreeMap<_, _>> = Arc::new(others.collect::<Result<_, _>>()?);
+        let admission =
+            Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking, created.clone());
         Ok(Self {
+            tokens: ProviderTokens::new(parts.store.clone(), parts.clock.clone(), Arc::clone(&others)),
+            bearers: Bearers::new(others.values(), admission.clone(), parts.sessions.clone(), parts.clock.clone()),
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
-            local_userpass: local_userpass.as_ref().map(|settings| local_userpass::LocalUserpass::new(settings, parts)),
+            local_userpass: local_userpass.as_ref().map(local).transpose()?,
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
-            others: Arc::new(others.collect::<Result<_, _>>()?),
+            others,
+            admission,
             sign_ins,
-            admission: Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking),
         })
     }
 
@@ -131,6 +187,35 @@ impl Providers {
         self.others.values()
     }
 
+    /// The same with one more, or another of its name: a provider of the program this library is in.
+    #[must_use]
+    pub fn with(self, named: Named) -> Self {
+        let mut others = (*self.others).clone();
+        others.insert(named.name.clone(), named);
+        let sign_ins = self.sign_ins.counting(others.keys());
+        Self { others: Arc::new(others), sign_ins: Arc::new(sign_ins), ..self }
+    }
+
+    /// The provider of this name that people are sent to, if there is one.
+    pub fn redirect(&self, name: &str) -> Option<&oauth2::Client> {
+        self.other(name)?.provider.redirect()
+    }
+
+    /// The access tokens that providers gave.
+    pub fn tokens(&self) -> &ProviderTokens {
+        &self.tokens
+    }
+
+    /// Asks the issuers for what is needed of them, behind the scenes, so that the first visitor does not wait.
+    pub fn look_ahead(&self) {
+        self.others().filter_map(|named| named.provider.redirect()).for_each(oauth2::Client::look_ahead);
+    }
+
+    /// Where browsers may be sent to by the form that signs them out.
+    pub fn end_session_origins(&self) -> BTreeSet<String> {
+        self.others().filter_map(|named| named.provider.redirect()?.end_session_origin()).collect()
+    }
+
     /// Who makes users of accounts elsewhere.
     pub fn admission(&self) -> &Admission {
         &self.admission
@@ -139,6 +224,11 @@ impl Providers {
     /// How sign-ins end, in figures.
     pub fn sign_ins(&self) -> &SignIns {
         &self.sign_ins
+    }
+
+    /// Who knows whom somebody else's tokens speak for.
+    pub fn bearers(&self) -> &Bearers {
+        &self.bearers
     }
 
     /// API keys, if on.
@@ -218,3 +308,6 @@ mod recovery_tests;
 
 #[cfg(test)]
 mod invitation_tests;
+
+#[cfg(test)]
+mod bearer_tests;

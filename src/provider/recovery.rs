@@ -38,7 +38,7 @@ impl LocalUserpass {
         self.rules.check(password, &email)?;
         let hash = self.hasher.hash(password).await?;
         let link = self.links.take(Purpose::Reset, token).await?;
-        self.set_password(&link, hash).await
+        self.set_password(&link, hash, Proof::Address).await
     }
 
     /// The same by the code of the mail.
@@ -51,7 +51,7 @@ impl LocalUserpass {
         self.rules.check(password, &address)?;
         let hash = self.hasher.hash(password).await?;
         let link = self.links.take_by_code(Purpose::Reset, email, code).await?;
-        self.set_password(&link, hash).await
+        self.set_password(&link, hash, Proof::Address).await
     }
 
     /// Tells somebody who registers an address with an account that there is one.
@@ -76,7 +76,7 @@ impl LocalUserpass {
         Ok(())
     }
 
-    async fn set_password(&self, link: &OneTime, hash: Secret) -> Result<User, Error> {
+    pub(super) async fn set_password(&self, link: &OneTime, hash: Secret, proof: Proof) -> Result<User, Error> {
         let id = link.user_id.ok_or(Error::LinkOver)?;
         let now = self.clock.now();
         let mut first_proof = false;
@@ -84,9 +84,9 @@ impl LocalUserpass {
         let user = self
             .update_with(id, Along::event(event).ending(Ends::AllBut(None)), |user| {
                 let credential = link_credential(user, link)?;
-                first_proof = !credential.verified;
+                first_proof = !credential.verified && proof == Proof::Address;
                 credential.hash = hash.clone();
-                credential.verified = true;
+                credential.verified |= proof == Proof::Address;
                 credential.changed_at = now;
                 Ok(())
             })
@@ -109,6 +109,15 @@ impl LocalUserpass {
         }
         Ok(())
     }
+}
+
+/// What a reset proves besides itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// That somebody reads the mail of the address.
+    Address,
+    /// Nothing: a function said yes.
+    None,
 }
 
 /// The state of a credential when a link was made. If it is another when the link comes back, the link is void even

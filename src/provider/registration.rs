@@ -24,10 +24,13 @@ pub enum Registered {
     Mailed,
     /// The account counts at once (`confirm = "automatic"`); sign in to find out.
     Created,
+    /// A function decides (`confirm = "function"`), a moment later.
+    Asked,
 }
 
 impl LocalUserpass {
-    /// Registers an address with a password. With `confirm = "mail"` nothing is made yet: the hash rides in the
+    /// Registers an address with a password. With `confirm = "function"` the function is asked behind the answer, for
+    /// new addresses alone. With `confirm = "mail"` nothing is made yet: the hash rides in the
     /// link, so that several people may register the same address and whoever receives its mail decides. A guest
     /// who registers keeps its user id.
     ///
@@ -52,6 +55,11 @@ impl LocalUserpass {
             }
             return Ok(Registered::Created);
         }
+        if self.settings.confirm == Confirm::Function {
+            let payload = known.is_none().then(|| Pending::of(&email, &hash, guest).payload());
+            self.ask_confirm(&email, payload).await?;
+            return Ok(Registered::Asked);
+        }
         match known {
             Some(user) => self.remind(&user, &email).await?,
             None => self.ask_to_confirm(&email, Pending::of(&email, &hash, guest).payload()).await?,
@@ -71,7 +79,10 @@ impl LocalUserpass {
         let open = self.links.open(Purpose::Confirm, &email).await?;
         let mut pending: Vec<Value> = open.into_iter().map(|link| link.payload).filter(|p| !p.is_null()).collect();
         pending.dedup();
+        let by_function = self.settings.confirm == Confirm::Function;
         match pending.pop() {
+            Some(only) if pending.is_empty() && by_function => self.ask_confirm(&email, Some(only)).await,
+            _ if by_function => self.ask_confirm(&email, None).await,
             Some(only) if pending.is_empty() => self.ask_to_confirm(&email, only).await,
             _ => Ok(self.links.pretend(Purpose::Confirm, &email).await?),
         }
@@ -85,7 +96,7 @@ impl LocalUserpass {
     pub async fn confirm(&self, token: &str) -> Result<User, Error> {
         self.expect_open()?;
         let link = self.links.take(Purpose::Confirm, token).await?;
-        self.make_pending(link).await
+        self.make_pending(link, true).await
     }
 
     /// The same by the code of the mail.
@@ -96,7 +107,7 @@ impl LocalUserpass {
     pub async fn confirm_code(&self, email: &str, code: &str) -> Result<User, Error> {
         self.expect_open()?;
         let link = self.links.take_by_code(Purpose::Confirm, email, code).await?;
-        self.make_pending(link).await
+        self.make_pending(link, true).await
     }
 
     /// Makes an account at the operator's word, whatever `sign_up` says; its address counts as unproved.
@@ -127,6 +138,7 @@ impl LocalUserpass {
                     user.version += 1;
                     // A guest's cookie could have been planted by somebody else; it must not become the account's.
                     self.settle(&user, None).await?;
+                    self.created.tell(LOCAL_USERPASS, &user);
                     return Ok(user);
                 }
                 Saved::EmailTaken => return Err(Error::Conflict(EMAIL_TAKEN)),
@@ -136,7 +148,7 @@ impl LocalUserpass {
         Err(Error::Busy)
     }
 
-    fn expect_open(&self) -> Result<(), Error> {
+    pub(super) fn expect_open(&self) -> Result<(), Error> {
         if self.settings.sign_up == SignUp::Open { Ok(()) } else { Err(Error::Closed) }
     }
 
@@ -146,11 +158,12 @@ impl LocalUserpass {
         Ok(())
     }
 
-    async fn make_pending(&self, link: OneTime) -> Result<User, Error> {
+    /// Makes the account of a link; `verified` says whether its address was proved by it.
+    pub(super) async fn make_pending(&self, link: OneTime, verified: bool) -> Result<User, Error> {
         let pending = Pending::read(link.payload).ok_or(Error::LinkOver)?;
         let email = Email::parse(&pending.email).map_err(|_| Error::LinkOver)?;
         let hash = Secret::new(pending.hash);
-        let account = NewAccount { email, hash, verified: true, guest: pending.guest, roles: BTreeSet::new() };
+        let account = NewAccount { email, hash, verified, guest: pending.guest, roles: BTreeSet::new() };
         // Another registration of the address was confirmed first, and voids this one.
         self.make(account).await.map_err(|error| match error {
             Error::Conflict(EMAIL_TAKEN) => Error::LinkOver,
@@ -192,19 +205,19 @@ impl NewAccount {
 
 /// What a confirmation link carries.
 #[derive(Serialize, Deserialize)]
-struct Pending {
+pub(super) struct Pending {
     email: String,
     hash: String,
     guest: Option<UserId>,
 }
 
 impl Pending {
-    fn of(email: &Email, hash: &Secret, guest: Option<UserId>) -> Self {
+    pub(super) fn of(email: &Email, hash: &Secret, guest: Option<UserId>) -> Self {
         // Into the store, where the hashes of accounts are, too.
         Self { email: email.as_str().to_owned(), hash: hash.expose().to_owned(), guest }
     }
 
-    fn payload(&self) -> Value {
+    pub(super) fn payload(&self) -> Value {
         serde_json::to_value(self).unwrap_or_default()
     }
 

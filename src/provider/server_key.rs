@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{API_KEY, Error};
 use crate::account::api_key::{self, ApiKey};
@@ -142,6 +142,11 @@ async fn service(
 }
 
 async fn tell(store: &Arc<dyn Store>, action: Action, key: &ApiKey, now: Timestamp) -> Result<(), store::Error> {
-    let event = Event::new(action, key.user_id, now).after("key", json!({ "id": key.id, "name": key.name }));
+    let (name, id) = (key.name.as_str(), key.id.to_string());
+    let event = Event::new(action.clone(), key.user_id, now);
+    let event = match action == Action::KEY_DELETE {
+        true => event.before("key", id).before("name", name),
+        false => event.after("key", id).after("name", name),
+    };
     store.add_audit(&[event]).await
 }

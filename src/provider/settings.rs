@@ -1,8 +1,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Named, Parts, Setup};
+use super::custom_function::CustomFunction;
+use super::custom_token::{self, CustomToken};
+use super::{Named, OAuth, Parts, Setup};
 use crate::account::linking::Policy;
+use crate::function;
 
 /// `[providers]`: what is absent is off.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -13,20 +16,35 @@ pub struct Settings {
     pub local_userpass: Option<LocalUserpass>,
     /// `[providers.api-key]`.
     pub api_key: Option<ApiKeys>,
+    /// `on_user_created`: a function that is told of new users.
+    pub on_user_created: Option<function::Source>,
     /// All others, by name.
     pub others: BTreeMap<String, Other>,
     /// `[linking] policy`. Default ask.
     pub linking: Policy,
+    /// Whether some route asks for the access tokens that providers give: else none is kept.
+    pub keep_tokens: bool,
 }
 
 /// A provider whose accounts are somebody else's, by type.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Other {}
+pub enum Other {
+    /// Custom logic decides.
+    Function(function::Source),
+    /// People are sent there and come back.
+    OAuth(Box<OAuth>),
+    /// Tokens that somebody else signed.
+    CustomToken(custom_token::Settings),
+}
 
 impl Other {
     /// The provider of these settings.
-    pub(super) fn build(&self, _name: &str, _parts: &Parts) -> Result<Named, Setup> {
-        match *self {}
+    pub(super) fn build(&self, name: &str, parts: &Parts) -> Result<Named, Setup> {
+        match self {
+            Self::Function(source) => CustomFunction::build(source, name, parts),
+            Self::OAuth(settings) => settings.build(name, parts),
+            Self::CustomToken(settings) => CustomToken::build(settings, name, parts),
+        }
     }
 }
 
@@ -50,6 +68,12 @@ pub struct LocalUserpass {
     pub sign_up: SignUp,
     /// How a new address is proved. Default mail.
     pub confirm: Confirm,
+    /// The function of `confirm = "function"`.
+    pub confirm_function: Option<function::Source>,
+    /// What a new password without the old one needs. Default mail.
+    pub reset: Reset,
+    /// The function of `reset = "function"`.
+    pub reset_function: Option<function::Source>,
     /// The shortest password in characters. Default 8.
     pub min_length: usize,
     /// How long links in mails are good. Default 30 min.
@@ -69,6 +93,9 @@ impl Default for LocalUserpass {
         Self {
             sign_up: SignUp::Closed,
             confirm: Confirm::Mail,
+            confirm_function: None,
+            reset: Reset::Mail,
+            reset_function: None,
             min_length: 8,
             link_lifetime: Duration::from_mins(30),
             invite_lifetime: Duration::from_hours(7 * 24),
@@ -97,6 +124,17 @@ pub enum Confirm {
     Mail,
     /// Not at all: the account counts at once, its address does not count as verified.
     Automatic,
+    /// A function decides, and delivers the token if it is to come back.
+    Function,
+}
+
+/// What a new password without the old one needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reset {
+    /// A mail with a link and a code.
+    Mail,
+    /// A function decides, and delivers the token if it is to come back.
+    Function,
 }
 
 /// `[providers.api-key]`.

@@ -1,3 +1,5 @@
+use http::StatusCode;
+
 use crate::tally::Tallies;
 
 /// How sign-ins end, in figures: by provider, never by anything of a request.
@@ -26,10 +28,26 @@ impl SignIns {
         Self { providers, counts }
     }
 
+    /// The same, from naught, with further providers.
+    pub(super) fn counting<'a>(&self, more: impl Iterator<Item = &'a String>) -> Self {
+        let more = more.filter(|name| !self.providers.contains(name)).cloned();
+        Self::new(self.providers.iter().cloned().chain(more))
+    }
+
     /// Counts one; a provider that is not on counts nothing.
     pub fn note(&self, provider: &str, sign_in: SignIn) {
         if let Some(number) = self.providers.iter().position(|name| name == provider) {
             self.counts.add(number * SignIn::ALL.len() + sign_in as usize, 1);
+        }
+    }
+
+    /// Counts how one ended by the answer it got, if that was a refusal. One that was never tried is none.
+    pub fn note_end(&self, provider: &str, refused: Option<StatusCode>) {
+        match refused {
+            None => self.note(provider, SignIn::Accepted),
+            Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => self.note(provider, SignIn::Refused),
+            Some(status) if status.is_server_error() => self.note(provider, SignIn::Failed),
+            Some(_) => {}
         }
     }
 
@@ -65,5 +83,15 @@ mod tests {
         sign_ins.note("<script>", SignIn::Refused);
         let counted: Vec<_> = sign_ins.counted().filter(|(_, _, count)| *count > 0).collect();
         assert_eq!(counted, [("corp", SignIn::Refused, 1)]);
+    }
+
+    #[test]
+    fn what_was_never_tried_is_not_counted() {
+        let sign_ins = SignIns::new(["corp".to_owned()]);
+        for refused in [None, Some(401), Some(403), Some(429), Some(400), Some(502), Some(503)] {
+            sign_ins.note_end("corp", refused.map(|status| StatusCode::from_u16(status).unwrap()));
+        }
+        let counted: Vec<_> = sign_ins.counted().map(|(_, end, count)| (end, count)).collect();
+        assert_eq!(counted, [(SignIn::Accepted, 1), (SignIn::Refused, 2), (SignIn::Failed, 2)]);
     }
 }

@@ -7,6 +7,7 @@ use crate::account::password::Hasher;
 use crate::account::{Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::fetch::Fetch;
+use crate::function::{Program, Workers};
 use crate::id::UserId;
 use crate::mail::{Mailer, Outbox, Sent};
 use crate::secret::{Digest, Secret};
@@ -55,6 +56,7 @@ impl House {
             hasher: hasher.clone(),
             mailer: mailer.clone(),
             fetch: Fetch::new(&Default::default()).unwrap(),
+            workers: Workers::new(Program::new("/nowhere", &[]), Default::default()),
             clock: clock.clone(),
             public_url,
             prefix: "/.auth".to_owned(),

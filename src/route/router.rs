@@ -1,3 +1,5 @@
+use http::HeaderName;
+
 use crate::route::key::{Key, KeyError};
 use crate::route::path::{Irregular, Path};
 use crate::route::rules::{Authorized, Denied, Question, RuleError, Rules};
@@ -23,6 +25,7 @@ pub struct Route {
     upstream: usize,
     body: Option<u64>,
     audience: Option<String>,
+    provider_token: Option<HeaderName>,
 }
 
 /// The table in lower case, for the case guard.
@@ -179,6 +182,11 @@ impl Route {
         self.audience.as_deref()
     }
 
+    /// The header that carries the access token of the caller's provider, if it asks for one.
+    pub fn provider_token(&self) -> Option<&HeaderName> {
+        self.provider_token.as_ref()
+    }
+
     /// The action by which a method is decided; `None`: no rule, so nobody may.
     pub fn action(&self, method: &http::Method) -> Option<Action> {
         self.rules.action(method)
@@ -235,6 +243,7 @@ impl Build {
                 upstream: upstream.unwrap_or_default(),
                 body: spec.body,
                 audience: spec.audience.clone(),
+                provider_token: spec.provider_token.clone(),
             }),
         }
         self.keys.push(spec.key.clone());

@@ -2,7 +2,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use http::Method;
+use http::{HeaderName, Method};
 use ipnet::IpNet;
 
 use crate::route::Who;
@@ -38,6 +38,8 @@ pub struct Spec {
     pub body: Option<u64>,
     /// `aud` of the assertion; the public URL's origin if absent.
     pub audience: Option<String>,
+    /// The header that carries the access token of the caller's provider to the app; none if absent.
+    pub provider_token: Option<HeaderName>,
 }
 
 /// One entry of `[policies]`.

@@ -13,7 +13,7 @@ use crate::limit::Steady;
 use crate::secret::Digest;
 use crate::session::recent;
 use crate::session::revocations::Revocations;
-use crate::session::{Caller, Session, Settings};
+use crate::session::{Caller, Session, Settings, Vouched};
 
 /// What the store said about credentials a moment ago, by the digest of the whole credential.
 #[derive(Debug)]
@@ -55,6 +55,8 @@ pub(super) enum Origin {
         expires_at: Timestamp,
     },
     Key(KeyId),
+    /// Of somebody else, who keeps no account of its use with us.
+    Vouched,
 }
 
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -159,8 +161,10 @@ impl Entry {
     /// A session that was found, with its user; a token of it may end before `until`.
     pub(super) fn session(session: Session, user: User, idle: Duration, until: Timestamp, read: Reading) -> Self {
         let origin = Origin::Session { id: session.id, idle, expires_at: session.expires_at };
+        let mut caller = Caller::new(user, session.provider, Some(session.id), session.created_at);
+        caller.device = session.device.app.and_then(|app| app.id);
         Self {
-            caller: Arc::new(Caller::new(user, session.provider, Some(session.id), session.created_at)),
+            caller: Arc::new(caller),
             origin,
             expires_at: session.expires_at.min(until),
             idle_expires_at: AtomicI64::new(session.idle_expires_at.millis()),
@@ -181,6 +185,23 @@ impl Entry {
             expires_at: key.expires_at.unwrap_or(NEVER),
             idle_expires_at: AtomicI64::new(NEVER.millis()),
             seen_at: AtomicI64::new(key.last_used_at.unwrap_or_default().millis()),
+            loaded_at: read.at,
+            revocations: AtomicU64::new(read.revocations),
+        }
+    }
+
+    /// Somebody else's credential, with the user it was found to speak for.
+    pub(super) fn vouched(vouched: &dyn Vouched, user: User, read: Reading) -> Self {
+        // Nobody proves here who he is by sending it: nothing that asks for a recent sign-in is open to it.
+        let mut caller = Caller::new(user, vouched.provider().to_owned(), None, Timestamp::default());
+        caller.expires_at = Some(vouched.expires_at());
+        Self {
+            caller: Arc::new(caller),
+            origin: Origin::Vouched,
+            expires_at: vouched.expires_at(),
+            idle_expires_at: AtomicI64::new(NEVER.millis()),
+            // No use is written down.
+            seen_at: AtomicI64::new(NEVER.millis()),
             loaded_at: read.at,
             revocations: AtomicU64::new(read.revocations),
         }

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue};
 
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
-use crate::id::{KeyId, SessionId};
+use crate::id::{DeviceId, KeyId, SessionId};
 use crate::session::assertion::Assertions;
 
 /// Whom a request speaks for, once its credential was found good.
@@ -20,8 +20,12 @@ pub struct Caller {
     pub signed_in_at: Timestamp,
     /// The identity headers, built at the first request and cloned for the others.
     pub headers: OnceLock<Arc<[(HeaderName, HeaderValue)]>>,
+    /// The device its session was opened on, if an app's SDK named one.
+    pub device: Option<DeviceId>,
     /// Which API key, if it is one.
     pub(super) key: Option<KeyId>,
+    /// When it ends, if nothing in the store says so.
+    pub(super) expires_at: Option<Timestamp>,
     /// The assertions signed about it of late.
     pub(super) assertions: Assertions,
 }
@@ -30,16 +34,22 @@ impl Caller {
     /// A caller whose headers are not built yet.
     pub fn new(user: User, provider: String, session: Option<SessionId>, signed_in_at: Timestamp) -> Self {
         let (headers, assertions) = (OnceLock::new(), Assertions::default());
-        Self { user, provider, session, signed_in_at, headers, key: None, assertions }
+        Self { user, provider, session, signed_in_at, headers, device: None, key: None, expires_at: None, assertions }
     }
 
     /// Whether both speak for the same user, unchanged, in the same sign-in.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.session == other.session
             && self.key == other.key
+            && self.expires_at == other.expires_at
             && self.provider == other.provider
             && self.signed_in_at == other.signed_in_at
             && self.user == other.user
+    }
+
+    /// Which API key speaks, if one does.
+    pub fn key(&self) -> Option<KeyId> {
+        self.key
     }
 
     /// What it counts as in rules.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
+use super::attempt::ATTEMPT;
 use crate::secret::{Digest, Secret};
 
 /// What our session cookie is called on this site.
@@ -137,20 +138,26 @@ impl Name {
         crumb.strip_prefix(self.as_str().as_bytes())?.strip_prefix(b"=")
     }
 
+    /// Whether browsers take its cookies over TLS alone.
+    pub(super) fn is_secure(self) -> bool {
+        self.0 == Form::Host
+    }
+
+    /// Whether this `name=value` is the session's, the browser's own, or an attempt's to sign in elsewhere.
     fn is_ours(self, crumb: &[u8]) -> bool {
-        let rest = crumb.strip_prefix(self.as_str().as_bytes());
-        rest.map(|rest| rest.strip_prefix(DEVICE).unwrap_or(rest)).is_some_and(|rest| rest.first() == Some(&b'='))
+        let Some(rest) = crumb.strip_prefix(self.as_str().as_bytes()) else { return false };
+        rest.starts_with(ATTEMPT) || rest.strip_prefix(DEVICE).unwrap_or(rest).first() == Some(&b'=')
     }
 
     fn resembles(self, field: &HeaderValue) -> bool {
         let pair = field.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
         // A nameless cookie "=name=value" is sent back as "name=value".
         let mut parts = pair.split(|byte| *byte == b'=').map(<[u8]>::trim_ascii).skip_while(|part| part.is_empty());
-        let named = |name: &[u8]| name.eq_ignore_ascii_case(self.as_str().as_bytes());
-        parts.next().is_some_and(|name| {
-            let (own, suffix) = name.split_at(name.len().saturating_sub(DEVICE.len()));
-            named(name) || (suffix.eq_ignore_ascii_case(DEVICE) && named(own))
-        })
+        let Some(name) = parts.next() else { return false };
+        let (own, rest) = name.split_at(self.as_str().len().min(name.len()));
+        let attempt = rest.get(..ATTEMPT.len()).is_some_and(|start| start.eq_ignore_ascii_case(ATTEMPT));
+        own.eq_ignore_ascii_case(self.as_str().as_bytes())
+            && (rest.is_empty() || rest.eq_ignore_ascii_case(DEVICE) || attempt)
     }
 
     fn field(self, value: &str, max_age: u64) -> HeaderValue {
@@ -182,7 +189,7 @@ const DEVICE_KEPT: Duration = Duration::from_hours(60 * 24);
 
 /// The parts between semicolons, each without the one blank that may follow a semicolon, and with what parts
 /// it from the one before.
-fn crumbs(field: &[u8]) -> impl Iterator<Item = (&'static [u8], &[u8])> {
+pub(super) fn crumbs(field: &[u8]) -> impl Iterator<Item = (&'static [u8], &[u8])> {
     field.split(|byte| *byte == b';').enumerate().map(|(index, crumb)| match crumb {
         _ if index == 0 => (b"; ".as_slice(), crumb),
         [b' ', rest @ ..] => (b"; ".as_slice(), rest),

@@ -61,6 +61,8 @@ struct Key {
 pub(super) enum Purpose {
     /// RFC 9068 §2.1
     Access,
+    /// A refresh token that apps of App Services can read; its text is looked up, its signature counts for nothing.
+    Refresh,
     /// For the app behind; never a credential here.
     Assertion,
 }
@@ -255,6 +257,7 @@ impl Purpose {
     fn typ(self) -> &'static str {
         match self {
             Self::Access => "at+jwt",
+            Self::Refresh => "rt+jwt",
             Self::Assertion => "assertion+jwt",
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::account::User;
+use crate::account::{Kind, User};
 use crate::clock::Timestamp;
 use crate::secret::Digest;
 use crate::session::cache::{Entry, Origin, Reading};
@@ -57,7 +57,7 @@ impl Inner {
             if self.cache.is_unknown(&name, self.clock.now()) {
                 return Ok(None);
             }
-            let mut outcome = self.join(name, claim);
+            let mut outcome = self.join(name, claim.clone());
             let outcome = match outcome.wait_for(Option::is_some).await {
                 Ok(outcome) => outcome.clone(),
                 Err(_) => None,
@@ -105,6 +105,17 @@ impl Inner {
                 }
                 Entry::session(session, user, self.settings.idle_timeout, Timestamp::from_millis(i64::MAX), read)
             }
+            Claim::Static(token) => {
+                let Some((session, user)) = self.store.session_by_token(token).await? else {
+                    return Ok(self.unknown(name));
+                };
+                // A guest's lasts as long as the guest; who is no guest any more uses it now and then.
+                let unused = self.clock.now().since(session.last_seen_at) >= self.settings.refresh_token;
+                if self.ended(&session).await || barred(&user) || (unused && user.kind != Kind::Guest) {
+                    return Ok(None);
+                }
+                Entry::session(session, user, self.settings.refresh_token, Timestamp::from_millis(i64::MAX), read)
+            }
             Claim::Access { user: owner, session, expires_at } => {
                 let found = self.store.session(session).await?;
                 let Some((session, user)) = found.filter(|(_, user)| user.id == owner) else {
@@ -124,6 +135,10 @@ impl Inner {
                     return Ok(None);
                 }
                 Entry::key(&key, user, read)
+            }
+            Claim::Vouched(vouched) => {
+                let Some(user) = vouched.user().await?.filter(|user| !barred(user)) else { return Ok(None) };
+                Entry::vouched(vouched.as_ref(), user, read)
             }
         };
         let live = entry.is_live(self.clock.now());
@@ -169,6 +184,7 @@ impl Inner {
                     inner.store.touch_session(id, now, (now + idle).min(expires_at)).await
                 }
                 Origin::Key(id) => inner.store.touch_key(id, now).await,
+                Origin::Vouched => Ok(()),
             };
             inner.touches.fetch_sub(1, Ordering::Relaxed);
             if let Err(error) = written {

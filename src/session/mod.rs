@@ -1,6 +1,7 @@
 //! Sessions: one sign-in on one device, kept in the store and read through a cache.
 
 mod assertion;
+mod attempt;
 mod cache;
 mod caller;
 pub mod cookie;
@@ -16,7 +17,9 @@ mod record;
 mod revocations;
 mod sessions;
 mod settings;
+mod static_tokens;
 mod tokens;
+mod vouched;
 
 #[cfg(test)]
 mod tests_keys;
@@ -33,9 +36,12 @@ mod tests_tokens;
 #[cfg(test)]
 mod watched;
 
+pub use attempt::Travel;
 pub use caller::Caller;
 pub use inspect::{Good, Inspected};
-pub use record::{Device, ProviderSession, Session};
+pub use record::{AppDevice, Device, ProviderSession, Session};
 pub use sessions::Sessions;
 pub use settings::Settings;
+pub use static_tokens::StaticTokens;
 pub use tokens::Tokens;
+pub use vouched::{Realm, Vouched};

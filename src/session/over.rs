@@ -59,6 +59,7 @@ impl Inner {
                 let good = found.filter(|(key, _)| !key.disabled && key.expires_at.is_none_or(|end| now < end));
                 good.map(|(_, user)| user)
             }
+            (None, None) if caller.expires_at.is_some_and(|end| self.clock.now() >= end) => None,
             (None, None) => self.store.user(caller.user.id).await?,
         };
         Ok(user.is_some_and(|user| user.id == caller.user.id && !user.disabled))

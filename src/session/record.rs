@@ -1,7 +1,9 @@
 use std::net::IpAddr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::Timestamp;
-use crate::id::{SessionId, UserId};
+use crate::id::{DeviceId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
 
 /// One sign-in on one device, as the store keeps it.
@@ -69,4 +71,24 @@ pub struct Device {
     pub user_agent: String,
     /// The client's address.
     pub address: Option<IpAddr>,
+    /// What an app's SDK told of it.
+    pub app: Option<AppDevice>,
+}
+
+/// What an SDK tells of the device an app runs on; empty where it tells nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AppDevice {
+    /// Names the device; the SDK keeps it and sends it again.
+    pub id: Option<DeviceId>,
+    /// Operating system or browser, at most 64 characters, as all below.
+    pub platform: String,
+    /// Its version.
+    pub platform_version: String,
+    /// The version of the SDK.
+    pub sdk_version: String,
+    /// What the app calls itself.
+    pub app_name: String,
+    /// The app's version.
+    pub app_version: String,
 }

@@ -1,11 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::account::User;
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
+use crate::json;
 use crate::secret::{self, Digest, Secret};
 use crate::session::credential::{self, Claim};
 use crate::session::family::RefreshToken;
@@ -40,6 +43,10 @@ pub(super) struct AccessClaims {
     jti: String,
 }
 
+/// How our access tokens begin: `{"typ":"at+jwt"`. A hint where to look first, and nothing more.
+const OWN: &str = "eyJ0eXAiOiJhdCtqd3Qi";
+const ACCESS_TYPE: &str = "at+jwt";
+
 /// An app that did not get the answer may ask again for so long.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -60,6 +67,27 @@ impl Sessions {
         let digest = credential::refresh(refresh_token.expose());
         let session = self.add(id, user, provider, device, digest, limits).await?;
         self.0.tokens(&session, refresh_token)
+    }
+
+    /// What is known of a bearer without asking the store: one hash and one read of the cache.
+    pub fn cached_bearer(&self, text: &str) -> Option<Arc<Caller>> {
+        if text.len() > LONGEST {
+            return None;
+        }
+        match text.contains('.') {
+            true if text.starts_with(OWN) => self.cached(&credential::access(text)),
+            // Somebody else's, most likely; if not, the long way finds out.
+            true => None,
+            false => self.cached(&Digest::of(text)),
+        }
+    }
+
+    /// Whether a token says that it is an access token of ours, good or not.
+    pub fn is_own(&self, text: &str) -> bool {
+        let mut parts = text.split('.').map(|part| URL_SAFE_NO_PAD.decode(part).ok());
+        let mut object = || json::object(&parts.next()??).ok();
+        object().is_some_and(|header| header.get("typ").is_some_and(|typ| typ == ACCESS_TYPE))
+            && object().is_some_and(|claims| claims.get("iss").is_some_and(|issuer| *issuer == self.0.issuer))
     }
 
     /// Whom a bearer speaks for: a session's token, or an access token of ours whose session lives.
@@ -183,16 +211,21 @@ impl Inner {
     pub(super) fn tokens(&self, session: &Session, refresh_token: Secret) -> Result<Tokens, store::Error> {
         let now = self.clock.now();
         let expires_in = self.settings.access_token;
-        let claims = AccessClaims {
-            iss: self.issuer.clone(),
-            sub: session.user_id,
-            sid: session.id,
-            iat: now.seconds(),
-            exp: (now + expires_in).seconds(),
-            jti: secret::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect(),
-        };
+        let claims = self.access_claims(session.user_id, session.id, now);
         let access_token = self.ring.sign(Purpose::Access, &claims, now).ok_or_else(unsigned)?;
         Ok(Tokens { user_id: session.user_id, session: session.id, access_token, refresh_token, expires_in })
+    }
+
+    /// What every access token of a session says at this moment.
+    pub(super) fn access_claims(&self, user: UserId, session: SessionId, now: Timestamp) -> AccessClaims {
+        AccessClaims {
+            iss: self.issuer.clone(),
+            sub: user,
+            sid: session,
+            iat: now.seconds(),
+            exp: (now + self.settings.access_token).seconds(),
+            jti: token_id(),
+        }
     }
 
     /// Whether we made this refresh token, with a key that another instance may have made a moment ago.
@@ -223,6 +256,11 @@ impl Inner {
     }
 }
 
-fn unsigned() -> store::Error {
+/// A name for one token (RFC 7519 §4.1.7).
+pub(super) fn token_id() -> String {
+    secret::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub(super) fn unsigned() -> store::Error {
     store::Error::Unavailable("no signing key is in force".to_owned())
 }

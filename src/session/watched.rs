@@ -208,6 +208,7 @@ impl Store for Watched {
     as_inside! {
         fn user_by_identity(provider: &'a str, issuer: &'a str, subject: &'a str) -> Option<User>;
         fn user_by_email(email_key: &'a str) -> Option<User>;
+        fn import_user(user: &'a User) -> bool;
         fn save_user_with(user: &'a User, along: &'a Along) -> Saved;
         fn delete_user_with(id: UserId, events: &'a [Event]) -> bool;
         fn merge_users(into: &'a User, from: &'a User, along: &'a Along) -> Saved;
@@ -234,6 +235,7 @@ impl Store for Watched {
         fn one_time(token: Digest, now: Timestamp) -> Option<OneTime>;
         fn take_one_time(token: Digest, now: Timestamp) -> Option<OneTime>;
         fn one_times(purpose: Purpose, email_key: &'a str, now: Timestamp) -> Vec<OneTime>;
+        fn every_one_time(after: u64, limit: usize) -> Vec<(u64, OneTime)>;
         fn void_one_times(email_key: Option<&'a str>, user: Option<UserId>) -> usize;
         fn signing_keys() -> Vec<SigningKey>;
         fn add_signing_key(key: &'a SigningKey, newest: Option<&'a str>) -> bool;

@@ -6,12 +6,13 @@ use super::conformance::{Fixture, ann, at, digest, link, session, suite, user};
 use super::{Error, Rotated};
 use crate::account::Kind;
 use crate::account::one_time::{OneTime, Purpose};
-use crate::id::SessionId;
+use crate::id::{DeviceId, SessionId};
 use crate::secret::Digest;
-use crate::session::Session;
+use crate::session::{AppDevice, Session};
 
 suite! {
     a_session_comes_back_with_its_user,
+    what_an_app_tells_of_its_device_comes_back,
     a_token_opens_one_session,
     sessions_are_listed_latest_used_first,
     sessions_come_in_pages_in_the_order_of_their_ids,
@@ -33,7 +34,9 @@ suite! {
     wrong_codes_count_against_every_link_to_the_address,
     a_code_ends_before_its_link,
     of_many_takers_of_one_code_one_gets_it,
+    of_many_wrong_codes_at_once_each_is_counted,
     links_come_newest_first,
+    every_link_comes_oldest_first_in_pages,
     links_are_voided_by_address_and_by_user,
 }
 
@@ -49,6 +52,18 @@ async fn a_session_comes_back_with_its_user(store: &Fixture) {
     let plain = Session { previous: None, device: Default::default(), ..super::conformance::session(&ann, at(6)) };
     store.add_session(&plain, 100).await.unwrap();
     assert_eq!(store.session(plain.id).await.unwrap(), Some((plain, ann)));
+}
+
+async fn what_an_app_tells_of_its_device_comes_back(store: &Fixture) {
+    let guest = store.add_guest().await;
+    let told =
+        AppDevice { id: Some(DeviceId::generate(at(1))), platform: "node \u{202e}\"".into(), ..AppDevice::default() };
+    for app in [Some(told), Some(AppDevice::default())] {
+        let mut session = session(&guest, at(5));
+        session.device.app = app;
+        store.add_session(&session, 100).await.unwrap();
+        assert_eq!(store.session_by_token(session.token).await.unwrap(), Some((session, guest.clone())));
+    }
 }
 
 async fn a_token_opens_one_session(store: &Fixture) {
@@ -321,6 +336,33 @@ async fn of_many_takers_of_one_code_one_gets_it(store: &Fixture) {
         })
         .await;
     assert_eq!(taken.into_iter().flatten().count(), 1);
+}
+
+async fn of_many_wrong_codes_at_once_each_is_counted(store: &Fixture) {
+    let link = link(Purpose::Reset, "a@b.test", "111");
+    store.add_one_time(&link).await.unwrap();
+    let tried = store
+        .race(|store, racer| async move {
+            // The last one is right, and comes when the tries are over as a rule.
+            let code = Digest::of(if racer == 19 { "111" } else { "999" });
+            store.take_one_time_by_code(Purpose::Reset, "a@b.test", code, 1, at(1)).await.unwrap()
+        })
+        .await;
+    match store.one_time(link.token, at(1)).await.unwrap() {
+        Some(left) => assert_eq!(left.attempts, 20),
+        None => assert_eq!(tried.into_iter().flatten().count(), 1),
+    }
+}
+
+async fn every_link_comes_oldest_first_in_pages(store: &Fixture) {
+    let links: Vec<_> = ["1", "2", "3"].map(|code| link(Purpose::Invite, "a@b.test", code)).into();
+    for link in &links {
+        store.add_one_time(link).await.unwrap();
+    }
+    let first = store.every_one_time(0, 2).await.unwrap();
+    let second = store.every_one_time(first[1].0, 2).await.unwrap();
+    assert_eq!(store.every_one_time(second[0].0, 2).await.unwrap(), []);
+    assert_eq!([first, second].concat().into_iter().map(|(_, link)| link).collect::<Vec<_>>(), links);
 }
 
 async fn links_come_newest_first(store: &Fixture) {

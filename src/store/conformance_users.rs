@@ -22,6 +22,7 @@ suite! {
     of_many_users_with_one_identity_one_is_made,
     users_come_in_pages_in_the_order_of_their_ids,
     users_are_counted_by_kind,
+    an_imported_user_is_as_it_was_and_is_imported_once,
     a_deleted_user_takes_all_it_had_along,
     a_deleted_user_cannot_be_saved_back,
     idle_guests_are_swept_and_nobody_else,
@@ -175,6 +176,17 @@ async fn users_are_counted_by_kind(store: &Fixture) {
         counts.push(store.count_users(kind).await.unwrap());
     }
     assert_eq!(counts, [1, 2, 0]);
+}
+
+async fn an_imported_user_is_as_it_was_and_is_imported_once(store: &Fixture) {
+    let ann = User { version: 7, ..ann() };
+    assert!(store.import_user(&ann).await.unwrap());
+    assert_eq!(store.user(ann.id).await.unwrap(), Some(ann.clone()));
+    assert!(!store.import_user(&User { disabled: true, ..ann.clone() }).await.unwrap());
+    let namesake = with_password("ANN@example.com");
+    assert!(matches!(store.import_user(&User { version: 1, ..namesake }).await, Err(Error::Conflict(_))));
+    assert_eq!(store.save_user(&User { roles: [].into(), ..ann.clone() }).await.unwrap(), Saved::Done);
+    assert_eq!(store.user(ann.id).await.unwrap().unwrap().version, 8);
 }
 
 async fn a_deleted_user_takes_all_it_had_along(store: &Fixture) {

@@ -29,6 +29,21 @@ pub(super) fn save_user(connection: &Connection, user: &User) -> Result<Saved> {
         return Ok(taken);
     }
     let statement = if found.is_some() { sql::UPDATE_USER } else { sql::INSERT_USER };
+    write_user(connection, user, statement, read + 1)?;
+    Ok(Saved::Done)
+}
+
+/// Adds a user as it is unless there is one of this id.
+pub(super) fn import_user(connection: &Connection, user: &User) -> Result<bool> {
+    let mut version = connection.prepare_cached(sql::VERSION)?;
+    if version.exists([user.id.as_bytes()])? {
+        return Ok(false);
+    }
+    write_user(connection, user, sql::INSERT_USER, i64::try_from(user.version).unwrap_or(i64::MAX))?;
+    Ok(true)
+}
+
+fn write_user(connection: &Connection, user: &User, statement: &str, version: i64) -> Result<()> {
     let password = user.password.as_ref();
     let written = params![
         user.kind.as_str(),
@@ -38,7 +53,7 @@ pub(super) fn save_user(connection: &Connection, user: &User) -> Result<Saved> {
         user.disabled,
         user.created_at.millis(),
         user.last_sign_in_at.map(Timestamp::millis),
-        read + 1,
+        version,
         password.map(|password| password.email.as_str()),
         password.map(|password| password.email.key()),
         // The store is the one place where the hash belongs.
@@ -48,8 +63,7 @@ pub(super) fn save_user(connection: &Connection, user: &User) -> Result<Saved> {
         user.id.as_bytes(),
     ];
     change(connection, statement, written)?;
-    save_identities(connection, user)?;
-    Ok(Saved::Done)
+    save_identities(connection, user)
 }
 
 pub(super) fn save_user_with(connection: &Connection, user: &User, along: &Along) -> Result<Saved> {
@@ -187,6 +201,7 @@ pub(super) fn add_session(connection: &Connection, session: &Session, max_per_us
         session.last_seen_at.millis(),
         session.idle_expires_at.millis(),
         session.expires_at.millis(),
+        session.device.app.as_ref().map(json).transpose()?,
     ];
     change(connection, sql::INSERT_SESSION, written)?;
     let others = i64::try_from(max_per_user.saturating_sub(1)).unwrap_or(i64::MAX);

@@ -64,6 +64,10 @@ impl Store for Memory {
         })
     }
 
+    fn import_user<'a>(&'a self, user: &'a User) -> Answer<'a, bool> {
+        self.with(move |state| state.import_user(user))
+    }
+
     fn delete_user_with<'a>(&'a self, id: UserId, events: &'a [Event]) -> Answer<'a, bool> {
         self.with(move |state| {
             let deleted = state.delete_user(id);
@@ -281,6 +285,13 @@ impl Store for Memory {
             let ours = |link: &&OneTime| link.purpose == purpose && link.email_key == email_key;
             let live = state.one_times.values().rev().filter(ours).filter(|link| now < link.expires_at);
             Ok(live.cloned().collect())
+        })
+    }
+
+    fn every_one_time(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, OneTime)>> {
+        self.with(move |state| {
+            let links = state.one_times.range(after.saturating_add(1)..).take(limit);
+            Ok(links.map(|(number, link)| (*number, link.clone())).collect())
         })
     }
 

@@ -58,6 +58,20 @@ impl State {
         Ok(Saved::Done)
     }
 
+    pub(super) fn import_user(&mut self, user: &User) -> Result<bool, Error> {
+        if self.users.contains_key(&user.id) {
+            return Ok(false);
+        }
+        match self.save_user(&User { version: 0, ..user.clone() })? {
+            Saved::Done => {}
+            Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => {
+                return Err(Error::Conflict("one of its names belongs to another user".into()));
+            }
+        }
+        self.users.insert(user.id, user.clone());
+        Ok(true)
+    }
+
     pub(super) fn save_user_with(&mut self, user: &User, along: &Along) -> Result<Saved, Error> {
         let saved = self.save_user(user)?;
         if saved == Saved::Done {
@@ -244,8 +258,8 @@ impl State {
         if self.one_times.values().any(|link| link.token == one_time.token) {
             return Err(Error::Conflict("there is a link of this token".into()));
         }
-        self.one_times.insert(self.next_one_time, one_time.clone());
         self.next_one_time += 1;
+        self.one_times.insert(self.next_one_time, one_time.clone());
         Ok(())
     }
 

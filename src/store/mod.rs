@@ -14,16 +14,39 @@ mod conformance_providers;
 mod conformance_sessions;
 #[cfg(test)]
 mod conformance_users;
+mod copy;
+#[cfg(test)]
+mod copy_tests;
 mod deeds;
 mod lock_holder;
 mod memory;
 mod memory_state;
 mod open;
+mod postgres;
+mod postgres_calls;
+mod postgres_deeds;
+mod postgres_fault;
+#[cfg(test)]
+mod postgres_kill_tests;
+mod postgres_pool;
+mod postgres_rows;
+mod postgres_schema;
+#[cfg(test)]
+mod postgres_server;
+mod postgres_settings;
+mod postgres_sql;
+#[cfg(test)]
+mod postgres_tests;
+mod postgres_tls;
+mod postgres_transaction;
+mod postgres_users;
 mod readers;
 mod rows;
 mod schema;
 mod sql;
 mod sqlite;
+mod sqlite_fault;
+mod sqlite_file;
 #[cfg(test)]
 mod sqlite_tests;
 mod writer;
@@ -42,9 +65,11 @@ use crate::session::{ProviderSession, Session};
 use crate::tally::Durations;
 
 pub use along::{Along, AuditFilter, Ends};
+pub use copy::{Copied, CopyError, copy};
 pub use open::{OpenError, open};
+pub use postgres_settings::{PostgresSettings, PostgresUrl, UrlError};
 
-use sqlite::fault;
+use sqlite_fault::fault;
 
 /// What a store's deed answers with, some time later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
@@ -71,6 +96,9 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// The same, and what goes along with it; nothing of either unless it is [`Saved::Done`].
     fn save_user_with<'a>(&'a self, user: &'a User, along: &'a Along) -> Answer<'a, Saved>;
+
+    /// Adds a user as it is, version included, for a copy of a store. `false`: there is one of this id.
+    fn import_user<'a>(&'a self, user: &'a User) -> Answer<'a, bool>;
 
     /// Removes the user with its identities, password, sessions, keys and links. `false`: there was none.
     fn delete_user(&self, id: UserId) -> Answer<'_, bool> {
@@ -181,6 +209,10 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// The latest links of this purpose to this address that have not ended, newest first.
     fn one_times<'a>(&'a self, purpose: Purpose, email_key: &'a str, now: Timestamp) -> Answer<'a, Vec<OneTime>>;
 
+    /// Every link there is, oldest first, each with its number in this order (from 1), after the number `after`, at most
+    /// `limit`.
+    fn every_one_time(&self, after: u64, limit: usize) -> Answer<'_, Vec<(u64, OneTime)>>;
+
     /// The latest links of this purpose to anybody that have not ended and are worth something, newest first, at most
     /// `limit`.
     fn waiting(&self, purpose: Purpose, now: Timestamp, limit: usize) -> Answer<'_, Vec<OneTime>>;
@@ -290,6 +322,8 @@ pub enum Error {
 pub enum Address {
     /// An SQLite file.
     Sqlite(std::path::PathBuf),
+    /// A PostgreSQL server.
+    Postgres(Box<PostgresSettings>),
     /// Nothing outlives the process.
     Memory,
 }

@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::memory::Memory;
+use super::postgres::Postgres;
 use super::sqlite::Sqlite;
 use super::{Address, Store, lock_holder, schema};
 
 /// Opens the store at this address; an SQLite file that is not there is made, readable for its owner alone.
 ///
-/// Blocks for up to two seconds when another process holds the file.
+/// Blocks for up to two seconds when another process holds the file, and while a PostgreSQL server is connected to.
 ///
 /// # Errors
 /// [`OpenError`]: what is in the way, and with [`help`](OpenError::help) the way out.
@@ -23,6 +24,10 @@ pub fn open(address: &Address) -> Result<Arc<dyn Store>, OpenError> {
             prepare(path)?;
             let store = Sqlite::open(path).map_err(|error| OpenError::of(path, error))?;
             Ok(Arc::new(store))
+        }
+        Address::Postgres(settings) => {
+            let refused = |reason| OpenError::Server { server: settings.url.to_string(), reason };
+            Ok(Arc::new(Postgres::open(settings).map_err(refused)?))
         }
     }
 }
@@ -90,6 +95,14 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// A PostgreSQL server that does not let us in, or whose tables are not ours.
+    #[error("the store {server} cannot be used: {reason}")]
+    Server {
+        /// Where it is, without user and password.
+        server: String,
+        /// What is in the way.
+        reason: String,
+    },
     /// Anything else the operating system said.
     #[error("the store {} cannot be opened: {reason}", path.display())]
     Failed {
@@ -112,6 +125,7 @@ impl OpenError {
             Self::Foreign { .. } => "name another file in store.url".into(),
             Self::Corrupt { path, .. } => format!("restore a copy, or look with: sqlite3 {} .recover", path.display()),
             Self::NoLog { .. } => "put the file on a local disk".into(),
+            Self::Server { .. } => "see that the server runs, and what [store] says of address, user and TLS".into(),
             Self::Failed { .. } => "name another file in store.url".into(),
         }
     }

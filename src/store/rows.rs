@@ -13,7 +13,7 @@ use crate::account::{Identity, Kind, PasswordCredential, User};
 use crate::clock::Timestamp;
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
-use crate::session::{Device, ProviderSession, Session};
+use crate::session::{AppDevice, Device, ProviderSession, Session};
 
 /// The columns of a user and one of its identities; what is joined to them begins here.
 pub(super) const AFTER_USER: usize = 21;
@@ -97,12 +97,17 @@ pub(super) fn session(row: &Row<'_>, at: usize) -> Result<Session> {
             Some(digest) => Some((Digest::from_bytes(digest), moment(row, at + 5)?)),
             None => None,
         },
-        device: Device { user_agent: row.get(at + 6)?, address },
+        device: Device { user_agent: row.get(at + 6)?, address, app: app_device(row, at + 12)? },
         created_at: moment(row, at + 8)?,
         last_seen_at: moment(row, at + 9)?,
         idle_expires_at: moment(row, at + 10)?,
         expires_at: moment(row, at + 11)?,
     })
+}
+
+fn app_device(row: &Row<'_>, at: usize) -> Result<Option<AppDevice>> {
+    let text: Option<String> = row.get(at)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|_| damaged(at, "device of an app"))).transpose()
 }
 
 pub(super) fn provider_session(row: &Row<'_>) -> Result<ProviderSession> {
@@ -146,6 +151,12 @@ pub(super) fn one_time(row: &Row<'_>) -> Result<OneTime> {
         code_expires_at: moment(row, 7)?,
         attempts: row.get(8)?,
     })
+}
+
+/// A link and its number in the order of links.
+pub(super) fn numbered_one_time(row: &Row<'_>) -> Result<(u64, OneTime)> {
+    let number = row.get::<_, i64>(9)?.try_into().map_err(|_| damaged(9, "sequence"))?;
+    Ok((number, one_time(row)?))
 }
 
 pub(super) fn signing_key(row: &Row<'_>) -> Result<SigningKey> {
@@ -203,8 +214,8 @@ fn kind(text: &str) -> Option<Kind> {
 }
 
 fn purpose(text: &str) -> Option<Purpose> {
-    use Purpose::{ChangeEmail, Confirm, Invite, Reset};
-    [Confirm, Reset, Invite, ChangeEmail].into_iter().find(|purpose| purpose.as_str() == text)
+    use Purpose::{ChangeEmail, Confirm, Invite, LogoutToken, Reset, SignIn};
+    [Confirm, Reset, Invite, ChangeEmail, SignIn, LogoutToken].into_iter().find(|purpose| purpose.as_str() == text)
 }
 
 fn damaged(at: usize, name: &'static str) -> Error {

@@ -7,6 +7,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_accounts.sql"),
     include_str!("migrations/0002_providers.sql"),
     include_str!("migrations/0003_audit.sql"),
+    include_str!("migrations/0004_devices.sql"),
 ];
 
 /// Why the tables cannot be used.

@@ -27,7 +27,7 @@ macro_rules! identities {
 macro_rules! session_columns {
     () => {
         "s.id, s.user_id, s.provider, s.token, s.previous, s.previous_at, s.user_agent, s.address, s.created_at, \
-         s.last_seen_at, s.idle_expires_at, s.expires_at"
+         s.last_seen_at, s.idle_expires_at, s.expires_at, s.app_device"
     };
 }
 
@@ -88,8 +88,8 @@ statements! {
         " FROM sessions s WHERE s.user_id = ?1 ORDER BY s.last_seen_at DESC, s.id DESC";
     SESSIONS = "SELECT ", session_columns!(), " FROM sessions s WHERE s.id > ?1 ORDER BY s.id LIMIT ?2";
     INSERT_SESSION = "INSERT INTO sessions (id, user_id, provider, token, previous, previous_at, user_agent, address, \
-        created_at, last_seen_at, idle_expires_at, expires_at) \
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+        created_at, last_seen_at, idle_expires_at, expires_at, app_device) \
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     EVICT_SESSIONS = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = ?1 AND id <> ?2 \
         ORDER BY last_seen_at DESC, id DESC LIMIT -1 OFFSET ?3)";
     /// A session that is over stays over, however late the note of its use comes.
@@ -145,6 +145,8 @@ statements! {
     VOID_BY_USER = "DELETE FROM one_times WHERE user_id = ?1";
     SWEEP_ONE_TIMES = "DELETE FROM one_times WHERE sequence IN (SELECT sequence FROM one_times \
         WHERE expires_at <= ?1 LIMIT ?2)";
+    EVERY_ONE_TIME = "SELECT ", one_time_columns!(),
+        ", sequence FROM one_times WHERE sequence > ?1 ORDER BY sequence LIMIT ?2";
 
     SIGNING_KEYS = "SELECT kid, private, created_at, signs_from, retires_at FROM signing_keys ORDER BY sequence DESC";
     NEWEST_SIGNING_KEY = "SELECT kid FROM signing_keys ORDER BY sequence DESC LIMIT 1";

@@ -10,6 +10,8 @@ mod claims;
 mod compact;
 mod key;
 mod key_set;
+mod memory;
+mod own_key;
 mod verifier;
 
 #[cfg(test)]
@@ -26,6 +28,8 @@ pub use claims::Claims;
 pub use compact::Unverified;
 pub use key::Key;
 pub use key_set::{KeySource, MOST_KEYS};
+pub use memory::Memory;
+pub use own_key::{KeyError, OwnKey};
 pub use verifier::{Audience, Matching, Rules, Types, Verifier};
 
 /// Why a token does not count.

@@ -15,9 +15,9 @@ use serde_json::{Value, json};
 
 /// A key pair, or a secret.
 #[derive(Clone)]
-pub(crate) struct Signer {
+pub struct Signer {
     kid: String,
-    pub(crate) alg: &'static str,
+    pub alg: &'static str,
     key: EncodingKey,
     jwk: Value,
     spki: Vec<u8>,
@@ -25,13 +25,13 @@ pub(crate) struct Signer {
 
 impl Signer {
     /// RS256, 2048 bits; always the same, for it takes a while to make.
-    pub(crate) fn rsa() -> Self {
+    pub fn rsa() -> Self {
         static PAIR: OnceLock<Signer> = OnceLock::new();
         PAIR.get_or_init(|| Self::new_rsa("rsa")).clone()
     }
 
     /// RS256, another key.
-    pub(crate) fn new_rsa(kid: &str) -> Self {
+    pub fn new_rsa(kid: &str) -> Self {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).unwrap();
         let (n, e) = (pair.public_key().modulus(), pair.public_key().exponent());
         let encoded = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
@@ -47,12 +47,12 @@ impl Signer {
     }
 
     /// ES256.
-    pub(crate) fn ec(kid: &str) -> Self {
+    pub fn ec(kid: &str) -> Self {
         Self::of_curve(kid, "ES256")
     }
 
     /// ES384.
-    pub(crate) fn ec384(kid: &str) -> Self {
+    pub fn ec384(kid: &str) -> Self {
         Self::of_curve(kid, "ES384")
     }
 
@@ -72,7 +72,7 @@ impl Signer {
     }
 
     /// EdDSA.
-    pub(crate) fn ed(kid: &str) -> Self {
+    pub fn ed(kid: &str) -> Self {
         let pair = Ed25519KeyPair::generate().unwrap();
         let x = URL_SAFE_NO_PAD.encode(pair.public_key().as_ref());
         let jwk = json!({ "kty": "OKP", "crv": "Ed25519", "x": x });
@@ -82,46 +82,46 @@ impl Signer {
     }
 
     /// HS256 with these bytes.
-    pub(crate) fn secret(bytes: &[u8]) -> Self {
+    pub fn secret(bytes: &[u8]) -> Self {
         let key = EncodingKey::from_secret(bytes);
         let jwk = json!({ "kty": "oct", "k": URL_SAFE_NO_PAD.encode(bytes) });
         Self { kid: "secret".to_owned(), alg: "HS256", key, jwk, spki: Vec::new() }
     }
 
     /// The same with another algorithm.
-    pub(crate) fn with(&self, alg: &'static str) -> Self {
+    pub fn with(&self, alg: &'static str) -> Self {
         Self { alg, ..self.clone() }
     }
 
     /// The public key as a key set has it, with its name and nothing else.
-    pub(crate) fn jwk(&self) -> Value {
+    pub fn jwk(&self) -> Value {
         let mut jwk = self.jwk.clone();
         jwk["kid"] = json!(self.kid);
         jwk
     }
 
     /// The public key in DER.
-    pub(crate) fn spki(&self) -> &[u8] {
+    pub fn spki(&self) -> &[u8] {
         &self.spki
     }
 
     /// The public key in PEM.
-    pub(crate) fn pem(&self) -> String {
+    pub fn pem(&self) -> String {
         format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", STANDARD.encode(&self.spki))
     }
 
     /// The header it writes.
-    pub(crate) fn header(&self) -> Value {
+    pub fn header(&self) -> Value {
         json!({ "alg": self.alg, "kid": self.kid, "typ": "JWT" })
     }
 
     /// A token with these claims.
-    pub(crate) fn sign(&self, claims: &Value) -> String {
+    pub fn sign(&self, claims: &Value) -> String {
         self.sign_text(&self.header().to_string(), &claims.to_string())
     }
 
     /// A token with this header and these claims, whatever they say.
-    pub(crate) fn sign_text(&self, header: &str, claims: &str) -> String {
+    pub fn sign_text(&self, header: &str, claims: &str) -> String {
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
         let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
         let algorithm: Algorithm = self.alg.parse().unwrap();

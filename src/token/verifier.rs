@@ -69,7 +69,10 @@ impl Verifier {
     /// # Errors
     /// Rules that contradict each other or would let everything in, by the name of the key at fault.
     pub fn new(source: KeySource, rules: Rules, clock: Clock) -> Result<Self, Setup> {
-        rules.check(&source)?;
+        rules.check(matches!(source, KeySource::Jwks { .. }))?;
+        if matches!(&source, KeySource::Keys(keys) if keys.is_empty()) {
+            return Err(Setup("`keys` holds none".to_owned()));
+        }
         // Named here so that a lost feature is a compile error, not a panic at the first token. An error means
         // that it is installed already.
         let _ = jsonwebtoken::crypto::aws_lc::DEFAULT_PROVIDER.install_default();
@@ -122,7 +125,11 @@ impl Verifier {
 }
 
 impl Rules {
-    fn check(&self, source: &KeySource) -> Result<(), Setup> {
+    /// Whether they go together, for keys that are published or kept here.
+    ///
+    /// # Errors
+    /// What contradicts itself or would let everything in, by the name of the key at fault.
+    pub fn check(&self, published: bool) -> Result<(), Setup> {
         let fault = |text: &str| Err(Setup(text.to_owned()));
         let shared = self.algorithms.iter().filter(|algorithm| algorithm.family() == Family::Hmac).count();
         if self.algorithms.is_empty() {
@@ -133,11 +140,8 @@ impl Rules {
                 "`algorithms` mixes shared secrets (HS…) and key pairs: a public key could pass for a secret",
             );
         }
-        if shared != 0 && matches!(source, KeySource::Jwks { .. }) {
+        if shared != 0 && published {
             return fault("`algorithms` names shared secrets (HS…), and a key set is public");
-        }
-        if matches!(source, KeySource::Keys(keys) if keys.is_empty()) {
-            return fault("`keys` holds none");
         }
         if self.issuers.iter().any(String::is_empty) {
             return fault("`issuer` is empty");

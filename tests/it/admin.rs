@@ -23,12 +23,12 @@ async fn start(site: Site) -> (Vestibule, Client) {
 }
 
 fn bearer(call: Call, token: &str) -> Call {
-    call.header("authorization", &format!("Bearer {token}"))
+    call.header("authorization", format!("Bearer {token}"))
 }
 
 fn basic(call: Call, password: &str) -> Call {
     let text = base64::engine::general_purpose::STANDARD.encode(format!("operator:{password}"));
-    call.header("authorization", &format!("Basic {text}"))
+    call.header("authorization", format!("Basic {text}"))
 }
 
 /// The value of a figure; 0 when it is not there.

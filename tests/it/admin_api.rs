@@ -26,7 +26,7 @@ async fn start(site: Site) -> (Vestibule, Client) {
 }
 
 fn asked(call: Call) -> Call {
-    call.header("authorization", &format!("Bearer {TOKEN}"))
+    call.header("authorization", format!("Bearer {TOKEN}"))
 }
 
 #[tokio::test]
@@ -96,7 +96,7 @@ async fn the_document_names_every_path() {
     let paths = document["paths"].as_object().unwrap();
     assert!(paths["/api/users/{user}"]["patch"]["requestBody"].is_object(), "{document}");
     for (path, methods) in paths {
-        let there = path.replace("{user}", "nobody@example.com").replace('{', "").replace('}', "");
+        let there = path.replace("{user}", "nobody@example.com").replace(['{', '}'], "");
         for method in methods.as_object().unwrap().keys().filter(|method| *method != "get") {
             let reply = asked(api.method(&method.to_uppercase(), &there).json(&json!({}))).await;
             assert!([404, 422].contains(&reply.status.as_u16()), "{method} {path}: {}", reply.describe());

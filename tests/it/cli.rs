@@ -44,7 +44,7 @@ async fn sign_in_twice(store: &Arc<dyn Store>, user: UserId) -> [SessionId; 2] {
             provider: "local-userpass".into(),
             token: Digest::from_bytes(secret::random()),
             previous: None,
-            device: Device { user_agent: "curl/8.9\u{1b}[2J".into(), address: "192.0.2.7".parse().ok() },
+            device: Device { user_agent: "curl/8.9\u{1b}[2J".into(), address: "192.0.2.7".parse().ok(), app: None },
             created_at: now,
             last_seen_at: now,
             idle_expires_at: now + Duration::from_hours(1),

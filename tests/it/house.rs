@@ -17,7 +17,7 @@ const LEVELS: [&[&str]; 10] = [
     &["layer"],
     &["config", "listen"],
     &["stack"],
-    &["app", "live"],
+    &["app", "ground", "live"],
     &["cli", "main"],
 ];
 

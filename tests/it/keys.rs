@@ -70,6 +70,20 @@ async fn sec_key_01_a_key_is_whole_or_worthless() {
 }
 
 #[tokio::test]
+async fn a_key_beside_what_cannot_be_read_reaches_no_app() {
+    let app = RecordingUpstream::start();
+    let (server, key) = site(&app).await;
+    let public = |value: &str| {
+        let call = server.client().get("/public/a").header("x-api-key", value);
+        call.header("authorization", "Bearer a b")
+    };
+    public(&key).await.is(200);
+    assert!(!String::from_utf8_lossy(&app.bytes()).contains(&key), "the app would hold it");
+    public("somebody-elses").await.is(200);
+    assert_eq!(app.last().header("x-api-key"), "somebody-elses");
+}
+
+#[tokio::test]
 async fn sec_key_02_a_key_in_an_address_is_no_key() {
     let app = RecordingUpstream::start();
     let (server, key) = site(&app).await;

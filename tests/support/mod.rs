@@ -3,21 +3,32 @@
 pub mod answer;
 pub mod browser;
 pub mod client;
+pub mod forwarder;
 pub mod h2;
+pub mod idp;
 pub mod log;
 pub mod mailbox;
+#[path = "../../src/store/postgres_server.rs"]
+pub mod postgres;
 pub mod raw;
 pub mod reply;
+#[path = "../../src/token/signer.rs"]
+#[allow(dead_code, unreachable_pub, reason = "shared with the tests inside, which use the rest")]
+pub mod signer;
 pub mod site;
 pub mod tools;
+pub mod trip;
 pub mod upstream;
 pub mod vestibule;
 
 pub use answer::{Answer, Gate};
 pub use browser::Browser;
 pub use client::Client;
+pub use forwarder::Forwarder;
+pub use idp::FakeIdp;
 pub use raw::{RawClient, RawUpstream};
 pub use reply::Reply;
+pub use signer::Signer;
 pub use site::Site;
 pub use upstream::RecordingUpstream;
 pub use vestibule::Vestibule;

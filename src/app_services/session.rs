@@ -1,0 +1,81 @@
+//! Sessions and whom tokens speak for; the end of an account.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use serde_json::json;
+
+use super::call::Call;
+use super::refusal::Refusal;
+use super::{Answer, AppServices, Who, empty};
+use crate::account::Kind;
+use crate::provider::API_KEY;
+use crate::session::Caller;
+
+impl AppServices {
+    /// A new access token for a refresh token, which stays the same; or the end of its session.
+    pub(super) async fn session(&self, call: &Call, who: &Who) -> Answer {
+        if call.method != "POST" && call.method != "DELETE" {
+            return Err(Refusal::method("POST, DELETE"));
+        }
+        let caller = self.by_refresh(call, who).await?;
+        let session = caller.session.ok_or_else(Refusal::no_session)?;
+        if call.method == "DELETE" {
+            self.sessions.end(session).await?;
+            return Ok(empty(StatusCode::NO_CONTENT));
+        }
+        // Custom data as it is now, not as the session remembers it: apps refresh to read it anew.
+        let (_, user) = self.store.session(session).await?.ok_or_else(Refusal::no_session)?;
+        let token = self.sessions.access_token(user.id, session, &self.of_access(&user, caller.device))?;
+        // Exposed to the program whose session it is.
+        Ok(super::json(StatusCode::CREATED, &json!({ "access_token": token.expose() })))
+    }
+
+    /// Removes the account: its user, identities, keys and sessions.
+    pub(super) async fn delete(&self, call: &Call, caller: &Caller) -> Answer {
+        // Who found a key may use it, and not end what it is the key to.
+        if caller.kind() == Kind::Service || caller.provider == API_KEY {
+            return Err(Refusal::forbidden("an account is not deleted by an API key"));
+        }
+        // Sessions first: if the store fails in between, somebody is signed out and not half deleted.
+        self.sessions.end_all(caller.user.id, None).await?;
+        self.store.delete_user(caller.user.id).await?;
+        self.sessions.forget_user(caller.user.id);
+        tracing::info!(
+            event = "account.deleted",
+            request = %call.id,
+            user = %caller.user.id,
+            "an account was deleted by its owner"
+        );
+        Ok(empty(StatusCode::NO_CONTENT))
+    }
+
+    /// Whom the access token speaks for. A session's token and an API key are none.
+    pub(super) async fn by_access(&self, call: &Call, who: &Who) -> Result<Arc<Caller>, Refusal> {
+        let token = call.bearer()?;
+        if token.split('.').count() != 3 {
+            return Err(Refusal::dead("invalid session: not an access token"));
+        }
+        let caller = self.sessions.by_bearer(token).await?;
+        let caller = caller.filter(|caller| caller.session.is_some());
+        self.known(caller.ok_or_else(|| Refusal::dead("invalid session: access token expired"))?, who)
+    }
+
+    /// Whom the refresh token speaks for.
+    pub(super) async fn by_refresh(&self, call: &Call, who: &Who) -> Result<Arc<Caller>, Refusal> {
+        let token = call.bearer()?;
+        if token.split('.').count() == 3 && self.sessions.by_bearer(token).await?.is_some() {
+            return Err(Refusal::dead("invalid refresh token: incorrect token type"));
+        }
+        let caller = self.sessions.by_static_refresh(token).await?;
+        self.known(caller.ok_or_else(Refusal::no_session)?, who)
+    }
+
+    fn known(&self, caller: Arc<Caller>, who: &Who) -> Result<Arc<Caller>, Refusal> {
+        let caller = who.get_or_init(|| caller).clone();
+        match self.limits.request_user.check(caller.user.id) {
+            Ok(()) => Ok(caller),
+            Err(retry_after) => Err(Refusal::too_often("requests.per_user", retry_after)),
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! How we prove to a token endpoint who we are: a secret, an assertion signed by a key (RFC 7523 §2.2), or Apple's
+//! secret, which is such an assertion by another name.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::discovery::Endpoints;
+use super::oauth2::Error;
+use super::{OAuth, OAuthKind, Proof, Setup};
+use crate::clock::Timestamp;
+use crate::secret::{self, Secret};
+use crate::token::OwnKey;
+
+/// Proves it.
+#[derive(Clone, Debug)]
+pub(super) enum ClientProof {
+    /// A public client.
+    Nothing,
+    /// A secret we share with the provider.
+    Secret { secret: Secret, in_body: bool },
+    /// An assertion for each request.
+    Key(OwnKey),
+    /// A secret that is signed now and then.
+    Apple { key: OwnKey, team_id: String, minted: Arc<Mutex<Option<(Secret, Timestamp)>>> },
+}
+
+/// The parts of a request that prove it.
+pub(super) struct Shown {
+    pub(super) secret: Option<Secret>,
+    /// Whether the secret travels in the body and not as Basic.
+    pub(super) in_body: bool,
+    pub(super) assertion: Assertion,
+}
+
+/// Parameters of an assertion.
+pub(super) type Assertion = Vec<(&'static str, String)>;
+
+impl ClientProof {
+    pub(super) fn new(name: &str, settings: &OAuth) -> Result<Self, Setup> {
+        let unusable = |error: crate::token::KeyError| Setup(format!("providers.{name}.private_key: {error}"));
+        // They document nothing else.
+        let in_body = matches!(settings.kind, OAuthKind::Facebook | OAuthKind::Github | OAuthKind::Apple);
+        Ok(match &settings.proof {
+            Proof::None => Self::Nothing,
+            Proof::Secret(secret) => Self::Secret { secret: secret.clone(), in_body },
+            Proof::Key { private_key, key_id } => {
+                Self::Key(OwnKey::from_pem(private_key, key_id.as_deref()).map_err(unusable)?)
+            }
+            Proof::Apple { team_id, key_id, private_key } => {
+                let key = OwnKey::from_pem(private_key, Some(key_id)).map_err(unusable)?;
+                if !key.is_es256() {
+                    return Err(Setup(format!("providers.{name}.private_key: Apple's keys are of P-256")));
+                }
+                Self::Apple { key, team_id: team_id.clone(), minted: Arc::default() }
+            }
+        })
+    }
+
+    /// What a request to this token endpoint carries.
+    pub(super) fn show(&self, client_id: &str, endpoints: &Endpoints, now: Timestamp) -> Result<Shown, Error> {
+        let mut shown = Shown { secret: None, in_body: true, assertion: Vec::new() };
+        match self {
+            Self::Nothing => {}
+            Self::Secret { secret, in_body } => {
+                // OpenID Connect Discovery 1.0 §3: without the list it is Basic.
+                let basic = |proofs: &Vec<String>| proofs.iter().any(|proof| proof == "client_secret_basic");
+                shown.in_body = *in_body || !endpoints.proofs.as_ref().is_none_or(basic);
+                shown.secret = Some(secret.clone());
+            }
+            Self::Key(key) => {
+                // The issuer, not the token endpoint: an assertion must be of no use at another server.
+                let audience = if endpoints.issuer.is_empty() { &endpoints.token } else { &endpoints.issuer };
+                let claims = json!({
+                    "iss": client_id,
+                    "sub": client_id,
+                    "aud": audience,
+                    "jti": secret::token().expose(),
+                    "iat": now.seconds(),
+                    "exp": (now + ASSERTION).seconds(),
+                });
+                let token = key.sign(&claims).ok_or_else(|| Error::Down("our assertion was not signed".to_owned()))?;
+                // Exposed to the server it is for.
+                shown.assertion = vec![
+                    ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer".to_owned()),
+                    ("client_assertion", token.expose().to_owned()),
+                ];
+            }
+            Self::Apple { key, team_id, minted } => {
+                shown.secret = Some(apple_secret(key, (team_id, client_id), endpoints, minted, now)?);
+            }
+        }
+        Ok(shown)
+    }
+}
+
+/// Sign in with Apple, "Creating a client secret": ES256, at most six months; ours live an hour and are renewed
+/// well before.
+fn apple_secret(
+    key: &OwnKey,
+    (team_id, client_id): (&str, &str),
+    endpoints: &Endpoints,
+    minted: &Mutex<Option<(Secret, Timestamp)>>,
+    now: Timestamp,
+) -> Result<Secret, Error> {
+    let mut minted = minted.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((secret, _)) = minted.as_ref().filter(|(_, until)| now < *until) {
+        return Ok(secret.clone());
+    }
+    let claims = json!({
+        "iss": team_id,
+        "sub": client_id,
+        "aud": endpoints.issuer,
+        "iat": now.seconds(),
+        "exp": (now + APPLE_SECRET).seconds(),
+    });
+    let secret = key.sign(&claims).ok_or_else(|| Error::Down("our client secret was not signed".to_owned()))?;
+    *minted = Some((secret.clone(), now + APPLE_SECRET / 2));
+    Ok(secret)
+}
+
+const ASSERTION: Duration = Duration::from_mins(1);
+const APPLE_SECRET: Duration = Duration::from_hours(1);

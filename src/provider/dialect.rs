@@ -1,0 +1,57 @@
+//! What differs between the providers that people are sent to.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use oauth2::basic::BasicTokenType;
+use oauth2::{ExtraTokenFields, StandardTokenResponse};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::discovery::Endpoints;
+use super::oauth2::{Client, Error};
+use super::{Account, OAuth};
+
+/// What differs between providers.
+pub(super) trait Dialect: std::fmt::Debug + Send + Sync + 'static {
+    /// Scopes without `scopes` in the configuration.
+    fn scopes(&self, settings: &OAuth) -> Vec<String>;
+
+    /// Parameters of its own on the way there.
+    fn parameters(&self) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
+    /// Finds out whose tokens these are.
+    fn account<'a>(&'a self, client: &'a Client, grant: &'a Grant) -> Asking<'a>;
+
+    /// Finds out whose credentials these are, which an app got by itself.
+    fn native<'a>(&'a self, _: &'a Client, _: &'a Map<String, Value>) -> Asking<'a> {
+        Box::pin(async { Err(Error::Refused("this provider takes no credentials, only visitors".to_owned())) })
+    }
+}
+
+/// An account, some time later.
+pub(super) type Asking<'a> = Pin<Box<dyn Future<Output = Result<Account, Error>> + Send + 'a>>;
+
+/// What a code was exchanged for.
+pub(super) struct Grant {
+    pub(super) endpoints: Arc<Endpoints>,
+    pub(super) answer: TokenAnswer,
+    /// What the id_token must carry; none where an app asked for the code.
+    pub(super) nonce: Option<String>,
+    /// Everything the callback brought.
+    pub(super) parameters: Map<String, Value>,
+}
+
+/// The answer of a token endpoint.
+pub(super) type TokenAnswer = StandardTokenResponse<Extra, BasicTokenType>;
+
+/// What OpenID Connect adds to it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Extra {
+    #[serde(default)]
+    pub(super) id_token: Option<String>,
+}
+
+impl ExtraTokenFields for Extra {}

@@ -1,0 +1,3 @@
+async function confirm() {
+  return { status: "success" };
+}
