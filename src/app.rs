@@ -34,7 +34,7 @@ use crate::session::Sessions;
 use crate::stack::{Entrance, House, stack};
 use crate::store::{self, Store};
 use crate::tally::Traffic;
-use crate::upstream::Upstreams;
+use crate::upstream::{self, Upstreams};
 use crate::visit::{Client, RequestId, Visit};
 
 /// Everything that runs, before it runs.
@@ -72,6 +72,9 @@ pub enum Error {
     /// A provider.
     #[error(transparent)]
     Provider(#[from] provider::Setup),
+    /// TLS towards an upstream.
+    #[error(transparent)]
+    Upstream(#[from] upstream::TlsError),
     /// The mail.
     #[error(transparent)]
     Mail(#[from] mail::Error),
@@ -111,10 +114,13 @@ impl App {
             Some(app) => app.store.clone(),
             None => store::open(&config.store)?,
         };
-        let upstreams = alike(|old, new| old.limits.timeouts == new.limits.timeouts)
-            .filter(|app| app.house.router.upstreams() == router.upstreams())
-            .map(|app| app.upstreams.clone())
-            .unwrap_or_else(|| Upstreams::new(router.upstreams().to_vec(), config.limits.timeouts));
+        // Certificate files may have changed although their names have not.
+        let upstreams = match alike(|old, new| old.limits.timeouts == new.limits.timeouts && new.upstreams.is_empty())
+            .filter(|app| app.house.config.upstreams.is_empty() && app.house.router.upstreams() == router.upstreams())
+        {
+            Some(app) => app.upstreams.clone(),
+            None => Upstreams::open(router.upstreams().to_vec(), config.limits.timeouts, &config.upstreams)?,
+        };
         // What is known of a caller has the identity headers with it, built by the settings of its day.
         let sessions =
             match at_home(|old, new| old.session == new.session && old.identity_headers == new.identity_headers) {

@@ -116,7 +116,7 @@ impl Ground {
             app_services.as_ref().map(|_| Arc::new(DataApi::new(providers.clone(), limits.clone(), store.clone())));
         let house = Arc::new(House {
             traffic,
-            forward_auth: ForwardAuth::new(&config.prefix),
+            forward_auth: ForwardAuth::new(&config.prefix, &config.aliases),
             audience: public_url.origin().to_owned(),
             cookie: cookie::Name::new(public_url.is_secure()),
             router: Arc::new(router),

@@ -114,6 +114,7 @@ pub(super) fn cannot_run(error: &Error) -> Exit {
         | Error::Provider(_)
         | Error::Fetch(_)
         | Error::Mail(_)
+        | Error::Upstream(_)
         | Error::NoPublicUrl(_) => Exit::Config,
     }
 }

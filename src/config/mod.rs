@@ -47,6 +47,7 @@ mod tests;
 mod tree;
 mod unit;
 mod unknown;
+mod upstreams;
 mod value;
 mod who;
 
@@ -59,7 +60,7 @@ pub use observe::{Log, LogFormat, LogLevel, Observe};
 pub use report::{Problem, Report};
 pub use schema::schema;
 
-use crate::layer::{IdentityHeaders, TrustedProxies, UnderscoreHeaders};
+use crate::layer::{Alias, IdentityHeaders, TrustedProxies, UnderscoreHeaders};
 use crate::public_url::PublicUrl;
 use crate::upstream;
 use reader::{Reader, Reading};
@@ -78,8 +79,12 @@ pub struct Config {
     pub listen: crate::listen::Settings,
     /// `upstream`, for routes that name none.
     pub upstream: Option<upstream::Address>,
+    /// `[upstreams]`: how those over TLS are verified.
+    pub upstreams: upstream::TlsSettings,
     /// `prefix`: begins with a slash and ends without one. Default `/.auth`.
     pub prefix: String,
+    /// `aliases`.
+    pub aliases: Vec<Alias>,
     /// `roles`.
     pub roles: BTreeSet<String>,
     /// `return_to`: origins; `https://*.example.com` covers every name one label below.

@@ -25,7 +25,7 @@ use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
 use crate::tally::{Outcome, Traffic};
-use crate::visit::{Asker, Check, Dialect, Place, RequestId, Visit};
+use crate::visit::{Asker, Check, Dialect, Names, Place, RequestId, Visit};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -132,6 +132,7 @@ impl RespondLayer {
         }
         let mut response = match (&visit.check, visit.asker) {
             (Some(check), _) => self.to_proxy(&reason, &visit, check),
+            (None, Asker::Grpc) => reason.grpc(visit.id.as_str()),
             (None, Asker::Program) => reason.problem(visit.id.as_str()),
             (None, Asker::Navigation) => self.to_person(&reason, &visit),
         };
@@ -140,7 +141,9 @@ impl RespondLayer {
         }
         response.headers_mut().insert(REQUEST_ID, id(&visit));
         add(&mut response, &mut visit.reply);
-        self.note(&visit, response.status(), Some(&reason));
+        // The status of a gRPC answer says nothing.
+        let status = if visit.asker == Asker::Grpc { reason.status() } else { response.status() };
+        self.note(&visit, status, Some(&reason));
         response
     }
 
@@ -187,7 +190,7 @@ impl RespondLayer {
         }
         let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
         let to_login = self.portal.to_login(&self.portal.target(asked));
-        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && check.dialect != Dialect::Original {
+        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && hands_on(check) {
             return to_login;
         }
         if let Some(location) = to_login.headers().get(LOCATION) {
@@ -267,6 +270,11 @@ fn shown(path: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(path),
         Some(start) => Cow::Owned(format!("{}***", &path[..start + api_key::PREFIX.len()])),
     }
+}
+
+/// Whether a redirect gets through to the visitor. Whoever asks in the words of oauth2-proxy knows 2xx, 401 and 403.
+fn hands_on(check: &Check) -> bool {
+    check.dialect != Dialect::Original && check.names != Names::XAuthRequest
 }
 
 fn add(response: &mut Response<Body>, reply: &mut Vec<(HeaderName, HeaderValue)>) {
