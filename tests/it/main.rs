@@ -5,6 +5,8 @@
 mod support;
 
 mod accounts;
+mod admin;
+mod admin_api;
 mod aliases;
 mod asking;
 mod assertion;
@@ -31,6 +33,7 @@ mod headers;
 mod house;
 mod identity;
 mod idp;
+mod import;
 mod keys;
 mod languages;
 mod linking;
