@@ -46,6 +46,7 @@ mod schema;
 mod sql;
 mod sqlite;
 mod sqlite_fault;
+mod sqlite_file;
 #[cfg(test)]
 mod sqlite_tests;
 mod writer;
@@ -54,6 +55,7 @@ use std::fmt::Debug;
 use std::pin::Pin;
 
 use crate::own::Own;
+use crate::tally::Durations;
 
 // Whatever a store has to name, so that one from outside finds it in one place.
 pub use crate::account::api_key::ApiKey;
@@ -241,6 +243,20 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Whether the store answers, for readiness.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// How long it took so far, where it measures that.
+    fn timings(&self) -> Option<&Timings> {
+        None
+    }
+}
+
+/// How long a store took, as whoever asked waited.
+#[derive(Debug, Default)]
+pub struct Timings {
+    /// For rows that an index finds.
+    pub read: Durations,
+    /// For what is on the disk when it answers.
+    pub write: Durations,
 }
 
 /// How a provider names sessions: those of an account of its own, one by its own id, or both.
