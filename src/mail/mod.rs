@@ -10,20 +10,23 @@ use crate::clock::{Clock, Timestamp};
 use crate::own::Own;
 use crate::public_url::PublicUrl;
 
+#[cfg(feature = "smtp")]
 mod directory;
 mod kind;
 mod letter;
+#[cfg(feature = "smtp")]
 mod message;
+#[cfg_attr(not(feature = "smtp"), path = "post_absent.rs")]
 mod post;
 mod settings;
+#[cfg(feature = "smtp")]
 mod smtp;
 
 pub use kind::{Kind, Link};
 pub use settings::{Outbox, Settings, Smtp, Take};
 
 use letter::Words;
-use message::Desk;
-use post::Post;
+use post::{Desk, Post};
 
 /// Takes mails and sends them in its own time.
 ///
@@ -72,6 +75,9 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// This program was built without what sends and writes mails.
+    #[error("mail: this program was built without the feature `smtp`, and so hands mails to its own mailer alone")]
+    Absent,
     /// No thread for mails could be started.
     #[error("no thread for mails could be started: {0}")]
     Thread(std::io::Error),

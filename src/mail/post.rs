@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::directory::Directory;
-use super::message::Desk;
+pub(super) use super::message::Desk;
 use super::smtp::{CONNECTIONS, Line, Server};
 use super::{Error, Kind, Smtp};
 use crate::account::email::Email;
