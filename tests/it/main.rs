@@ -19,6 +19,7 @@ mod deciding;
 mod decisions;
 mod durability;
 mod explain;
+mod ext_authz;
 mod floods;
 mod forward_auth;
 mod framing;

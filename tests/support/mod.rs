@@ -18,6 +18,7 @@ pub mod secure;
 pub mod signer;
 pub mod site;
 pub mod tools;
+pub mod traefik;
 pub mod trip;
 pub mod upstream;
 pub mod vestibule;

@@ -1,0 +1,92 @@
+//! Answers another proxy that only asked: 200 with the whole identity in place of an app. Reads what the layers above
+//! found out and wrote; refuses nothing. Sits below all of them, where the app would be.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::body::Body;
+use crate::layer::{Answer, IdentityHeaders, Progress, Step, aliases, data_api, identity_headers};
+use crate::visit::{Check, Dialect, Names, Visit};
+
+/// See the [module](self).
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    settings: Arc<IdentityHeaders>,
+}
+
+impl Verdict {
+    /// Names the identity headers of these settings.
+    pub fn new(settings: IdentityHeaders) -> Self {
+        Self { settings: Arc::new(settings) }
+    }
+}
+
+impl Step for Verdict {
+    fn take(&self, visit: Box<Visit>) -> Progress {
+        let Some(check) = &visit.check else { return Progress::Go(visit) };
+        let mut response = Response::new(Body::empty());
+        // What oauth2-proxy answers; some look for exactly this.
+        if check.names == Names::XAuthRequest {
+            *response.status_mut() = StatusCode::ACCEPTED;
+        }
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        // Whoever copies all of these overwrites what a client sent under their names.
+        for name in identity_headers::names(&aliases::under(&self.settings, check.names)) {
+            headers.insert(name, HeaderValue::from_static(""));
+        }
+        for (name, value) in visit.request.headers() {
+            if headers.contains_key(name) || name.as_str().starts_with("x-auth-meta-") {
+                headers.insert(name, value.clone());
+            }
+        }
+        if matches!(check.dialect, Dialect::Path | Dialect::Grpc) {
+            take_away(check, visit.request.headers(), headers);
+        }
+        Progress::Answer(Answer::new(visit, response))
+    }
+}
+
+/// Envoy takes out of the request what it is told to: what the client sent under names of ours, and credentials of
+/// ours, which no app may hold.
+fn take_away(check: &Check, left: &HeaderMap, answer: &mut HeaderMap) {
+    let mut removed: Vec<&str> = check.removed.iter().map(HeaderName::as_str).collect();
+    removed.retain(|name| answer.get(*name).is_none_or(HeaderValue::is_empty));
+    for name in &CREDENTIALS {
+        let sent = check.credentials.iter().filter(|(sent, _)| sent == name).map(|(_, value)| value);
+        if sent.eq(left.get_all(name)) {
+            continue;
+        }
+        // Only of cookies some can be left; they stand on one line then.
+        match left.get(name) {
+            Some(rest) => drop(answer.insert(name.clone(), rest.clone())),
+            None => removed.push(name.as_str()),
+        }
+    }
+    if let Ok(removed) = HeaderValue::from_str(&removed.join(","))
+        && !removed.is_empty()
+    {
+        answer.insert(TO_REMOVE, removed);
+    }
+}
+
+/// What the client sent in fields that may carry a credential of ours.
+pub(super) fn credentials(headers: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let lines = |name| headers.get_all(name).iter().map(move |value| (HeaderName::clone(name), value.clone()));
+    CREDENTIALS.iter().flat_map(lines).collect()
+}
+
+/// What Envoy takes out of the request before it goes on (`ext_authz` over HTTP).
+pub(super) const TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+/// Where [`authenticate`](super::authenticate) finds credentials.
+static CREDENTIALS: [HeaderName; 7] = [
+    COOKIE,
+    AUTHORIZATION,
+    HeaderName::from_static("x-api-key"),
+    data_api::API_KEY,
+    data_api::TOKEN,
+    data_api::EMAIL,
+    data_api::PASSWORD,
+];
