@@ -128,7 +128,7 @@ where
         // Last, so that nothing below can be mistaken for what a client sent.
         .layer(StepLayer(identity_headers))
         // Whoever only asked gets the identity; nothing is sent on.
-        .layer(StepLayer(Verdict::new(config.identity_headers.clone())))
+        .layer(StepLayer(Verdict))
         .service(app);
 
     ServiceBuilder::new()

@@ -120,6 +120,13 @@ pub enum Dialect {
     Grpc,
 }
 
+impl Dialect {
+    /// Whether the proxy can be told to take fields out of the request.
+    pub fn takes_away(self) -> bool {
+        matches!(self, Self::Path | Self::Grpc)
+    }
+}
+
 /// The names of identity headers in an answer, by the endpoint that was asked.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Names {

@@ -135,10 +135,7 @@ impl Question {
             request.headers_mut().insert(HOST, host);
         }
         visit.asker = if upgrade { Asker::Program } else { Asker::of(request.method(), request.headers()) };
-        let credentials = match self.dialect {
-            Dialect::Path | Dialect::Grpc => verdict::credentials(request.headers()),
-            Dialect::Original | Dialect::Forwarded => Vec::new(),
-        };
+        let credentials = if self.dialect.takes_away() { verdict::credentials(request.headers()) } else { Vec::new() };
         let check = Check { dialect: self.dialect, names, every_method, upgrade, credentials, removed: Vec::new() };
         visit.check = Some(Box::new(check));
     }

@@ -1,48 +1,28 @@
-//! Answers another proxy that only asked: 200 with the whole identity in place of an app. Reads what the layers above
-//! found out and wrote; refuses nothing. Sits below all of them, where the app would be.
+//! Answers another proxy that only asked: 200 with the identity that [`identity_headers`](super::identity_headers) wrote,
+//! in place of an app. Reads what the client sent that no app may hold; refuses nothing. Sits below all others, where the
+//! app would be.
 
-use std::sync::Arc;
-
+use http::StatusCode;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, HeaderValue};
-use http::{Response, StatusCode};
 
-use crate::body::Body;
-use crate::layer::{Answer, IdentityHeaders, Progress, Step, aliases, data_api, identity_headers};
-use crate::visit::{Check, Dialect, Names, Visit};
+use crate::layer::{Answer, Progress, Step, data_api};
+use crate::visit::{Check, Names, Visit};
 
 /// See the [module](self).
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    settings: Arc<IdentityHeaders>,
-}
-
-impl Verdict {
-    /// Names the identity headers of these settings.
-    pub fn new(settings: IdentityHeaders) -> Self {
-        Self { settings: Arc::new(settings) }
-    }
-}
+#[derive(Clone, Copy, Debug)]
+pub struct Verdict;
 
 impl Step for Verdict {
-    fn take(&self, visit: Box<Visit>) -> Progress {
+    fn take(&self, mut visit: Box<Visit>) -> Progress {
         let Some(check) = &visit.check else { return Progress::Go(visit) };
-        let mut response = Response::new(Body::empty());
+        let mut response = std::mem::take(&mut visit.response);
         // What oauth2-proxy answers; some look for exactly this.
         if check.names == Names::XAuthRequest {
             *response.status_mut() = StatusCode::ACCEPTED;
         }
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Whoever copies all of these overwrites what a client sent under their names.
-        for name in identity_headers::names(&aliases::under(&self.settings, check.names)) {
-            headers.insert(name, HeaderValue::from_static(""));
-        }
-        for (name, value) in visit.request.headers() {
-            if headers.contains_key(name) || name.as_str().starts_with("x-auth-meta-") {
-                headers.insert(name, value.clone());
-            }
-        }
-        if matches!(check.dialect, Dialect::Path | Dialect::Grpc) {
+        if check.dialect.takes_away() {
             take_away(check, visit.request.headers(), headers);
         }
         Progress::Answer(Answer::new(visit, response))
