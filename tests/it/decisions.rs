@@ -46,6 +46,9 @@ struct People {
     told: BTreeMap<&'static str, Vec<(&'static str, String)>>,
 }
 
+/// Those that take nothing out of a request: there the app gets to see credentials of ours.
+const HANDS_EVERYTHING_ON: [&str; 4] = ["nginx", "caddy", "haproxy", "traefik"];
+
 async fn site(app: &RecordingUpstream) -> Vestibule {
     let site = Site::new(app, &format!("{FIRST}\n{RULES}{MORE}"));
     site.user("ann@example.com", &["journalist", "admin"]).user("max@example.com", &[]).start().await
@@ -128,6 +131,13 @@ async fn differing(shape: &str, at: SocketAddr, people: &People, app: &Recording
         let nobody = !expected.is_empty() || said.is_empty();
         if !right || !nobody || said.iter().any(|(_, value)| value.contains(EVIL)) {
             faults.push(format!("{shape}: {}: the app is told {said:?}", row.line));
+        }
+    }
+    let seen = String::from_utf8_lossy(&app.bytes()).into_owned();
+    let sessions = ["guest", "max", "ann"].map(|who| people.clients[who].session());
+    for secret in sessions.iter().chain([&people.bearer, &people.key]) {
+        if seen.contains(secret) && !HANDS_EVERYTHING_ON.contains(&shape) {
+            faults.push(format!("{shape}: the app got hold of a credential"));
         }
     }
     faults
