@@ -3,6 +3,7 @@
 //! Reading a key declares it (`reader`), so the table of known keys, the suggestions, the JSON Schema and the
 //! names of environment variables cannot differ from what is read.
 
+mod admin;
 mod app_services;
 mod code;
 mod crossing;
@@ -110,6 +111,8 @@ pub struct Config {
     pub outgoing: crate::fetch::Settings,
     /// `[pages]`.
     pub pages: crate::portal::Settings,
+    /// `[admin]`; absent: no operator's listener.
+    pub admin: Option<crate::admin::Settings>,
     /// `[app_services]`; absent: off.
     pub app_services: Option<crate::app_services::Settings>,
     /// `[observe]`.

@@ -8,8 +8,8 @@ use super::known::Kind;
 use super::reader::Reader;
 use super::value::no_such_word;
 use super::{
-    Config, app_services, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers,
-    proxies, routes, session, store, upstreams,
+    Config, admin, app_services, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages,
+    providers, proxies, routes, session, store, upstreams,
 };
 use crate::account::linking::Policy;
 use crate::layer::Alias;
@@ -44,6 +44,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             outgoing::read,
         ),
         pages: r.table("pages", "How our pages look.", pages::read),
+        admin: r.optional("admin", "The operator's listener; off without this section.", admin::read),
         app_services: None,
         observe: r.table("observe", "What can be seen from outside.", observe::read),
         providers: crate::provider::Settings::default(),

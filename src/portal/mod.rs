@@ -110,6 +110,9 @@ pub enum Error {
     ReturnTo(#[from] return_to::Error),
 }
 
+/// The stylesheet of our pages, for other pages of ours.
+pub const STYLE: &str = assets::STYLE;
+
 type Answer = Result<Response<Body>, Reason>;
 
 impl Portal {

@@ -108,6 +108,11 @@ impl Upstreams {
         }
     }
 
+    /// Each upstream, and whether its last connection came about.
+    pub fn states(&self) -> impl Iterator<Item = (&Address, bool)> {
+        self.list.iter().map(|upstream| (&upstream.address, !upstream.is_down.load(Ordering::Relaxed)))
+    }
+
     /// Whether the last connection to this upstream failed.
     pub fn is_down(&self, upstream: usize) -> bool {
         self.list.get(upstream).is_some_and(|upstream| upstream.is_down.load(Ordering::Relaxed))

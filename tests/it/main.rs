@@ -5,6 +5,8 @@
 mod support;
 
 mod accounts;
+mod admin;
+mod admin_api;
 mod aliases;
 mod asking;
 mod assertion;
@@ -17,6 +19,7 @@ mod custom_function;
 mod data_api;
 mod deciding;
 mod decisions;
+mod docs;
 mod durability;
 mod explain;
 mod ext_authz;
@@ -31,6 +34,7 @@ mod headers;
 mod house;
 mod identity;
 mod idp;
+mod import;
 mod keys;
 mod languages;
 mod linking;
