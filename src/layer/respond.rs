@@ -121,7 +121,7 @@ impl RespondLayer {
         let (mut response, mut visit) = answer.into_parts();
         add(&mut response, &mut visit.reply);
         self.note(&visit, response.status(), None);
-        worded(response, &visit)
+        for_asker(response, &visit)
     }
 
     fn refuse(&self, refusal: Refusal) -> Response<Body> {
@@ -144,7 +144,7 @@ impl RespondLayer {
         // The status of a gRPC answer says nothing.
         let status = if visit.asker == Asker::Grpc { reason.status() } else { response.status() };
         self.note(&visit, status, Some(&reason));
-        worded(response, &visit)
+        for_asker(response, &visit)
     }
 
     /// Apps of App Services read refusals in their own form, and with the fields that let a page read them.
@@ -290,7 +290,7 @@ fn make_absolute(headers: &mut HeaderMap, visit: &Visit) {
 }
 
 /// The answer in the words of the question.
-fn worded(response: Response<Body>, visit: &Visit) -> Response<Body> {
+fn for_asker(response: Response<Body>, visit: &Visit) -> Response<Body> {
     match &visit.check {
         Some(check) if check.dialect == Dialect::Grpc => ext_authz::answer(response),
         _ => response,
