@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::realm_web::{APP, modules};
 use crate::support::idp::fields;
 use crate::support::site::PASSWORD;
-use crate::support::trip::{back, callback, consent};
+use crate::support::trip::{back, callback, consent, with};
 use crate::support::{Answer, Browser, Client, FakeIdp, RecordingUpstream, Reply, Signer, Site, Vestibule, tools};
 
 /// Serves the folder of the example, with the package's bundle beside it.
@@ -133,6 +133,38 @@ async fn app_48_a_popup_returns_to_named_addresses_alone() {
     for state in [state.as_str(), "nonsense"] {
         let target = format!("/api/client/v2.0/auth/callback?code=x&state={state}");
         visitor().get(&target).navigate().await.is(400);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn app_45_to_47_a_popup_comes_back_with_its_state_and_four_parts_or_an_error() {
+    let (upstream, idp) = (RecordingUpstream::start(), google());
+    let server = server(&upstream, &idp).await;
+    let redirect = format!("{}/redirect.html", upstream.url()).replace(':', "%3A").replace('/', "%2F");
+    let device = "eyJwbGF0Zm9ybSI6Im5vZGUiLCJkZXZpY2VJZCI6IjVmMWEyYjNjNGQ1ZTZmN2E4YjljMGQxZSJ9";
+    let target = format!("{APP_ROOT}/oauth2-google/login?state=abc&redirect={redirect}&device={device}");
+    for error in [None, Some("access_denied"), Some("server_error")] {
+        let browser = of_api(&server);
+        let sent = browser.get(&target).navigate().await;
+        let back_to = callback(consent(sent.is(302).location()).await.location());
+        let back_to = error.map_or(back_to.clone(), |error| with(&with(&back_to, "code", None), "error", Some(error)));
+        let reply = back(&browser, &back_to).await;
+        let (page, fragment) = reply.is(302).location().split_once('#').unwrap();
+        assert_eq!(page, format!("{}/redirect.html", upstream.url()));
+        let said = fields(fragment);
+        assert_eq!((said["_baas_state"].as_str(), said["_stitch_state"].as_str()), ("abc", "abc"));
+        assert_eq!(said["_baas_client_app_id"], "blog-abcde");
+        assert_eq!(
+            (said.contains_key("_baas_error"), said.contains_key("_baas_ua")),
+            (error.is_some(), error.is_none())
+        );
+        if let Some(ua) = said.get("_baas_ua") {
+            let parts: Vec<&str> = ua.split('$').collect();
+            assert_eq!((parts.len(), parts[3]), (4, "5f1a2b3c4d5e6f7a8b9c0d1e"), "{ua}");
+            let profile = of_api(&server).get("/api/client/v2.0/auth/profile").bearer(parts[0]).await.is(200).json();
+            assert_eq!(profile["user_id"], parts[2]);
+            of_api(&server).post("/api/client/v2.0/auth/session").bearer(parts[1]).await.is(201);
+        }
     }
 }
 
