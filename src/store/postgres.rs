@@ -13,7 +13,7 @@ use super::postgres_pool::Connections;
 use super::postgres_settings::PostgresSettings;
 use super::postgres_transaction::{Values, change, query};
 use super::{
-    Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, postgres_deeds as deeds,
+    Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, Timings, postgres_deeds as deeds,
     postgres_rows as rows, postgres_schema as schema, postgres_sql as sql, postgres_tls as tls,
     postgres_users as users,
 };
@@ -370,5 +370,9 @@ impl Store for Postgres {
                 }
             })
         })
+    }
+
+    fn timings(&self) -> Option<&Timings> {
+        Some(self.0.timings())
     }
 }

@@ -12,6 +12,7 @@ pub mod mailbox;
 pub mod postgres;
 pub mod raw;
 pub mod reply;
+pub mod secure;
 #[path = "../../src/token/signer.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests inside, which use the rest")]
 pub mod signer;
