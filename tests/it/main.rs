@@ -52,6 +52,7 @@ mod postgres_kills;
 mod rates;
 mod realm_web;
 mod realm_web_page;
+mod realm_web_ways;
 mod redirects;
 mod reload;
 mod rules;
