@@ -17,6 +17,7 @@ use crate::account::password::Hasher;
 use crate::app_services::{self, AppServices};
 use crate::body::Body;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::fetch::{self, Fetch};
 use crate::function::{self, Program, Workers};
@@ -40,6 +41,7 @@ pub struct App {
     house: Arc<House>,
     upstreams: Arc<Upstreams>,
     store: Arc<dyn Store>,
+    cluster: Option<Cluster>,
     mailer: Mailer,
     public_url: PublicUrl,
     clock: Clock,
@@ -108,6 +110,11 @@ impl App {
             Some(app) => app.store.clone(),
             None => store::open(&config.store)?,
         };
+        let cluster = match (before, &config.cluster) {
+            (Some(app), _) => app.cluster.clone(),
+            (None, Some(settings)) => Some(Cluster::join(settings).await),
+            (None, None) => None,
+        };
         let upstreams = alike(|old, new| old.limits.timeouts == new.limits.timeouts)
             .filter(|app| app.house.router.upstreams() == router.upstreams())
             .map(|app| app.upstreams.clone())
@@ -116,7 +123,12 @@ impl App {
         let sessions =
             match at_home(|old, new| old.session == new.session && old.identity_headers == new.identity_headers) {
                 Some(app) => app.house.sessions.clone(),
-                None => Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?,
+                None => {
+                    let sessions =
+                        Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?;
+                    cluster.iter().for_each(|cluster| cluster.connect(&sessions));
+                    sessions
+                }
             };
         let mailer = match at_home(|old, new| old.mail == new.mail && old.pages.title == new.pages.title) {
             Some(app) => app.mailer.clone(),
@@ -124,7 +136,7 @@ impl App {
         };
         let limits = alike(|old, new| old.limits.rates() == new.limits.rates())
             .map(|app| app.house.limits.clone())
-            .unwrap_or_else(|| Arc::new(Limits::new(&config.limits, &clock)));
+            .unwrap_or_else(|| Arc::new(Limits::new(&config.limits, &clock).shared(cluster.as_ref())));
         let hasher = alike(|old, new| hash_threads(old) == hash_threads(new))
             .map(|app| app.hasher.clone())
             .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
@@ -137,6 +149,7 @@ impl App {
             limits,
             upstreams,
             store,
+            cluster,
             mailer,
             public_url,
             clock,
@@ -155,6 +168,11 @@ impl App {
     /// The store, for what a command does before the first request.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// The other instances, if there can be any.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
     }
 
     /// Ways to sign in, likewise.
@@ -233,6 +251,7 @@ struct Ground {
     limits: Arc<Limits>,
     upstreams: Arc<Upstreams>,
     store: Arc<dyn Store>,
+    cluster: Option<Cluster>,
     mailer: Mailer,
     public_url: PublicUrl,
     clock: Clock,
@@ -244,8 +263,20 @@ struct Ground {
 impl Ground {
     /// Ways to sign in, pages, and the house around them: made anew for each configuration.
     fn furnish(self, config: Config) -> Result<App, Error> {
-        let Self { router, sessions, limits, upstreams, store, mailer, public_url, clock, hasher, workers, listening } =
-            self;
+        let Self {
+            router,
+            sessions,
+            limits,
+            upstreams,
+            store,
+            cluster,
+            mailer,
+            public_url,
+            clock,
+            hasher,
+            workers,
+            listening,
+        } = self;
         let providers = Providers::new(&provider::Parts {
             settings: config.providers.clone(),
             store: store.clone(),
@@ -299,7 +330,7 @@ impl Ground {
             providers,
             limits,
         });
-        Ok(App { house, upstreams, store, mailer, public_url, clock, hasher, workers, listening })
+        Ok(App { house, upstreams, store, cluster, mailer, public_url, clock, hasher, workers, listening })
     }
 }
 

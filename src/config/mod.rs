@@ -4,6 +4,7 @@
 //! names of environment variables cannot differ from what is read.
 
 mod app_services;
+mod cluster;
 mod code;
 mod crossing;
 mod custom_token;
@@ -91,6 +92,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// `[store]`.
     pub store: crate::store::Address,
+    /// `[cluster]`; absent: one instance, or several that hear of each other through the store alone.
+    pub cluster: Option<crate::cluster::Settings>,
     /// `[session]`.
     pub session: crate::session::Settings,
     /// `[functions]`.

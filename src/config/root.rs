@@ -7,8 +7,8 @@ use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
 use super::{
-    Config, app_services, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages, providers,
-    proxies, routes, session, store,
+    Config, app_services, cluster, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages,
+    providers, proxies, routes, session, store,
 };
 use crate::account::linking::Policy;
 use crate::route::Tables;
@@ -28,6 +28,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         underscore_headers: headers::underscores(r),
         trusted_proxies: r.table("trusted_proxies", "Proxies before this one.", proxies::read),
         store: r.table("store", "Where users and sessions live.", store::read),
+        cluster: r.table("cluster", "What several instances share besides the store.", cluster::read),
         session: r.table("session", "How long sign-ins last.", session::read),
         functions: r.table("functions", "How far functions in JavaScript may go.", function::limits),
         limits: r.table("limits", limits, limits::read),

@@ -10,6 +10,7 @@ mod family;
 mod keyring;
 mod known_device;
 mod lookup;
+mod neighbours;
 mod over;
 mod recent;
 mod record;
@@ -37,7 +38,9 @@ mod watched;
 
 pub use attempt::Travel;
 pub use caller::Caller;
+pub use neighbours::{Ear, Neighbours};
 pub use record::{AppDevice, Device, ProviderSession, Session};
+pub use revocations::Subject;
 pub use sessions::Sessions;
 pub use settings::Settings;
 pub use static_tokens::StaticTokens;

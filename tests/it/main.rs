@@ -45,6 +45,7 @@ mod rates;
 mod realm_web;
 mod realm_web_page;
 mod redirects;
+mod redis;
 mod reload;
 mod rules;
 mod sessions;
