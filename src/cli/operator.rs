@@ -11,7 +11,7 @@ use crate::cluster;
 use crate::config::Config;
 use crate::id::UserId;
 use crate::provider;
-use crate::session::{Neighbours, Subject};
+use crate::session::{Neighbours, Subject, TakingTurn};
 use crate::store::{self, Address, Along, Saved, Store};
 
 /// The end of `--help` of every family that changes something.
@@ -27,12 +27,16 @@ pub(super) struct Operator {
 }
 
 /// Whom running servers have to read again.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Changed(Mutex<Vec<Subject>>);
 
 impl Neighbours for Changed {
     fn tell(&self, subject: Subject) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(subject);
+    }
+
+    fn turn(&self, _: String) -> TakingTurn<'_> {
+        Box::pin(std::future::ready(None))
     }
 }
 

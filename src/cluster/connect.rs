@@ -31,7 +31,7 @@ impl Connection {
             }
         };
         // The library's own limit does not count while it looks for the node of a cluster.
-        timeout(limit, asked).await.unwrap_or_else(|_| Err(late()))?.extract_error().map_err(RedisError::from)
+        timeout(limit, asked).await.unwrap_or_else(|_| Err(late()))?.extract_error()
     }
 }
 

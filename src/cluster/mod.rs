@@ -14,6 +14,7 @@ mod redis_server;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod watch;
 
 use std::sync::Arc;
@@ -25,7 +26,7 @@ pub use numbers::Numbers;
 pub use settings::Settings;
 
 use crate::limit::{Budget, Counting, Shared};
-use crate::session::{Neighbours, Sessions, Subject};
+use crate::session::{Neighbours, Sessions, Subject, TakingTurn};
 use link::Link;
 use messages::Outgoing;
 
@@ -78,6 +79,10 @@ impl Cluster {
 impl Neighbours for Cluster {
     fn tell(&self, subject: Subject) {
         self.0.outgoing.add(subject);
+    }
+
+    fn turn(&self, what: String) -> TakingTurn<'_> {
+        Box::pin(turn::take(self.0.link.clone(), what))
     }
 }
 

@@ -62,7 +62,7 @@ async fn a_budget_comes_back_one_by_one_and_what_is_whole_is_not_kept() {
     let wait = count().await.unwrap_err();
     assert!(wait <= Duration::from_millis(200), "{wait:?}");
     while count().await.is_err() {}
-    while redis.cli(&["KEYS", "*limit*"]) != "" {}
+    while !redis.cli(&["KEYS", "*limit*"]).is_empty() {}
 }
 
 #[tokio::test]
@@ -261,6 +261,27 @@ async fn a_redis_cluster_keeps_budgets_and_passes_messages_on() {
         }
     };
     tokio::time::timeout(Duration::from_secs(10), heard).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_one_instance_has_its_turn_and_the_next_waits_for_the_end_of_it() {
+    let Some(mut redis) = Server::start(&[]) else { return };
+    let (one, other) = (Cluster::join(&settings(&redis.url())).await, Cluster::join(&settings(&redis.url())).await);
+    let turn = one.turn("refresh:a".to_owned()).await.unwrap();
+    let something_else = other.turn("refresh:b".to_owned()).await.unwrap();
+    let mut waiting = other.turn("refresh:a".to_owned());
+    let too_early = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+    assert!(too_early.is_err());
+    turn.end().await;
+    let next = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    // What ran out belongs to somebody else by now, and is not taken away.
+    redis.cli(&["SET", "vestibule:turn:refresh:a", "somebody"]);
+    next.end().await;
+    assert_eq!(redis.cli(&["GET", "vestibule:turn:refresh:a"]), "somebody");
+    something_else.end().await;
+    redis.signal("KILL");
+    away(&one).await;
+    assert!(one.turn("refresh:c".to_owned()).await.is_none(), "nobody waits for a Redis that is away");
 }
 
 mod sessions {

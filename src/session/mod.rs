@@ -38,7 +38,7 @@ mod watched;
 
 pub use attempt::Travel;
 pub use caller::Caller;
-pub use neighbours::{Ear, Neighbours};
+pub use neighbours::{Ear, Neighbours, TakingTurn, Turn};
 pub use record::{AppDevice, Device, ProviderSession, Session};
 pub use revocations::Subject;
 pub use sessions::Sessions;

@@ -1,3 +1,4 @@
+use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
 use crate::session::Subject;
@@ -5,10 +6,32 @@ use crate::session::sessions::{Inner, Sessions};
 
 /// The way to the other instances on the same store: told at once of what ends or changes here, they need not wait
 /// until they ask the store again.
-pub trait Neighbours: Send + Sync {
+pub trait Neighbours: std::fmt::Debug + Send + Sync {
     /// Tells them about this subject. Neither waits nor fails: who cannot be told asks the store within
     /// [`Settings::cache`](crate::session::Settings).
     fn tell(&self, subject: Subject);
+
+    /// Waits for a turn at something that only one instance is to do at a time. None: nobody can be asked, or they
+    /// take too long; then each does it by itself.
+    fn turn(&self, what: String) -> TakingTurn<'_>;
+}
+
+/// A turn, some time later.
+pub type TakingTurn<'a> = Pin<Box<dyn Future<Output = Option<Turn>> + Send + 'a>>;
+
+/// The right to do something alone among instances. It ends by itself after a while, at once by [`end`](Self::end).
+pub struct Turn(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl Turn {
+    /// A turn that is given back like this.
+    pub fn new(end: Pin<Box<dyn Future<Output = ()> + Send>>) -> Self {
+        Self(end)
+    }
+
+    /// Lets the next one.
+    pub async fn end(self) {
+        self.0.await;
+    }
 }
 
 /// Where [`Sessions`] hear what ended elsewhere. Holds on to nothing: `false` means that they are gone.
@@ -38,6 +61,11 @@ impl Sessions {
     /// From now on these are told what ends or changes here. The first who are named stay.
     pub fn announce_to(&self, neighbours: Arc<dyn Neighbours>) {
         let _ = self.0.neighbours.set(neighbours);
+    }
+
+    /// The other instances, if there can be any.
+    pub fn neighbours(&self) -> Option<Arc<dyn Neighbours>> {
+        self.0.neighbours.get().cloned()
     }
 
     /// Where to tell what ends or changes elsewhere.
