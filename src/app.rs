@@ -14,40 +14,43 @@ use std::collections::BTreeSet;
 
 use crate::account::Kind;
 use crate::account::password::Hasher;
-use crate::app_services::{self, AppServices};
+use crate::admin::{self, Admin};
 use crate::body::Body;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::config::Config;
-use crate::fetch::{self, Fetch};
+use crate::fetch;
 use crate::function::{self, Program, Workers};
-use crate::layer::data_api::DataApi;
-use crate::layer::forward_auth::ForwardAuth;
+use crate::ground::{Ground, title};
 use crate::limit::Limits;
 use crate::listen::{Connection, Handler, Tls};
 use crate::mail::{self, Mailer};
-use crate::portal::{self, Portal};
+use crate::portal;
 use crate::provider::{self, Delivery, Invitee, Providers, SignUp};
 use crate::public_url::PublicUrl;
+use crate::rejection::Reason;
 use crate::route::{Fault, Router};
-use crate::session::{Sessions, cookie};
+use crate::secret;
+use crate::session::Sessions;
 use crate::stack::{Entrance, House, stack};
 use crate::store::{self, Store};
-use crate::upstream::Upstreams;
-use crate::visit::{Client, Visit};
+use crate::tally::Traffic;
+use crate::upstream::{self, Upstreams};
+use crate::visit::{Client, RequestId, Visit};
 
 /// Everything that runs, before it runs.
 pub struct App {
-    house: Arc<House>,
-    upstreams: Arc<Upstreams>,
-    store: Arc<dyn Store>,
-    cluster: Option<Cluster>,
-    mailer: Mailer,
-    public_url: PublicUrl,
-    clock: Clock,
-    hasher: Hasher,
-    workers: Workers,
-    listening: SocketAddr,
+    pub(crate) house: Arc<House>,
+    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) admin: Option<Arc<Admin>>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) cluster: Option<Cluster>,
+    pub(crate) mailer: Mailer,
+    pub(crate) public_url: PublicUrl,
+    pub(crate) clock: Clock,
+    pub(crate) hasher: Hasher,
+    pub(crate) workers: Workers,
+    pub(crate) listening: SocketAddr,
 }
 
 /// Why it cannot run.
@@ -71,6 +74,9 @@ pub enum Error {
     /// A provider.
     #[error(transparent)]
     Provider(#[from] provider::Setup),
+    /// TLS towards an upstream.
+    #[error(transparent)]
+    Upstream(#[from] upstream::TlsError),
     /// The mail.
     #[error(transparent)]
     Mail(#[from] mail::Error),
@@ -115,10 +121,13 @@ impl App {
             (None, Some(settings)) => Some(Cluster::join(settings).await),
             (None, None) => None,
         };
-        let upstreams = alike(|old, new| old.limits.timeouts == new.limits.timeouts)
-            .filter(|app| app.house.router.upstreams() == router.upstreams())
-            .map(|app| app.upstreams.clone())
-            .unwrap_or_else(|| Upstreams::new(router.upstreams().to_vec(), config.limits.timeouts));
+        // Certificate files may have changed although their names have not.
+        let upstreams = match alike(|old, new| old.limits.timeouts == new.limits.timeouts && new.upstreams.is_empty())
+            .filter(|app| app.house.config.upstreams.is_empty() && app.house.router.upstreams() == router.upstreams())
+        {
+            Some(app) => app.upstreams.clone(),
+            None => Upstreams::open(router.upstreams().to_vec(), config.limits.timeouts, &config.upstreams)?,
+        };
         // What is known of a caller has the identity headers with it, built by the settings of its day.
         let sessions =
             match at_home(|old, new| old.session == new.session && old.identity_headers == new.identity_headers) {
@@ -140,6 +149,7 @@ impl App {
         let hasher = alike(|old, new| hash_threads(old) == hash_threads(new))
             .map(|app| app.hasher.clone())
             .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
+        let traffic = traffic(&router, before);
         let workers = alike(|old, new| old.functions == new.functions)
             .map(|app| app.workers.clone())
             .unwrap_or_else(|| Workers::new(Program::own(&[function::WORKER]), config.functions.clone()));
@@ -148,6 +158,7 @@ impl App {
             sessions,
             limits,
             upstreams,
+            traffic,
             store,
             cluster,
             mailer,
@@ -193,6 +204,24 @@ impl App {
     /// What every request enters; one for each worker.
     pub fn entrance(&self) -> impl Handler + use<> {
         Entrance::new(stack(&self.house, self.upstreams.pool()))
+    }
+
+    /// What requests of operators enter; `is_serving` says whether new requests are welcome. Everything is 404
+    /// without `[admin]`.
+    pub fn operators_entrance(&self, is_serving: Arc<dyn Fn() -> bool + Send + Sync>) -> impl Handler + use<> {
+        let admin = self.admin.clone();
+        move |request: Request<Body>, connection: Connection| {
+            let (admin, peer) = (admin.clone(), connection.peer.ip());
+            let client = Client { peer, address: peer, scheme: connection.scheme, trusted: false };
+            let id = RequestId::from_number(u64::from_be_bytes(secret::random::<8>()));
+            let asked = admin::Asked { id, client, is_serving: is_serving() };
+            async move {
+                match admin {
+                    Some(admin) => admin.serve(request, asked).await,
+                    None => Reason::NotFound.problem(asked.id.as_str()),
+                }
+            }
+        }
     }
 
     /// Where an account can be made while there is none: a link that works once.
@@ -244,96 +273,6 @@ impl App {
 /// How many entries of the audit log go at a time.
 const SWEPT: usize = 1000;
 
-/// What an app stands on.
-struct Ground {
-    router: Router,
-    sessions: Sessions,
-    limits: Arc<Limits>,
-    upstreams: Arc<Upstreams>,
-    store: Arc<dyn Store>,
-    cluster: Option<Cluster>,
-    mailer: Mailer,
-    public_url: PublicUrl,
-    clock: Clock,
-    hasher: Hasher,
-    workers: Workers,
-    listening: SocketAddr,
-}
-
-impl Ground {
-    /// Ways to sign in, pages, and the house around them: made anew for each configuration.
-    fn furnish(self, config: Config) -> Result<App, Error> {
-        let Self {
-            router,
-            sessions,
-            limits,
-            upstreams,
-            store,
-            cluster,
-            mailer,
-            public_url,
-            clock,
-            hasher,
-            workers,
-            listening,
-        } = self;
-        let providers = Providers::new(&provider::Parts {
-            settings: config.providers.clone(),
-            store: store.clone(),
-            sessions: sessions.clone(),
-            hasher: hasher.clone(),
-            mailer: mailer.clone(),
-            fetch: Fetch::new(&config.outgoing)?,
-            workers: workers.clone(),
-            clock: clock.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            site: title(&config, &public_url),
-        })?;
-        let portal = Portal::new(portal::Parts {
-            settings: config.pages.clone(),
-            public_url: public_url.clone(),
-            prefix: config.prefix.clone(),
-            return_to: config.return_to.clone(),
-            providers: providers.clone(),
-            sessions: sessions.clone(),
-            session_lifetime: config.session.max_lifetime,
-            limits: limits.clone(),
-            store: store.clone(),
-            clock: clock.clone(),
-        })
-        .map_err(Error::Pages)?;
-        let app_services = config.app_services.clone().map(|settings| {
-            Arc::new(AppServices::new(app_services::Parts {
-                settings,
-                public_url: public_url.clone(),
-                providers: providers.clone(),
-                sessions: sessions.clone(),
-                limits: limits.clone(),
-                store: store.clone(),
-                workers: workers.clone(),
-                clock: clock.clone(),
-            }))
-        });
-        let data_api =
-            app_services.as_ref().map(|_| Arc::new(DataApi::new(providers.clone(), limits.clone(), store.clone())));
-        let house = Arc::new(House {
-            forward_auth: ForwardAuth::new(&config.prefix),
-            audience: public_url.origin().to_owned(),
-            cookie: cookie::Name::new(public_url.is_secure()),
-            router: Arc::new(router),
-            portal: Arc::new(portal),
-            app_services,
-            data_api,
-            config,
-            sessions,
-            providers,
-            limits,
-        });
-        Ok(App { house, upstreams, store, cluster, mailer, public_url, clock, hasher, workers, listening })
-    }
-}
-
 impl<S> Handler for Entrance<S>
 where
     S: Service<Box<Visit>, Response = Response<Body>, Error = Infallible> + Clone + 'static,
@@ -380,8 +319,11 @@ fn public_url(config: &Config, listening: SocketAddr) -> Result<PublicUrl, Error
     format!("{scheme}://{host}:{}", listening.port()).parse().map_err(|_| Error::NoPublicUrl(first.to_owned()))
 }
 
-fn title(config: &Config, public_url: &PublicUrl) -> String {
-    config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned())
+/// Counts on where the routes stay the same.
+fn traffic(router: &Router, before: Option<&App>) -> Arc<Traffic> {
+    let keys = || router.routes().iter().map(|route| route.key());
+    let same = before.map(|app| app.house.traffic.clone()).filter(|traffic| traffic.is_for(keys()));
+    same.unwrap_or_else(|| Arc::new(Traffic::new(keys().map(str::to_owned))))
 }
 
 fn hash_threads(config: &Config) -> usize {

@@ -1,6 +1,7 @@
 //! The entrance hall for web apps.
 
 pub mod account;
+pub mod admin;
 pub mod app;
 pub mod app_services;
 pub mod body;
@@ -12,6 +13,7 @@ pub mod config;
 pub mod fetch;
 pub mod function;
 pub mod gather;
+mod ground;
 pub mod id;
 pub mod json;
 pub mod language;
@@ -29,6 +31,7 @@ pub mod secret;
 pub mod session;
 pub mod stack;
 pub mod store;
+pub mod tally;
 pub mod token;
 pub mod upstream;
 pub mod visit;

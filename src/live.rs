@@ -83,6 +83,20 @@ impl Live {
         outcome
     }
 
+    /// Answers operators' requests until `shutdown` is through, with one worker.
+    pub async fn serve_operators(self: Arc<Self>, bound: Bound, shutdown: Shutdown) -> Outcome {
+        let (app, first) = (self.app.clone(), self.app());
+        let config = &first.house().config;
+        let settings = listen::Settings { workers: 1, tls: listen::Tls::Off, ..config.listen.clone() };
+        let probe = shutdown.clone();
+        let make = Arc::new(move |app: &App| {
+            let probe = probe.clone();
+            app.operators_entrance(Arc::new(move || probe.is_ready()))
+        });
+        let handler = move |_| InForce::new(&app, Arc::clone(&make));
+        listen::serve(bound, &settings, &config.limits, handler, shutdown).await
+    }
+
     async fn keep_house(self: Arc<Self>) {
         let mut rounds = tokio::time::interval(HOUSE_KEEPING);
         loop {
@@ -143,9 +157,11 @@ fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
     let limits = |limits: &limit::Settings| {
         (limits.header_bytes, limits.header_fields, limits.connections, limits.streams, sweep(limits.timeouts))
     };
+    let addresses = |config: &Config| config.admin.as_ref().map(|admin| admin.addresses.clone());
     let (was, is) = (limits(&old.limits), limits(&new.limits));
     let differs = [
         ("listen", old.listen.addresses != new.listen.addresses),
+        ("admin.listen", addresses(old) != addresses(new)),
         ("workers", old.listen.workers != new.listen.workers),
         ("tls", old.listen.tls != new.listen.tls),
         ("shutdown", (old.listen.drain, old.listen.timeout) != (new.listen.drain, new.listen.timeout)),

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
 use http::{Response, StatusCode};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 
 use crate::body::Body;
@@ -197,6 +198,41 @@ impl Reason {
         response
     }
 
+    /// The answer for gRPC clients: the status alone, which they call trailers-only (gRPC over HTTP/2, "Responses").
+    pub fn grpc(&self, request_id: &str) -> Response<Body> {
+        let (title, detail) = self.words();
+        let message = format!("{title}. {detail} ({}, {request_id})", self.code());
+        let mut response = Response::new(Body::empty());
+        self.dress(&mut response);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        headers.insert(GRPC_STATUS, HeaderValue::from(self.grpc_status()));
+        let message = utf8_percent_encode(&message, NOT_IN_GRPC_MESSAGE).to_string();
+        if let Ok(message) = HeaderValue::try_from(message) {
+            headers.insert(GRPC_MESSAGE, message);
+        }
+        response
+    }
+
+    /// Its code in gRPC (google.rpc.Code).
+    fn grpc_status(&self) -> u16 {
+        match self {
+            Self::Malformed(_) | Self::CaseMismatch | Self::Unprocessable(_) | Self::TargetTooLong => INVALID_ARGUMENT,
+            Self::UpstreamTimeout => DEADLINE_EXCEEDED,
+            Self::Forbidden | Self::SignInNotAllowed | Self::CrossSite | Self::UntrustedPeer => PERMISSION_DENIED,
+            Self::RateLimited { .. } | Self::BodyTooLarge | Self::HeadersTooLarge => RESOURCE_EXHAUSTED,
+            Self::Conflict(_) => FAILED_PRECONDITION,
+            Self::NotFound
+            | Self::MethodNotAllowed(_)
+            | Self::MethodNotImplemented
+            | Self::UnsupportedMediaType
+            | Self::UnknownHost => UNIMPLEMENTED,
+            Self::Internal => INTERNAL,
+            Self::Unavailable | Self::Overloaded | Self::ProviderFailed | Self::UpstreamDown => UNAVAILABLE,
+            Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => UNAUTHENTICATED,
+        }
+    }
+
     /// Sets what every answer to this refusal carries, page or problem.
     pub fn dress(&self, response: &mut Response<Body>) {
         let headers = response.headers_mut();
@@ -227,6 +263,21 @@ impl Reason {
         }
     }
 }
+
+const INVALID_ARGUMENT: u16 = 3;
+const DEADLINE_EXCEEDED: u16 = 4;
+const PERMISSION_DENIED: u16 = 7;
+const RESOURCE_EXHAUSTED: u16 = 8;
+const FAILED_PRECONDITION: u16 = 9;
+const UNIMPLEMENTED: u16 = 12;
+const INTERNAL: u16 = 13;
+const UNAVAILABLE: u16 = 14;
+const UNAUTHENTICATED: u16 = 16;
+
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
+/// gRPC over HTTP/2, "Percent-Encoded": everything but printable ASCII, and the sign itself.
+const NOT_IN_GRPC_MESSAGE: &AsciiSet = &CONTROLS.add(b'%');
 
 #[cfg(test)]
 mod tests {
@@ -279,6 +330,29 @@ mod tests {
                 assert_ne!(translated(Language::German, text), text, "{reason:?}");
             }
         }
+    }
+
+    #[test]
+    fn a_grpc_refusal_is_a_status_of_grpc_that_is_never_ok() {
+        let wait = Duration::from_secs(1);
+        for (reason, status) in [
+            (Reason::SignInNeeded, "16"),
+            (Reason::BadCredential, "16"),
+            (Reason::Forbidden, "7"),
+            (Reason::RateLimited { limit: "x", retry_after: wait }, "8"),
+            (Reason::Unavailable, "14"),
+            (Reason::UpstreamDown, "14"),
+            (Reason::UpstreamTimeout, "4"),
+            (Reason::Malformed("x"), "3"),
+            (Reason::Internal, "13"),
+        ] {
+            let response = reason.grpc("r1");
+            assert_eq!(response.status(), StatusCode::OK);
+            assert_eq!(response.headers()[GRPC_STATUS], status, "{reason:?}");
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc");
+        }
+        let response = Reason::Unprocessable("100 % \u{e4}".to_owned()).grpc("r1");
+        assert_eq!(response.headers()[GRPC_MESSAGE], "Something is missing. 100 %25 %C3%A4 (invalid_input, r1)");
     }
 
     #[test]

@@ -37,6 +37,7 @@ use crate::rejection::Reason;
 use crate::route::{Route, Router};
 use crate::secret;
 use crate::session::{Sessions, cookie};
+use crate::tally::Traffic;
 use crate::upstream::Pool;
 use crate::visit::{Client, Place, RequestId, Visit};
 
@@ -52,6 +53,8 @@ pub struct House {
     pub providers: Providers,
     /// Rate limits.
     pub limits: Arc<Limits>,
+    /// What becomes of requests, in figures.
+    pub traffic: Arc<Traffic>,
     /// Our own pages.
     pub portal: Arc<Portal>,
     /// The client API of App Services, if it is on.
@@ -91,6 +94,7 @@ where
     let respond = RespondLayer {
         portal: house.portal.clone(),
         router: house.router.clone(),
+        traffic: house.traffic.clone(),
         app_services: house.app_services.clone(),
     };
     let guests = Guests {

@@ -11,7 +11,7 @@ use crate::body::Body;
 pub use crate::client::{Client, Scheme};
 use crate::route::{Authorized, Irregular};
 use crate::session::Caller;
-use crate::upstream::forward::Upgrade;
+use crate::upstream::{self, forward::Upgrade};
 
 /// The request and what is known of it so far. Boxed once, so that passing it on costs a pointer.
 #[derive(Debug)]
@@ -94,6 +94,8 @@ impl Visit {
 pub struct Check {
     /// How it asks.
     pub dialect: Dialect,
+    /// Under which names it wants to be told who it is.
+    pub names: Names,
     /// It did not say the method, so every method must be allowed.
     pub every_method: bool,
     /// The request wants to become a WebSocket.
@@ -112,6 +114,18 @@ pub enum Dialect {
     Forwarded,
     /// The path behind `check`: Envoy. It does, too.
     Path,
+}
+
+/// The names of identity headers in an answer, by the endpoint that was asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Names {
+    /// Those of `identity_headers.preset`.
+    #[default]
+    Own,
+    /// Those of oauth2-proxy.
+    XAuthRequest,
+    /// Those of Authelia.
+    Remote,
 }
 
 /// Whom a path belongs to.
@@ -156,6 +170,8 @@ pub enum Asker {
     Navigation,
     /// A program, a script, a preflight, an upgrade, an event stream: a status and `problem+json`.
     Program,
+    /// A gRPC client: a status of gRPC.
+    Grpc,
 }
 
 /// A request's name: 16 hexadecimal digits, or what a trusted proxy calls it.
@@ -170,6 +186,9 @@ impl Asker {
     /// Request Headers), else an `Accept` that wants HTML.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
         let is = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
+        if upstream::is_grpc(headers) {
+            return Self::Grpc;
+        }
         if is_upgrade(headers) || (method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)) {
             return Self::Program;
         }
@@ -259,6 +278,12 @@ mod tests {
         assert_eq!(asker(Method::GET, &[html, ("connection", "Upgrade"), ("upgrade", "websocket")]), Asker::Program);
         let preflight = ("access-control-request-method", "POST");
         assert_eq!(asker(Method::OPTIONS, &[html, preflight]), Asker::Program);
+    }
+
+    #[test]
+    fn a_grpc_client_is_told_by_what_it_sends() {
+        assert_eq!(asker(Method::POST, &[("content-type", "application/grpc+proto")]), Asker::Grpc);
+        assert_eq!(asker(Method::POST, &[("content-type", "application/grpc-web")]), Asker::Program);
     }
 
     #[test]

@@ -2,16 +2,22 @@
 
 pub mod api_key;
 pub mod audit;
+mod bcrypt;
 pub mod email;
+mod foreign_hash;
 mod hash_pool;
 pub mod linking;
 pub mod metadata;
 pub mod new_password;
 pub mod one_time;
 pub mod password;
+mod sha_crypt;
 mod user;
 
 #[cfg(test)]
+mod foreign_hash_tests;
+#[cfg(test)]
 mod linking_tests;
 
-pub use user::{Identity, Kind, PasswordCredential, User};
+pub use foreign_hash::firebase_text;
+pub use user::{Identity, Kind, OPERATOR, PasswordCredential, User};

@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use subtle::ConstantTimeEq;
 use unicode_normalization::UnicodeNormalization as _;
 
+use super::foreign_hash::Foreign;
 use super::hash_pool::{Memory, Pool};
 use crate::secret::{self, Secret};
 
@@ -75,6 +76,28 @@ impl Hasher {
     }
 }
 
+/// What stands in place of a hash where there is no password yet: no password matches, a reset sets one.
+pub fn unset() -> Secret {
+    Secret::new(UNSET)
+}
+
+/// Whether a hash of another program can be kept and checked.
+///
+/// # Errors
+/// Why it cannot, for the one who has the file.
+pub fn check_foreign(text: &str) -> Result<(), &'static str> {
+    match Foreign::parse(text) {
+        Some(parsed) => parsed.map(drop),
+        None if text.starts_with("$apr1$") => Err("apr1-MD5 falls to guessing in hours"),
+        None if text.starts_with("{SHA}") => Err("SHA-1 without salt falls to guessing in minutes"),
+        None if text.starts_with("$argon2id$") => Stored::parse(text).map(drop),
+        None if text.starts_with("$y$") => Err("yescrypt is not known here"),
+        None if text.starts_with("$1$") => Err("MD5 falls to guessing in hours"),
+        None if text.is_empty() => Err("there is none"),
+        None => Err("its form is not known here"),
+    }
+}
+
 /// A stored hash taken apart, its parameters within bounds.
 struct Stored {
     params: Params,
@@ -113,7 +136,15 @@ impl Stored {
 
 fn check(password: &Secret, stored: Option<&Secret>, dummy: &Secret, memory: &mut Memory) -> Verified {
     // The hash is compared here and nowhere shown.
-    let parsed = stored.map(|text| Stored::parse(text.expose()));
+    let stored = stored.map(Secret::expose).filter(|text| *text != UNSET);
+    if let Some(Ok(foreign)) = stored.and_then(Foreign::parse) {
+        return match foreign.matches(password.expose()) {
+            Some(true) => Verified::MatchWeaker,
+            Some(false) => Verified::Mismatch,
+            None => Verified::Corrupt("it cannot be computed"),
+        };
+    }
+    let parsed = stored.map(Stored::parse);
     let Some(Ok(stored)) = &parsed else {
         if let Ok(dummy) = Stored::parse(dummy.expose()) {
             dummy.matches(password, memory);
@@ -160,11 +191,12 @@ fn normal_form(password: &Secret) -> Secret {
 /// KiB.
 pub(super) const MEMORY: u32 = 19 * 1024;
 const PASSES: u32 = 2;
+const UNSET: &str = "!";
 const LANES: u32 = 1;
 const SALT: usize = 16;
 const OUTPUT: usize = 32;
 /// KiB.
-const MEMORY_CEILING: u32 = 256 * 1024;
+pub(super) const MEMORY_CEILING: u32 = 256 * 1024;
 const PASSES_CEILING: u32 = 16;
 const LANES_CEILING: u32 = 4;
 
@@ -243,7 +275,7 @@ mod tests {
             good.replace("p=1", "p=5"),
             good.replace("p=1", "p=16777215"),
             good.replace("p=1", "p=1,x=2"),
-            "$2b$12$abcdefghijklmnopqrstuuu0x1Yd6mN4lGJb9cm7cVnb1v0c5wVgO".to_owned(),
+            "$2x$12$abcdefghijklmnopqrstuuu0x1Yd6mN4lGJb9cm7cVnb1v0c5wVgO".to_owned(),
         ];
         for stored in damaged {
             let verified = hasher.verify(&secret("pass"), Some(&secret(&stored))).await.unwrap();

@@ -87,6 +87,11 @@ impl User {
         self.roles.contains(role) || self.identities.iter().any(told)
     }
 
+    /// Whether it is an operator: a service whose keys open the operator's listener, and nothing else.
+    pub fn is_operator(&self) -> bool {
+        self.kind == Kind::Service && self.identities.iter().any(|identity| identity.issuer == OPERATOR)
+    }
+
     /// Takes back what was told of the user by an identity, or a password, that is no longer there: such a field has
     /// what the others told, the latest first, or goes.
     pub fn withdraw(&mut self, told: &Map<String, Value>) {
@@ -109,6 +114,9 @@ impl User {
         self.identities.iter().find(|identity| identity.provider == provider)
     }
 }
+
+/// The issuer of an operator's identity. Accounts elsewhere have a URL or nothing there, and never make a service.
+pub const OPERATOR: &str = "operator";
 
 /// What a user is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -1,7 +1,7 @@
 //! Signing in.
 
 use http::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use super::call::Call;
 use super::credentials::Proof;
@@ -35,7 +35,16 @@ impl AppServices {
             let caller = self.by_access(call, who).await?;
             return self.link(call, &caller, provider, fields).await;
         }
-        let incomer = match self.prove(call, provider, fields).await? {
+        let incomer = self.incomer(call, provider, fields).await;
+        self.count_sign_in(provider, incomer.as_ref().err());
+        let incomer = incomer?;
+        let tokens = self.open(&incomer.user, provider, device).await?;
+        self.note_opening(tokens.session.id, provider, &incomer.opened_by).await?;
+        Ok(signed_in(&tokens))
+    }
+
+    async fn incomer(&self, call: &Call, provider: &str, fields: Map<String, Value>) -> Result<Incomer, Refusal> {
+        Ok(match self.prove(call, provider, fields).await? {
             Proof::Guest => self.guest(call).await?,
             Proof::Password(user) => Incomer { user, opened_by: OpenedBy::Ourselves },
             Proof::Key(caller) => {
@@ -46,10 +55,12 @@ impl AppServices {
                 let admitted = self.providers.admission().admit(provider, &account, None).await?;
                 Incomer { user: admitted.user, opened_by: OpenedBy::Account(account) }
             }
-        };
-        let tokens = self.open(&incomer.user, provider, device).await?;
-        self.note_opening(tokens.session.id, provider, &incomer.opened_by).await?;
-        Ok(signed_in(&tokens))
+        })
+    }
+
+    /// Counts how a sign-in ended.
+    pub(super) fn count_sign_in(&self, provider: &str, refusal: Option<&Refusal>) {
+        self.providers.sign_ins().note_end(provider, refusal.map(Refusal::status));
     }
 
     /// Opens a session for somebody who may come in.

@@ -97,15 +97,35 @@ impl AppServices {
     ) -> Result<Vec<(&'static str, String)>, Refusal> {
         let name = &pending.provider;
         let client: &Client = self.providers.redirect(name).ok_or_else(|| Refusal::no_such_provider(name))?;
-        let account = client.finish(pending, parameters).await.map_err(|error| told(call, name, &error))?;
-        if pending.attempt.link.is_some() {
+        let links = pending.attempt.link.is_some();
+        let account = client.finish(pending, parameters).await.map_err(|error| {
+            let refusal = told(call, name, &error);
+            // Whoever turned back was not refused.
+            if !links && !matches!(error, oauth2::Error::Cancelled) {
+                self.count_sign_in(name, Some(&refusal));
+            }
+            refusal
+        })?;
+        if links {
             return self.finish_link(pending, &account).await;
         }
-        let admitted = self.providers.admission().admit(name, &account, None).await?;
+        let signed_in = self.finish_sign_in(call, pending, &account).await;
+        self.count_sign_in(name, signed_in.as_ref().err());
+        signed_in
+    }
+
+    async fn finish_sign_in(
+        &self,
+        call: &Call,
+        pending: &Pending,
+        account: &Account,
+    ) -> Result<Vec<(&'static str, String)>, Refusal> {
+        let name = &pending.provider;
+        let admitted = self.providers.admission().admit(name, account, None).await?;
         let told = pending.attempt.extra.get("device").and_then(Value::as_str).and_then(device_of);
         let device = device::of(call, told.as_ref(), self.clock.now());
         let tokens = self.open(&admitted.user, name, device).await?;
-        self.note_account(tokens.session.id, name, &account).await?;
+        self.note_account(tokens.session.id, name, account).await?;
         let device = tokens.session.device.app.as_ref().and_then(|app| app.id);
         // Exposed to the page that was named by the operator.
         let (access, refresh) = (tokens.access_token.expose(), tokens.refresh_token.expose());

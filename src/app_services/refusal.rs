@@ -135,6 +135,11 @@ impl Refusal {
         }
     }
 
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// What apps show.
     pub(super) fn text(&self) -> &str {
         &self.text

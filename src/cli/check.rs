@@ -1,7 +1,7 @@
 //! `vestibule check`: offline, everything that is wrong at once.
 
 use super::{Exit, Global, print, print_error};
-use crate::config::{Code, Problem};
+use crate::config::{Code, Config, Problem};
 
 /// How to say it.
 #[derive(Debug, clap::Args)]
@@ -11,6 +11,9 @@ pub struct Args {
     /// One JSON object per problem
     #[arg(long)]
     json: bool,
+    /// Reach store, mail and upstream, too
+    #[arg(long)]
+    online: bool,
     /// Say more about a code, such as VB0101
     #[arg(long, value_name = "CODE", conflicts_with = "json")]
     explain: Option<String>,
@@ -22,6 +25,7 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         return explain(code);
     }
     match (global.load(), args.json) {
+        (Ok(config), _) if args.online && !all_reached(&config) => Exit::Refused,
         (Ok(config), true) => lines(&config.notes),
         (Ok(config), false) => {
             let notes: String = config.notes.iter().map(|note| format!("{note}\n\n")).collect();
@@ -35,6 +39,17 @@ pub fn run(args: &Args, global: &Global) -> Exit {
             print_error(&report.to_string());
             Exit::Config
         }
+    }
+}
+
+/// Whether everything that is somewhere else answers; says what does not.
+fn all_reached(config: &Config) -> bool {
+    match super::doctor::troubles(config) {
+        Ok(troubles) => {
+            troubles.iter().for_each(|trouble| print_error(&format!("error: {trouble}")));
+            troubles.is_empty()
+        }
+        Err(_) => false,
     }
 }
 

@@ -9,14 +9,12 @@ use super::operator::{self, Failure, Operator};
 use super::table::{cell, moment, table};
 use super::{Exit, Global, print, print_error};
 use crate::account::api_key::{self, ApiKey};
-use crate::account::audit::{Action, Event};
-use crate::account::{Identity, Kind, User};
+use crate::account::{Kind, User};
 use crate::clock::Timestamp;
 use crate::config;
-use crate::id::{KeyId, UserId};
-use crate::provider::API_KEY;
-use crate::secret::Digest;
-use crate::store::Saved;
+use crate::id::KeyId;
+use crate::provider::server_key::{self, NewKey, Owner};
+use crate::session::{Neighbours as _, Subject};
 
 /// What to do, and how to say it.
 #[derive(Debug, clap::Args)]
@@ -62,6 +60,9 @@ struct Create {
     /// Let it speak for this user (an id or an e-mail address) instead of a service of its own
     #[arg(long)]
     user: Option<String>,
+    /// Make it a key for the operator's listener ([admin]); it opens nothing else
+    #[arg(long, conflicts_with_all = ["user", "roles"])]
+    operator: bool,
     /// After so long it ends, such as 90d
     #[arg(long, value_name = "SPAN", value_parser = config::parse_span)]
     expires: Option<Duration>,
@@ -81,60 +82,33 @@ pub fn run(args: &Args, global: &Global) -> Exit {
 async fn make(operator: &Operator, create: &Create, json: bool) -> Result<Exit, Failure> {
     operator.expect_roles(&create.roles)?;
     let now = operator.clock.now();
-    let id = KeyId::generate(now);
-    let name = name_of(&create.name)?;
     let owner = match &create.user {
-        Some(user) => operator.user(user).await?,
-        None => make_service(operator, id, name, &create.roles).await?,
+        Some(user) => Owner::User(Box::new(operator.user(user).await?)),
+        None if create.operator => Owner::Operator,
+        None => Owner::Service(create.roles.iter().cloned().collect()),
     };
-    if owner.kind == Kind::Guest {
-        return Err(Failure::Refused(format!("{} is a guest; keys are for accounts and services", owner.id)));
+    if let Owner::User(user) = &owner
+        && user.kind == Kind::Guest
+    {
+        return Err(Failure::Refused(format!("{} is a guest; keys are for accounts and services", user.id)));
     }
-    let secret = api_key::mint(id);
-    let key = ApiKey {
-        id,
-        user_id: owner.id,
-        name: name.to_owned(),
-        // The key itself is printed below and kept nowhere.
-        digest: Digest::of(secret.expose()),
-        created_at: now,
-        expires_at: create.expires.map(|span| now + span),
-        last_used_at: None,
-        disabled: false,
-    };
-    if let Err(error) = operator.store.add_key(&key, usize::MAX).await {
-        if create.user.is_none() {
-            operator.store.delete_user(owner.id).await?;
-        }
-        return Err(error.into());
+    let expires_at = create.expires.map(|span| now + span);
+    let new = NewKey { id: KeyId::generate(now), name: name_of(&create.name)?, owner, expires_at };
+    let (key, owner, secret) = server_key::make(&operator.store, new, now).await?;
+    if create.operator && operator.config.admin.is_none() {
+        print_error("note: there is no [admin], so there is nothing to open with it");
     }
-    let event = Event::new(Action::KEY_CREATE, owner.id, now).after("key", id.to_string()).after("name", name);
-    operator.record(event).await?;
-    if operator.config.providers.api_key.is_none() {
+    if !create.operator && operator.config.providers.api_key.is_none() {
         print_error("note: [providers.api-key] is off: no key is taken until it is on");
     }
     if json {
         let mut line = to_json(&key, &owner);
+        // The key is what the operator asked for; it is printed this once and kept nowhere.
         line["key"] = Value::from(secret.expose());
         return Ok(print(&line.to_string()));
     }
-    print_error(&format!("key {id} for {}; it is shown this once:", whom(&owner)));
+    print_error(&format!("key {} for {}; it is shown this once:", key.id, whom(&owner)));
     Ok(print(secret.expose()))
-}
-
-/// A user of its own for a server key, with roles of its own: no person leaves with it.
-async fn make_service(operator: &Operator, key: KeyId, name: &str, roles: &[String]) -> Result<User, Failure> {
-    let now = operator.clock.now();
-    let mut service = User::new(UserId::generate(now), Kind::Service, now);
-    service.data.insert("name".to_owned(), Value::from(name));
-    service.roles = roles.iter().cloned().collect();
-    service.identities.push(Identity::new(API_KEY, "", &key.to_string(), now));
-    match operator.store.save_user(&service).await? {
-        Saved::Done => Ok(service),
-        Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => {
-            Err(Failure::Refused("this key is there already; try again".to_owned()))
-        }
-    }
 }
 
 async fn list(operator: &Operator, json: bool) -> Result<Exit, Failure> {
@@ -161,43 +135,16 @@ async fn list(operator: &Operator, json: bool) -> Result<Exit, Failure> {
 
 async fn set_disabled(operator: &Operator, key: &str, disabled: bool) -> Result<Exit, Failure> {
     let id = key_id(key)?;
-    let Some((_, owner)) = operator.store.key(id).await? else { return Err(no_key(id)) };
-    if !operator.store.set_key_disabled(id, disabled).await? {
-        return Err(no_key(id));
-    }
-    if disabled {
-        end_sessions_of_keys(operator, owner.id).await?;
-    }
-    let action = if disabled { Action::KEY_DISABLE } else { Action::KEY_ENABLE };
-    operator.record(Event::new(action, owner.id, operator.clock.now()).after("key", id.to_string())).await?;
+    let changed = server_key::set_disabled(&operator.store, id, disabled, operator.clock.now()).await?;
+    operator.changed.tell(Subject::User(changed.ok_or_else(|| no_key(id))?.id));
     Ok(print(&format!("key {id} is {}", if disabled { "disabled" } else { "enabled" })))
 }
 
 async fn delete(operator: &Operator, key: &str) -> Result<Exit, Failure> {
     let id = key_id(key)?;
-    let Some((_, owner)) = operator.store.key(id).await? else { return Err(no_key(id)) };
-    let own = owner.kind == Kind::Service && owner.identities.iter().any(|own| own.subject == id.to_string());
-    // A service is nobody without its key, and takes the key along.
-    let gone = if own { operator.store.delete_user(owner.id).await? } else { operator.store.delete_key(id).await? };
-    if !gone {
-        return Err(no_key(id));
-    }
-    end_sessions_of_keys(operator, owner.id).await?;
-    operator
-        .record(Event::new(Action::KEY_DELETE, owner.id, operator.clock.now()).before("key", id.to_string()))
-        .await?;
+    let gone = server_key::delete(&operator.store, id, operator.clock.now()).await?;
+    operator.changed.tell(Subject::User(gone.ok_or_else(|| no_key(id))?.id));
     Ok(print(&format!("key {id} is gone")))
-}
-
-/// Sessions that were opened with a key do not outlive it. Which key opened which is not kept, so all go; the server
-/// reads that within `session.cache`.
-async fn end_sessions_of_keys(operator: &Operator, owner: UserId) -> Result<(), Failure> {
-    for session in operator.store.sessions_of(owner).await? {
-        if session.provider == API_KEY {
-            operator.store.end_session(session.id).await?;
-        }
-    }
-    Ok(())
 }
 
 fn no_key(id: KeyId) -> Failure {
@@ -222,6 +169,7 @@ fn name_of(typed: &str) -> Result<&str, Failure> {
 
 fn whom(owner: &User) -> String {
     match owner.kind {
+        Kind::Service if owner.is_operator() => format!("operator {}", owner.id),
         Kind::Service => format!("service {}", owner.id),
         Kind::User | Kind::Guest => cell(owner.email().unwrap_or(&owner.id.to_string())),
     }
@@ -242,6 +190,7 @@ fn to_json(key: &ApiKey, owner: &User) -> Value {
         "name": key.name,
         "user_id": key.user_id,
         "kind": owner.kind,
+        "operator": owner.is_operator(),
         "roles": owner.roles,
         "disabled": key.disabled,
         "created_at": key.created_at.rfc3339(),

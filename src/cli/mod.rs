@@ -12,8 +12,17 @@ pub mod demo;
 mod demo_blog;
 mod demo_check;
 mod demo_outbox;
+pub mod doctor;
 mod exit;
 pub mod explain;
+pub mod import;
+mod import_app_services;
+mod import_firebase;
+mod import_htpasswd;
+mod import_oauth2_proxy;
+mod import_supabase;
+mod import_toml;
+mod import_users;
 pub mod init;
 pub mod keys;
 mod linking;
@@ -76,6 +85,10 @@ enum Command {
     Keys(keys::Args),
     /// Who is signed in: list, revoke
     Sessions(sessions::Args),
+    /// Look whether store, mail, upstream, listeners and clock work
+    Doctor(doctor::Args),
+    /// Take over accounts and settings from somewhere else
+    Import(import::Args),
     /// Move everything to another store
     Store(store::Args),
     /// What was done to accounts, by whom
@@ -106,6 +119,8 @@ pub fn main() -> Exit {
         Command::Users(args) => users::run(args, global),
         Command::Keys(args) => keys::run(args, global),
         Command::Sessions(args) => sessions::run(args, global),
+        Command::Doctor(args) => doctor::run(args, global),
+        Command::Import(args) => import::run(args, global),
         Command::Store(args) => store::run(args, global),
         Command::Audit(args) => audit::run(args, global),
         Command::Schema(args) => schema::run(args, global),

@@ -155,7 +155,7 @@ pub(super) enum Failure {
 }
 
 impl Failure {
-    fn print(self) -> Exit {
+    pub(super) fn print(self) -> Exit {
         let (text, exit) = match self {
             Self::Usage(text) => (text, Exit::Usage),
             Self::Refused(text) => (text, Exit::Refused),

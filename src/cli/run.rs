@@ -1,5 +1,7 @@
 //! `vestibule run`: the service.
 
+use std::sync::Arc;
+
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Error};
@@ -43,8 +45,12 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         Ok(bound) => bound,
         Err(exit) => return exit,
     };
+    let operators = match bind_operators(&config) {
+        Ok(operators) => operators,
+        Err(exit) => return exit,
+    };
     match runtime() {
-        Ok(runtime) => runtime.block_on(serve(config, bound, args, global)),
+        Ok(runtime) => runtime.block_on(serve(config, bound, operators, args, global)),
         Err(exit) => exit,
     }
 }
@@ -63,7 +69,18 @@ fn load(args: &Args, global: &Global) -> Result<Config, Report> {
 
 /// Opens the listeners of a configuration, or says why not.
 pub(super) fn bind(config: &Config) -> Result<Bound, Exit> {
-    listen::bind(&config.listen).map_err(|error| {
+    open(&config.listen)
+}
+
+/// Opens the operator's listener, if there is to be one.
+fn bind_operators(config: &Config) -> Result<Option<Bound>, Exit> {
+    let Some(admin) = &config.admin else { return Ok(None) };
+    let settings = listen::Settings { addresses: admin.addresses.clone(), workers: 1, ..Default::default() };
+    open(&settings).map(Some)
+}
+
+fn open(settings: &listen::Settings) -> Result<Bound, Exit> {
+    listen::bind(settings).map_err(|error| {
         print_error(&format!("error: {error}"));
         if let Some(help) = error.help() {
             print_error(&format!("help: {help}"));
@@ -97,11 +114,12 @@ pub(super) fn cannot_run(error: &Error) -> Exit {
         | Error::Provider(_)
         | Error::Fetch(_)
         | Error::Mail(_)
+        | Error::Upstream(_)
         | Error::NoPublicUrl(_) => Exit::Config,
     }
 }
 
-async fn serve(config: Config, bound: Bound, args: &Args, global: &Global) -> Exit {
+async fn serve(config: Config, bound: Bound, operators: Option<Bound>, args: &Args, global: &Global) -> Exit {
     let addresses: Vec<_> = bound.addresses().to_vec();
     let scheme = bound.scheme().as_str();
     let Some(first) = addresses.first() else {
@@ -134,9 +152,12 @@ async fn serve(config: Config, bound: Bound, args: &Args, global: &Global) -> Ex
     for address in &addresses {
         print(&format!("listening on {scheme}://{address}"));
     }
+    for address in operators.iter().flat_map(Bound::addresses) {
+        print(&format!("listening on http://{address} for operators"));
+    }
     let source = Source { file: args.to.is_none().then(|| global.path()), load: || load(args, global) };
     let outcome = tokio::select! {
-        outcome = live.clone().serve(bound, App::entrance, shutdown) => outcome,
+        outcome = serve_both(live.clone(), bound, operators, shutdown) => outcome,
         never = reload::watch(live, source, hangups) => match never {},
     };
     signals.abort();
@@ -144,4 +165,12 @@ async fn serve(config: Config, bound: Bound, args: &Args, global: &Global) -> Ex
         Outcome::Finished => Exit::Fine,
         Outcome::Forced => Exit::Forced,
     }
+}
+
+/// Both end by the same signal; probes are answered until the last.
+async fn serve_both(live: Arc<Live>, bound: Bound, operators: Option<Bound>, shutdown: Shutdown) -> Outcome {
+    let visitors = live.clone().serve(bound, App::entrance, shutdown.clone());
+    let Some(operators) = operators else { return visitors.await };
+    let (visitors, operators) = tokio::join!(visitors, live.serve_operators(operators, shutdown));
+    if operators == Outcome::Forced { operators } else { visitors }
 }

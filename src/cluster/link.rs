@@ -79,7 +79,7 @@ impl Link {
         let begun = Instant::now();
         match connection.ask(command, self.settings.timeout).await.and_then(read) {
             Ok(answer) => {
-                self.numbers.add_answer(begun.elapsed());
+                self.numbers.answers.note(begun.elapsed());
                 Answer::Is(answer)
             }
             Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => Answer::NoScript,

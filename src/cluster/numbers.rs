@@ -1,12 +1,14 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::tally::Durations;
+
 /// What has happened between this instance and the others, counted since the start.
 #[derive(Debug, Default)]
 pub struct Numbers {
-    answered: AtomicU64,
+    /// How long Redis took to answer.
+    pub answers: Durations,
     unanswered: AtomicU64,
-    micros: AtomicU64,
     sent: AtomicU64,
     seen: AtomicU64,
     missed: AtomicU64,
@@ -14,19 +16,9 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Commands that Redis was asked and answered.
-    pub fn answered(&self) -> u64 {
-        self.answered.load(Ordering::Relaxed)
-    }
-
     /// Commands that it did not answer, or by an error.
     pub fn unanswered(&self) -> u64 {
         self.unanswered.load(Ordering::Relaxed)
-    }
-
-    /// How long those that were answered took in all.
-    pub fn answering(&self) -> Duration {
-        Duration::from_micros(self.micros.load(Ordering::Relaxed))
     }
 
     /// Revocations that the others were told about.
@@ -44,14 +36,9 @@ impl Numbers {
         self.missed.load(Ordering::Relaxed)
     }
 
-    /// How long a message takes from here through Redis and back; measured once a second.
+    /// How long the last message took from here through Redis and back; measured twice a second.
     pub fn lag(&self) -> Duration {
         Duration::from_micros(self.lag_micros.load(Ordering::Relaxed))
-    }
-
-    pub(super) fn add_answer(&self, took: Duration) {
-        self.answered.fetch_add(1, Ordering::Relaxed);
-        self.micros.fetch_add(micros(took), Ordering::Relaxed);
     }
 
     pub(super) fn add_silence(&self) {
@@ -71,10 +58,6 @@ impl Numbers {
     }
 
     pub(super) fn set_lag(&self, lag: Duration) {
-        self.lag_micros.store(micros(lag), Ordering::Relaxed);
+        self.lag_micros.store(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
-}
-
-fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

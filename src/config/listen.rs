@@ -36,7 +36,7 @@ pub(super) fn is_loopback(address: &str) -> bool {
         || host.trim_matches(['[', ']']).parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
 }
 
-fn address(text: &str) -> Result<String, Trouble> {
+pub(super) fn address(text: &str) -> Result<String, Trouble> {
     let form = |help: String| Trouble::new(Code::Form, "`listen` needs a host and a port").help(help);
     let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
     if port.is_empty() || port.parse::<u16>().is_err() || port.starts_with('+') {

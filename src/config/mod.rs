@@ -3,6 +3,7 @@
 //! Reading a key declares it (`reader`), so the table of known keys, the suggestions, the JSON Schema and the
 //! names of environment variables cannot differ from what is read.
 
+mod admin;
 mod app_services;
 mod cluster;
 mod code;
@@ -47,6 +48,7 @@ mod tests;
 mod tree;
 mod unit;
 mod unknown;
+mod upstreams;
 mod value;
 mod who;
 
@@ -59,7 +61,7 @@ pub use observe::{Log, LogFormat, LogLevel, Observe};
 pub use report::{Problem, Report};
 pub use schema::schema;
 
-use crate::layer::{IdentityHeaders, TrustedProxies, UnderscoreHeaders};
+use crate::layer::{Alias, IdentityHeaders, TrustedProxies, UnderscoreHeaders};
 use crate::public_url::PublicUrl;
 use crate::upstream;
 use reader::{Reader, Reading};
@@ -78,8 +80,12 @@ pub struct Config {
     pub listen: crate::listen::Settings,
     /// `upstream`, for routes that name none.
     pub upstream: Option<upstream::Address>,
+    /// `[upstreams]`: how those over TLS are verified.
+    pub upstreams: upstream::TlsSettings,
     /// `prefix`: begins with a slash and ends without one. Default `/.auth`.
     pub prefix: String,
+    /// `aliases`.
+    pub aliases: Vec<Alias>,
     /// `roles`.
     pub roles: BTreeSet<String>,
     /// `return_to`: origins; `https://*.example.com` covers every name one label below.
@@ -108,6 +114,8 @@ pub struct Config {
     pub outgoing: crate::fetch::Settings,
     /// `[pages]`.
     pub pages: crate::portal::Settings,
+    /// `[admin]`; absent: no operator's listener.
+    pub admin: Option<crate::admin::Settings>,
     /// `[app_services]`; absent: off.
     pub app_services: Option<crate::app_services::Settings>,
     /// `[observe]`.

@@ -84,6 +84,7 @@ fn it_means_the_same_as_an_empty_file() {
         api_key: Some(Default::default()),
         ..Default::default()
     };
+    expected.admin = Some(Default::default());
     let actions = vec![(Action::All, vec![Who::SignedIn])];
     expected.routes.specs = vec![Spec { key: "/**".to_owned(), actions, ..Spec::default() }];
     assert_eq!(config, expected);
@@ -92,9 +93,10 @@ fn it_means_the_same_as_an_empty_file() {
 #[test]
 fn its_examples_are_taken() {
     let folder = tempfile::tempdir().unwrap();
-    for name in ["ca.pem", "cert.pem", "key.pem", "client.pem", "AuthKey.p8", "logo.svg", "templates"] {
+    let files = ["ca.pem", "cert.pem", "key.pem", "client.pem", "AuthKey.p8", "logo.svg", "templates", "admin.token"];
+    for name in files {
         let path = folder.path().join(name);
-        std::fs::write(&path, "not everybody's first try").unwrap();
+        std::fs::write(&path, "brass weather vane 8811 on the roof").unwrap();
         #[cfg(unix)]
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }

@@ -6,22 +6,27 @@ use super::code::Code;
 use super::fault::Trouble;
 use super::known::Kind;
 use super::reader::Reader;
+use super::value::no_such_word;
 use super::{
-    Config, app_services, cluster, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages,
-    providers, proxies, routes, session, store,
+    Config, admin, app_services, cluster, function, headers, limits, listen, mail, notes, observe, origins, outgoing,
+    pages, providers, proxies, routes, session, store, upstreams,
 };
 use crate::account::linking::Policy;
+use crate::layer::Alias;
 use crate::route::Tables;
 
 /// Reads all of it. What is faulty has been reported and is at its default.
 pub(super) fn read(r: &mut Reader<'_>) -> Config {
-    let doc = "The app behind: http://host:port or unix:/path/to/socket. A route may have one of its own.";
+    let doc = "The app behind: http://host:port, https://host:port, h2c://host:port (HTTP/2, for gRPC) or \
+               unix:/path/to/socket. A route may have one of its own.";
     let limits = "How often and how much; what is beyond is 429, 413, 431 or cut off.";
     let mut config = Config {
         public_url: origins::public_url(r),
         listen: listen::read(r),
         upstream: routes::upstream(r, doc),
+        upstreams: upstreams::read(r),
         prefix: origins::prefix(r),
+        aliases: aliases(r),
         roles: roles(r),
         return_to: origins::return_to(r),
         hosts: origins::hosts(r),
@@ -40,6 +45,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
             outgoing::read,
         ),
         pages: r.table("pages", "How our pages look.", pages::read),
+        admin: r.optional("admin", "The operator's listener; off without this section.", admin::read),
         app_services: None,
         observe: r.table("observe", "What can be seen from outside.", observe::read),
         providers: crate::provider::Settings::default(),
@@ -51,10 +57,23 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     config.app_services = app_services::read(r, &config.providers);
     config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
     let rules = routes::read(r, &config);
+    upstreams::check(r, &config, &rules.tables);
     config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());
     notes::find(r, &config, &rules);
     config.routes = rules.tables;
     config
+}
+
+fn aliases(r: &mut Reader<'_>) -> Vec<Alias> {
+    const WORDS: [(&str, Alias); 2] = [("oauth2-proxy", Alias::Oauth2Proxy), ("authelia", Alias::Authelia)];
+    let kind = Kind::List(Box::new(Kind::Words(WORDS.map(|(word, _)| word).to_vec())));
+    let doc = "Whose endpoint names are answered, too: \"oauth2-proxy\" (/oauth2/…), \"authelia\" (/api/verify, \
+               /api/authz/…). No app gets requests for these paths then.";
+    let all = r.list("aliases", (kind, Some("[]".to_owned())), doc, |text| {
+        let found = WORDS.iter().find(|(word, _)| *word == text).map(|(_, alias)| *alias);
+        found.ok_or_else(|| no_such_word("aliases", text, &WORDS.map(|(word, _)| word)))
+    });
+    all.unwrap_or_default().into_iter().map(|(alias, _)| alias).collect()
 }
 
 fn linking(r: &mut Reader<'_>) -> Policy {

@@ -107,6 +107,7 @@ impl Guests {
             tracing::error!(request = %visit.id, %error, "no session can be opened");
             Reason::Unavailable
         })?;
+        self.providers.sign_ins().note_end(ANON_USER, None);
         let digest = Digest::of(token.expose());
         let caller = self.sessions.by_cookie(&digest).await.ok().flatten().ok_or(Reason::Unavailable)?;
         // A clearing cookie of an ended session must not undo the new one.

@@ -98,14 +98,20 @@ impl DataApi {
         if !self.limits.failures.charge(email.key()) {
             return Err(Reason::RateLimited { limit: "failures", retry_after: Duration::from_hours(24) });
         }
-        match local.sign_in(email.as_str(), &pair.password).await {
+        let signed_in = match local.sign_in(email.as_str(), &pair.password).await {
             Ok(user) => {
                 self.limits.failures.forget(email.key());
-                Ok(Some(self.keep(name, user)))
+                Ok(self.keep(name, user))
             }
             Err(provider::Error::Store(error)) => Err(unavailable(&error)),
             Err(provider::Error::Busy) => Err(Reason::Overloaded),
-            Err(_) => Ok(None),
+            Err(_) => Err(Reason::BadCredential),
+        };
+        self.providers.sign_ins().note_end(LOCAL_USERPASS, signed_in.as_ref().err().map(Reason::status));
+        match signed_in {
+            Ok(caller) => Ok(Some(caller)),
+            Err(Reason::BadCredential) => Ok(None),
+            Err(reason) => Err(reason),
         }
     }
 

@@ -77,6 +77,7 @@ fn reason(error: &Error) -> Reason {
         Error::Timeout => Reason::UpstreamTimeout,
         Error::Request(cause) if is_too_large(cause) => Reason::BodyTooLarge,
         Error::Request(_) => Reason::Malformed("body.broken"),
+        Error::Authority => Reason::Malformed("host.missing"),
         Error::Unknown(_) => Reason::Internal,
     }
 }

@@ -10,17 +10,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::header::{CACHE_CONTROL, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::uri::{PathAndQuery, Uri};
-use http::{Method, Response};
+use http::{Method, Response, StatusCode};
 
 use crate::body::Body;
-use crate::layer::{Answer, IdentityHeaders, Progress, Step, identity_headers};
+use crate::layer::aliases::{self, Aliases};
+use crate::layer::{Alias, Answer, IdentityHeaders, Progress, Step, identity_headers};
 use crate::rejection::Reason;
-use crate::visit::{Asker, Check, Dialect, Visit};
+use crate::visit::{Asker, Check, Dialect, Names, Visit};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
 pub struct ForwardAuth {
-    path: Arc<str>,
+    aliases: Arc<Aliases>,
     strangers: Arc<Mutex<BTreeSet<IpAddr>>>,
 }
 
@@ -31,13 +32,9 @@ pub struct Verdict {
 }
 
 impl ForwardAuth {
-    /// Asked under `{prefix}/check`.
-    pub fn new(prefix: &str) -> Self {
-        Self { path: format!("{prefix}/check").into(), strangers: Arc::default() }
-    }
-
-    fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
-        path.strip_prefix(&*self.path).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+    /// Asked under `{prefix}/check`, and where these others are asked.
+    pub fn new(prefix: &str, aliases: &[Alias]) -> Self {
+        Self { aliases: Arc::new(Aliases::new(prefix, aliases)), strangers: Arc::default() }
     }
 
     /// One line for each: a scanner must not fill the log.
@@ -55,7 +52,12 @@ impl ForwardAuth {
 
 impl Step for ForwardAuth {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
-        let Some(rest) = self.rest(visit.request.uri().path()) else { return Progress::Go(visit) };
+        let Some((rest, names)) = self.aliases.check(visit.request.uri().path()) else {
+            if let Some(page) = self.aliases.page(visit.request.uri(), visit.request.headers()) {
+                *visit.request.uri_mut() = page;
+            }
+            return Progress::Go(visit);
+        };
         if !visit.client.trusted {
             self.note_stranger(visit.client.peer);
             return Progress::refuse(visit, Reason::UntrustedPeer);
@@ -64,11 +66,11 @@ impl Step for ForwardAuth {
         let own = (!rest.is_empty()).then(|| query.map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")));
         match Question::read(visit.request.method(), own.as_deref(), visit.request.headers()) {
             Ok(question) => {
-                question.put_into(&mut visit);
+                question.put_into(&mut visit, names);
                 Progress::Go(visit)
             }
             Err(code) => {
-                visit.check = Some(Box::default());
+                visit.check = Some(Box::new(Check { names, ..Check::default() }));
                 Progress::refuse(visit, Reason::Malformed(code))
             }
         }
@@ -109,7 +111,7 @@ impl Question {
         Ok(first)
     }
 
-    fn put_into(self, visit: &mut Visit) {
+    fn put_into(self, visit: &mut Visit, names: Names) {
         let request = &mut visit.request;
         let headers = request.headers();
         // Gateways do not pass `Connection` on, so these tell.
@@ -122,7 +124,8 @@ impl Question {
             request.headers_mut().insert(HOST, host);
         }
         visit.asker = if upgrade { Asker::Program } else { Asker::of(request.method(), request.headers()) };
-        visit.check = Some(Box::new(Check { dialect: self.dialect, every_method, upgrade, removed: Vec::new() }));
+        visit.check =
+            Some(Box::new(Check { dialect: self.dialect, names, every_method, upgrade, removed: Vec::new() }));
     }
 }
 
@@ -198,10 +201,14 @@ impl Step for Verdict {
     fn take(&self, visit: Box<Visit>) -> Progress {
         let Some(check) = &visit.check else { return Progress::Go(visit) };
         let mut response = Response::new(Body::empty());
+        // What oauth2-proxy answers; some look for exactly this.
+        if check.names == Names::XAuthRequest {
+            *response.status_mut() = StatusCode::ACCEPTED;
+        }
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         // Whoever copies all of these overwrites what a client sent under their names.
-        for name in identity_headers::names(&self.settings) {
+        for name in identity_headers::names(&aliases::under(&self.settings, check.names)) {
             headers.insert(name, HeaderValue::from_static(""));
         }
         for (name, value) in visit.request.headers() {

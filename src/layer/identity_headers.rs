@@ -9,11 +9,12 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::account::User;
+use crate::layer::aliases;
 use crate::layer::{IdentityHeaders as Settings, Preset, Progress, Source, Step};
 use crate::rejection::Reason;
 use crate::route::Router;
 use crate::session::{Caller, Sessions, cookie};
-use crate::visit::Visit;
+use crate::visit::{Names, Visit};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -50,6 +51,13 @@ impl Step for IdentityHeaders {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
         self.cookie.strip(visit.request.headers_mut());
         if let Some(caller) = visit.caller.clone() {
+            let names = visit.check.as_ref().map_or(Names::Own, |check| check.names);
+            if names != Names::Own {
+                let settings = aliases::under(&self.settings, names);
+                let built = headers(&settings, &caller.user, &caller.provider);
+                visit.request.headers_mut().extend(built);
+                return Progress::Go(visit);
+            }
             let assertion = self.assertion(&visit, &caller);
             // Without a key to sign with, the app would get less than the whole set.
             if assertion.is_none() && self.settings.preset == Preset::XAuth {

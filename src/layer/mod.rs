@@ -1,5 +1,6 @@
 //! What happens to a request on its way in, one thing per file. [`stack`](crate::stack) gives the order.
 
+mod aliases;
 #[cfg(test)]
 mod assertion_tests;
 pub mod authenticate;
@@ -20,5 +21,7 @@ pub mod sanitize;
 mod settings;
 mod step;
 
-pub use settings::{ForwardedHeader, IdentityHeaders, Preset, Source, SourceError, TrustedProxies, UnderscoreHeaders};
+pub use settings::{
+    Alias, ForwardedHeader, IdentityHeaders, Preset, Source, SourceError, TrustedProxies, UnderscoreHeaders,
+};
 pub use step::{Answer, Progress, Refusal, Step, StepFuture, StepLayer, StepService, Waiting};

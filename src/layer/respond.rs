@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use http::header::{HeaderName, HeaderValue, LOCATION};
@@ -23,7 +24,8 @@ use crate::layer::{Answer, Refusal, locate};
 use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
-use crate::visit::{Asker, Check, Dialect, Place, RequestId, Visit};
+use crate::tally::{Outcome, Traffic};
+use crate::visit::{Asker, Check, Dialect, Names, Place, RequestId, Visit};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -32,6 +34,8 @@ pub struct RespondLayer {
     pub portal: Arc<Portal>,
     /// Names the rules in the log.
     pub router: Arc<Router>,
+    /// Counts what becomes of requests.
+    pub traffic: Arc<Traffic>,
     /// Words refusals for apps of App Services, if it is on.
     pub app_services: Option<Arc<AppServices>>,
 }
@@ -103,6 +107,8 @@ where
             Err(Some(refusal)) => this.parts.refuse(refusal),
             Err(None) => {
                 // The panic hook has told the log where; the client learns the number and nothing else.
+                let traffic = &this.parts.traffic;
+                traffic.note(traffic.none(), Outcome::ServerFault, Duration::ZERO);
                 tracing::error!(request = %this.id, "a request ended in a panic");
                 Reason::Internal.problem(this.id.as_str())
             }
@@ -114,18 +120,19 @@ impl RespondLayer {
     fn answer(&self, answer: Answer) -> Response<Body> {
         let (mut response, mut visit) = answer.into_parts();
         add(&mut response, &mut visit.reply);
-        self.log(&visit, response.status(), None);
+        self.note(&visit, response.status(), None);
         response
     }
 
     fn refuse(&self, refusal: Refusal) -> Response<Body> {
         let Refusal { reason, mut visit } = refusal;
         if let Some(response) = self.to_app(&reason, &mut visit) {
-            self.log(&visit, response.status(), Some(&reason));
+            self.note(&visit, response.status(), Some(&reason));
             return response;
         }
         let mut response = match (&visit.check, visit.asker) {
             (Some(check), _) => self.to_proxy(&reason, &visit, check),
+            (None, Asker::Grpc) => reason.grpc(visit.id.as_str()),
             (None, Asker::Program) => reason.problem(visit.id.as_str()),
             (None, Asker::Navigation) => self.to_person(&reason, &visit),
         };
@@ -134,7 +141,9 @@ impl RespondLayer {
         }
         response.headers_mut().insert(REQUEST_ID, id(&visit));
         add(&mut response, &mut visit.reply);
-        self.log(&visit, response.status(), Some(&reason));
+        // The status of a gRPC answer says nothing.
+        let status = if visit.asker == Asker::Grpc { reason.status() } else { response.status() };
+        self.note(&visit, status, Some(&reason));
         response
     }
 
@@ -181,7 +190,7 @@ impl RespondLayer {
         }
         let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
         let to_login = self.portal.to_login(&self.portal.target(asked));
-        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && check.dialect != Dialect::Original {
+        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && hands_on(check) {
             return to_login;
         }
         if let Some(location) = to_login.headers().get(LOCATION) {
@@ -190,14 +199,38 @@ impl RespondLayer {
         response
     }
 
-    fn log(&self, visit: &Visit, status: StatusCode, reason: Option<&Reason>) {
+    fn note(&self, visit: &Visit, status: StatusCode, reason: Option<&Reason>) {
+        let number = self.route(visit);
+        let total = visit.started.elapsed();
+        let own = total.saturating_sub(visit.upstream_time);
+        let outcome = match reason {
+            None => Outcome::of(status),
+            Some(reason) => {
+                self.traffic.refuse(reason.code());
+                Outcome::Refused
+            }
+        };
+        let counted = number.unwrap_or(match visit.place {
+            Place::Own | Place::AppServices => self.traffic.own(),
+            Place::App => self.traffic.none(),
+        });
+        self.traffic.note(counted, outcome, own);
+        self.log(visit, status, reason, number.and_then(|number| self.router.routes().get(number)), (total, own));
+    }
+
+    fn log(
+        &self,
+        visit: &Visit,
+        status: StatusCode,
+        reason: Option<&Reason>,
+        route: Option<&Route>,
+        (total, own): (Duration, Duration),
+    ) {
         if !tracing::enabled!(target: "vestibule::request", tracing::Level::INFO) {
             return;
         }
         let user = visit.caller.as_ref().map(|caller| caller.user.id.to_string());
         let caller = visit.caller.as_deref();
-        let route = self.route(visit);
-        let total = visit.started.elapsed();
         tracing::info!(
             target: "vestibule::request",
             request = %visit.id,
@@ -212,20 +245,20 @@ impl RespondLayer {
             rule = route.and_then(|route| route.who(visit.request.method())),
             reason = reason.map(Reason::code),
             ms = total.as_secs_f64() * 1e3,
-            own_ms = total.saturating_sub(visit.upstream_time).as_secs_f64() * 1e3,
+            own_ms = own.as_secs_f64() * 1e3,
         );
     }
 }
 
 impl RespondLayer {
-    /// The route that decided, or would have.
-    fn route(&self, visit: &Visit) -> Option<&Route> {
+    /// The number of the route that decided, or would have.
+    fn route(&self, visit: &Visit) -> Option<usize> {
         match (visit.authorized, visit.place) {
-            (Some(authorized), _) => Some(self.router.route(authorized)),
+            (Some(authorized), _) => Some(authorized.route()),
             (None, Place::Own | Place::AppServices) => None,
             (None, Place::App) => {
                 let host = visit.host.as_deref().map(Cow::Borrowed).or_else(|| locate::host(&visit.request).ok());
-                self.router.find(&host.unwrap_or_default(), visit.request.uri().path())
+                self.router.find_number(&host.unwrap_or_default(), visit.request.uri().path())
             }
         }
     }
@@ -237,6 +270,11 @@ fn shown(path: &str) -> Cow<'_, str> {
         None => Cow::Borrowed(path),
         Some(start) => Cow::Owned(format!("{}***", &path[..start + api_key::PREFIX.len()])),
     }
+}
+
+/// Whether a redirect gets through to the visitor. Whoever asks in the words of oauth2-proxy knows 2xx, 401 and 403.
+fn hands_on(check: &Check) -> bool {
+    check.dialect != Dialect::Original && check.names != Names::XAuthRequest
 }
 
 fn add(response: &mut Response<Body>, reply: &mut Vec<(HeaderName, HeaderValue)>) {

@@ -27,6 +27,15 @@ pub enum Preset {
     None,
 }
 
+/// A word of `aliases`: whose endpoint names are ours, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alias {
+    /// `oauth2-proxy`: `/oauth2/auth` and its pages.
+    Oauth2Proxy,
+    /// `authelia`: `/api/verify` and `/api/authz/…`.
+    Authelia,
+}
+
 /// What a header of `identity_headers.set` carries.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Source {

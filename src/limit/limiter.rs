@@ -3,6 +3,7 @@ use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use governor::middleware::NoOpMiddleware;
@@ -25,6 +26,7 @@ pub struct Limiter {
     /// For a client, then for wider and wider networks; empty without a rate.
     tiers: Vec<RateLimiter<u64, Table, Ticks, NoOpMiddleware<Nanos>>>,
     hasher: foldhash::quality::RandomState,
+    refused: AtomicU64,
 }
 
 /// What a limit is counted for.
@@ -72,7 +74,7 @@ impl Limiter {
         };
         let times = [1, WIDER, WIDER * WIDER];
         let tiers = rate.map(|rate| times.map(|times| tier(rate, times)).into()).unwrap_or_default();
-        Self { tiers, hasher: foldhash::quality::RandomState::default() }
+        Self { tiers, hasher: foldhash::quality::RandomState::default(), refused: AtomicU64::new(0) }
     }
 
     /// Counts one for this key.
@@ -80,7 +82,17 @@ impl Limiter {
     /// # Errors
     /// When that is one too many: how long to wait until the next counts.
     pub fn check<'a>(&self, key: impl Into<Key<'a>>) -> Result<(), Duration> {
-        let key = key.into();
+        self.charge(key.into()).inspect_err(|_| {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        })
+    }
+
+    /// How often it was one too many so far.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    fn charge(&self, key: Key<'_>) -> Result<(), Duration> {
         let Some((own, wider)) = self.tiers.split_first() else { return Ok(()) };
         count(own, self.number(key))?;
         let Key::Address(address) = key else { return Ok(()) };
@@ -141,6 +153,19 @@ impl Limits {
             guest: with(self.guest),
             ..self
         }
+    }
+
+    /// How often each limit was hit so far, by its name.
+    pub fn hits(&self) -> [(&'static str, u64); 7] {
+        [
+            ("sign_in", self.sign_in.refused()),
+            ("sign_up", self.sign_up.refused()),
+            ("reset", self.reset.refused()),
+            ("guest", self.guest.refused()),
+            ("failures", self.failures.refused()),
+            ("requests.per_address", self.request_address.refused()),
+            ("requests.per_user", self.request_user.refused()),
+        ]
     }
 }
 

@@ -2,6 +2,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Clock;
@@ -16,6 +17,8 @@ pub struct PairLimiter {
     address: Limiter,
     account: Limiter,
     shared: Option<Arc<dyn Shared>>,
+    /// By the others.
+    refused: AtomicU64,
 }
 
 impl PairLimiter {
@@ -27,6 +30,7 @@ impl PairLimiter {
             address: Limiter::new(pair.per_address, clock.clone()),
             account: Limiter::new(pair.per_account, clock.clone()),
             shared: None,
+            refused: AtomicU64::default(),
         }
     }
 
@@ -46,7 +50,14 @@ impl PairLimiter {
         // Here first: a flood ends at the instance it came to.
         self.check(address, account)?;
         let Some(shared) = &self.shared else { return Ok(()) };
-        shared.count(self.name, &self.budgets(address, account)).await
+        let counted = shared.count(self.name, &self.budgets(address, account)).await;
+        self.refused.fetch_add(u64::from(counted.is_err()), Ordering::Relaxed);
+        counted
+    }
+
+    /// How often it was one too many so far.
+    pub fn refused(&self) -> u64 {
+        self.address.refused() + self.account.refused() + self.refused.load(Ordering::Relaxed)
     }
 
     fn check(&self, address: IpAddr, account: Option<&str>) -> Result<(), Duration> {

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use foldhash::fast::FixedState;
@@ -15,6 +16,7 @@ pub struct Streaks {
     parts: Box<[Mutex<HashMap<u64, u32, FixedState>>]>,
     room: usize,
     hasher: RandomState,
+    refused: AtomicU64,
 }
 
 /// Parts are locked one by one.
@@ -30,7 +32,7 @@ impl Streaks {
 
     fn with_room(most: u32, parts: usize, room: usize) -> Self {
         let parts = (0..parts).map(|_| Mutex::default()).collect();
-        Self { most, parts, room, hasher: RandomState::default() }
+        Self { most, parts, room, hasher: RandomState::default(), refused: AtomicU64::new(0) }
     }
 
     /// Counts a try of this name. `false`: it may not be made.
@@ -39,6 +41,7 @@ impl Streaks {
         let mut part = self.part(number);
         if let Some(row) = part.get_mut(&number) {
             if *row >= self.most {
+                self.refused.fetch_add(1, Ordering::Relaxed);
                 return false;
             }
             *row += 1;
@@ -50,6 +53,11 @@ impl Streaks {
         }
         part.insert(number, 1);
         true
+    }
+
+    /// How many tries were not to be made so far.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Begins anew for this name: the right password was given, or a new one set.

@@ -38,6 +38,8 @@ pub(super) enum Endpoint {
     Deed(Deed),
     /// Oneself, for programs.
     Me,
+    /// Oneself in the few fields that oauth2-proxy tells.
+    UserInfo,
     /// The public keys of our tokens.
     Keys,
     /// A new access token.
@@ -114,6 +116,7 @@ impl Endpoint {
             ["account", "link", name] => Self::Link(Way::other(name)?),
             ["account", ref deed @ ..] => Self::Deed(Deed::find(deed)?),
             ["me"] => Self::Me,
+            ["userinfo"] => Self::UserInfo,
             ["jwks.json"] => Self::Keys,
             ["token", "refresh"] => Self::Refresh,
             ["token", "revoke"] => Self::Revoke,
@@ -129,6 +132,7 @@ impl Endpoint {
             | Self::Account
             | Self::Data
             | Self::Me
+            | Self::UserInfo
             | Self::Keys
             | Self::ChangePassword => READ,
             Self::Register | Self::Confirm | Self::ConfirmSend | Self::Reset | Self::Logout => BOTH,
@@ -157,7 +161,7 @@ impl Endpoint {
 
     /// Whether only programs come here.
     pub(super) fn is_for_programs(&self) -> bool {
-        matches!(self, Self::Me | Self::Keys | Self::Refresh | Self::Revoke | Self::Backchannel(_))
+        matches!(self, Self::Me | Self::UserInfo | Self::Keys | Self::Refresh | Self::Revoke | Self::Backchannel(_))
     }
 
     /// Whether what is sent here comes from elsewhere by design, and carries a proof of its own.

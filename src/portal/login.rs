@@ -43,6 +43,7 @@ impl Portal {
             Way::AnonUser => self.as_guest(call).await.map(Incomer::from),
             Way::Other(name) => self.by_other(call, name, input.fields()).await,
         };
+        self.count_sign_in(way.name(), incomer.as_ref().err());
         match incomer {
             Ok(incomer) if input.is_form() => {
                 let mut response = see_other(rd.location());
@@ -109,6 +110,13 @@ impl Portal {
             self.sessions.end(session).await.map_err(unavailable)?;
         }
         Ok(())
+    }
+
+    /// Counts how a sign-in ended. Whoever turned back was not refused.
+    pub(super) fn count_sign_in(&self, provider: &str, reason: Option<&Reason>) {
+        if reason != Some(&Reason::SignInCancelled) {
+            self.providers.sign_ins().note_end(provider, reason.map(Reason::status));
+        }
     }
 
     /// Counts a try before anything is looked up or computed.

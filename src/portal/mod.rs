@@ -110,6 +110,9 @@ pub enum Error {
     ReturnTo(#[from] return_to::Error),
 }
 
+/// The stylesheet of our pages, for other pages of ours.
+pub const STYLE: &str = assets::STYLE;
+
 type Answer = Result<Response<Body>, Reason>;
 
 impl Portal {
@@ -207,6 +210,7 @@ impl Portal {
             Endpoint::Account => self.account(call).await,
             Endpoint::Data => self.data(call).await,
             Endpoint::Me => self.me(call),
+            Endpoint::UserInfo => self.user_info(call),
             Endpoint::Keys => Ok(self.keys()),
             Endpoint::ChangePassword => Ok(see_other(&format!("{}/account#password", self.prefix))),
             Endpoint::SignIn(way) => self.begin(call, &way).await,
@@ -244,6 +248,7 @@ impl Portal {
             | Endpoint::Account
             | Endpoint::Data
             | Endpoint::Me
+            | Endpoint::UserInfo
             | Endpoint::Keys
             | Endpoint::ChangePassword => Err(Reason::MethodNotAllowed(endpoint.allow())),
         }

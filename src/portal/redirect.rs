@@ -95,6 +95,9 @@ impl Portal {
             Some(_) => self.finish_link(call, client, name, &pending, parameters).await,
             None => self.admitted(call, client, name, &pending, parameters, &rd).await,
         };
+        if pending.attempt.link.is_none() {
+            self.count_sign_in(name, ended.as_ref().err());
+        }
         let mut response = match ended {
             Ok(response) => response,
             Err(reason @ Reason::Malformed(_)) => return Err(reason),

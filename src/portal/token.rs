@@ -22,6 +22,19 @@ impl Portal {
         }
     }
 
+    /// The same in the fields of oauth2-proxy's `/oauth2/userinfo`.
+    pub(super) fn user_info(&self, call: &Call) -> Answer {
+        let all = self.me(call)?;
+        let Some(caller) = call.caller.as_deref() else { return Ok(all) };
+        let body = json!({
+            "user": caller.user.id.to_string(),
+            "email": caller.user.email(),
+            "groups": caller.user.roles_by(&caller.provider),
+            "preferredUsername": caller.user.name(),
+        });
+        Ok(answer(StatusCode::OK, &body))
+    }
+
     /// The public keys of access tokens and assertions (RFC 7517).
     pub(super) fn keys(&self) -> Response<Body> {
         answer(StatusCode::OK, &self.sessions.jwks())

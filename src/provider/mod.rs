@@ -19,6 +19,7 @@ mod admission;
 pub mod anon_user;
 pub mod api_key;
 mod apple;
+mod approval;
 mod bearer;
 mod change_email;
 mod client_proof;
@@ -49,12 +50,15 @@ pub mod pending;
 mod recovery;
 mod registration;
 mod renewal;
+pub mod server_key;
 mod settings;
+mod sign_ins;
 mod signed_out;
 mod told;
 
 pub use crate::account::metadata::MetadataField;
 pub use admission::{Admission, Admitted};
+pub use approval::Waiting;
 pub use bearer::{Bearer, Bearers, Fit, Found, Verifying, Word};
 pub use closure::{FromFn, from_fn};
 pub use created::shown;
@@ -68,6 +72,7 @@ pub use oauth_settings::{OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;
 pub use renewal::ProviderTokens;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};
+pub use sign_ins::{SignIn, SignIns};
 
 /// Name of the provider of guests.
 pub const ANON_USER: &str = "anon-user";
@@ -84,6 +89,7 @@ pub struct Providers {
     api_key: Option<api_key::ApiKeys>,
     others: Arc<BTreeMap<String, Named>>,
     admission: Admission,
+    sign_ins: Arc<SignIns>,
     bearers: Bearers,
     tokens: ProviderTokens,
 }
@@ -130,6 +136,13 @@ impl Providers {
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
         let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking, .. } = &parts.settings;
+        let on = [
+            (ANON_USER, anon_user.is_some()),
+            (LOCAL_USERPASS, local_userpass.is_some()),
+            (API_KEY, api_key.is_some()),
+        ];
+        let ours = on.into_iter().filter(|(_, on)| *on).map(|(name, _)| name.to_owned());
+        let sign_ins = Arc::new(SignIns::new(ours.chain(others.keys().cloned())));
         let told = on_user_created
             .as_ref()
             .map(|source| parts.function(source, "on_user_created", "providers.on_user_created.webhook.url"));
@@ -150,6 +163,7 @@ impl Providers {
             api_key: api_key.as_ref().map(|settings| api_key::ApiKeys::new(settings, parts)),
             others,
             admission,
+            sign_ins,
         })
     }
 
@@ -178,7 +192,8 @@ impl Providers {
     pub fn with(self, named: Named) -> Self {
         let mut others = (*self.others).clone();
         others.insert(named.name.clone(), named);
-        Self { others: Arc::new(others), ..self }
+        let sign_ins = self.sign_ins.counting(others.keys());
+        Self { others: Arc::new(others), sign_ins: Arc::new(sign_ins), ..self }
     }
 
     /// The provider of this name that people are sent to, if there is one.
@@ -204,6 +219,11 @@ impl Providers {
     /// Who makes users of accounts elsewhere.
     pub fn admission(&self) -> &Admission {
         &self.admission
+    }
+
+    /// How sign-ins end, in figures.
+    pub fn sign_ins(&self) -> &SignIns {
+        &self.sign_ins
     }
 
     /// Who knows whom somebody else's tokens speak for.

@@ -108,7 +108,12 @@ impl Router {
 
     /// The route for a canonical host and path.
     pub fn find(&self, host: &str, path: &str) -> Option<&Route> {
-        self.tree.find(host, path).map(|index| &self.routes[index as usize])
+        self.find_number(host, path).map(|number| &self.routes[number])
+    }
+
+    /// Its place in [`routes`](Self::routes).
+    pub fn find_number(&self, host: &str, path: &str) -> Option<usize> {
+        self.tree.find(host, path).map(|index| index as usize)
     }
 
     /// Decides a request.

@@ -124,6 +124,11 @@ impl KeyRing {
         if missing { self.rotate(now).await } else { Ok(()) }
     }
 
+    /// Whether there is a key to sign with.
+    pub(super) fn can_sign(&self, now: Timestamp) -> bool {
+        signing(&self.keys.load(), now).is_some()
+    }
+
     /// Reads the keys again for a token with an unknown key, which another instance may have made. Such tokens
     /// are free to make up, so this happens once in a while (`steady`) and not for each: `false`, if not now.
     pub(super) async fn look_again(&self, steady: Timestamp, now: Timestamp) -> Result<bool, store::Error> {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::account::Kind;
+use crate::account::{Kind, User};
 use crate::clock::Timestamp;
 use crate::secret::Digest;
 use crate::session::cache::{Entry, Origin, Reading};
 use crate::session::credential::Claim;
-use crate::session::sessions::Inner;
+use crate::session::sessions::{Inner, KNOWN, READ};
 use crate::session::{Caller, Session};
 use crate::store;
 
@@ -39,6 +39,7 @@ impl Inner {
     pub(super) fn cached(self: &Arc<Self>, name: &Digest) -> Option<Arc<Caller>> {
         let now = self.clock.now();
         let entry = self.cache.good(name, now)?;
+        self.looks.add(KNOWN, 1);
         self.touch(&entry, now);
         Some(entry.caller.clone())
     }
@@ -92,13 +93,14 @@ impl Inner {
     }
 
     async fn load(&self, name: Digest, claim: Claim, revocations: u64) -> Result<Option<Arc<Entry>>, store::Error> {
+        self.looks.add(READ, 1);
         let read = Reading { at: self.cache.now(), revocations };
         let entry = match claim {
             Claim::Token(token) => {
                 let Some((session, user)) = self.store.session_by_token(token).await? else {
                     return Ok(self.unknown(name));
                 };
-                if self.ended(&session).await || user.disabled {
+                if self.ended(&session).await || barred(&user) {
                     return Ok(None);
                 }
                 Entry::session(session, user, self.settings.idle_timeout, Timestamp::from_millis(i64::MAX), read)
@@ -109,7 +111,7 @@ impl Inner {
                 };
                 // A guest's lasts as long as the guest; who is no guest any more uses it now and then.
                 let unused = self.clock.now().since(session.last_seen_at) >= self.settings.refresh_token;
-                if self.ended(&session).await || user.disabled || (unused && user.kind != Kind::Guest) {
+                if self.ended(&session).await || barred(&user) || (unused && user.kind != Kind::Guest) {
                     return Ok(None);
                 }
                 Entry::session(session, user, self.settings.refresh_token, Timestamp::from_millis(i64::MAX), read)
@@ -119,7 +121,7 @@ impl Inner {
                 let Some((session, user)) = found.filter(|(_, user)| user.id == owner) else {
                     return Ok(self.unknown(name));
                 };
-                if self.ended(&session).await || user.disabled {
+                if self.ended(&session).await || barred(&user) {
                     return Ok(None);
                 }
                 Entry::session(session, user, self.settings.refresh_token, expires_at, read)
@@ -129,13 +131,13 @@ impl Inner {
                 let Some((key, user)) = found.filter(|(key, _)| key.digest.matches(&digest)) else {
                     return Ok(self.unknown(name));
                 };
-                if key.disabled || user.disabled {
+                if key.disabled || barred(&user) {
                     return Ok(None);
                 }
                 Entry::key(&key, user, read)
             }
             Claim::Vouched(vouched) => {
-                let Some(user) = vouched.user().await?.filter(|user| !user.disabled) else { return Ok(None) };
+                let Some(user) = vouched.user().await?.filter(|user| !barred(user)) else { return Ok(None) };
                 Entry::vouched(vouched.as_ref(), user, read)
             }
         };
@@ -206,6 +208,11 @@ impl Drop for Landing {
             flights.remove(&self.name);
         }
     }
+}
+
+/// Whose credentials do not count here: an operator's open the operator's listener and nothing else.
+fn barred(user: &User) -> bool {
+    user.disabled || user.is_operator()
 }
 
 /// A task that did not come to its end.

@@ -7,6 +7,7 @@ mod caller;
 pub mod cookie;
 mod credential;
 mod family;
+mod inspect;
 mod keyring;
 mod known_device;
 mod lookup;
@@ -38,6 +39,7 @@ mod watched;
 
 pub use attempt::Travel;
 pub use caller::Caller;
+pub use inspect::{Good, Inspected};
 pub use neighbours::{Ear, Neighbours, TakingTurn, Turn};
 pub use record::{AppDevice, Device, ProviderSession, Session};
 pub use revocations::Subject;

@@ -16,6 +16,7 @@ use crate::session::lookup::{self, Flights};
 use crate::session::revocations::Subject;
 use crate::session::{Caller, Device, Neighbours, Session, Settings};
 use crate::store::{self, Store};
+use crate::tally::Tallies;
 
 /// Opens, finds and ends sessions, and finds whom other credentials speak for.
 ///
@@ -36,7 +37,14 @@ pub(super) struct Inner {
     pub(super) touches: AtomicUsize,
     /// Who tells the other instances.
     pub(super) neighbours: OnceLock<Arc<dyn Neighbours>>,
+    /// Look-ups: [`KNOWN`] and [`READ`].
+    pub(super) looks: Tallies,
 }
+
+/// Looks that the cache answered.
+pub(super) const KNOWN: usize = 0;
+/// Looks that needed the store.
+pub(super) const READ: usize = 1;
 
 /// Longer credentials are refused before anything is computed from them.
 pub(super) const LONGEST: usize = 8 << 10;
@@ -62,9 +70,9 @@ impl Sessions {
             session: settings.max_lifetime.max(settings.refresh_token),
         };
         let ring = KeyRing::open(store.clone(), lives, clock.now()).await?;
-        let (flights, touches) = (Flights::default(), AtomicUsize::new(0));
+        let (flights, touches, looks) = (Flights::default(), AtomicUsize::new(0), Tallies::new(2));
         let neighbours = OnceLock::new();
-        Ok(Self(Arc::new(Inner { store, clock, settings, issuer, cache, flights, ring, touches, neighbours })))
+        Ok(Self(Arc::new(Inner { store, clock, settings, issuer, cache, flights, ring, touches, looks, neighbours })))
     }
 
     /// Whom the session cookie with this digest speaks for, if that is known without asking the store.
@@ -156,6 +164,16 @@ impl Sessions {
             ended.map(|ended| ended.len())
         })
         .await
+    }
+
+    /// How many look-ups the cache answered so far, and how many needed the store.
+    pub fn looks(&self) -> (u64, u64) {
+        (self.0.looks.count(KNOWN), self.0.looks.count(READ))
+    }
+
+    /// Whether there is a key to sign tokens with, for readiness.
+    pub fn can_sign(&self) -> bool {
+        self.0.ring.can_sign(self.0.clock.now())
     }
 
     /// Forgets what is cached of a user and of its keys: to be called after any change to either. The next

@@ -35,11 +35,11 @@ pub struct Tokens {
 /// The claims of an access token.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct AccessClaims {
-    iss: String,
-    sub: UserId,
-    sid: SessionId,
-    iat: i64,
-    exp: i64,
+    pub(super) iss: String,
+    pub(super) sub: UserId,
+    pub(super) sid: SessionId,
+    pub(super) iat: i64,
+    pub(super) exp: i64,
     jti: String,
 }
 
@@ -208,7 +208,7 @@ impl Sessions {
 }
 
 impl Inner {
-    fn tokens(&self, session: &Session, refresh_token: Secret) -> Result<Tokens, store::Error> {
+    pub(super) fn tokens(&self, session: &Session, refresh_token: Secret) -> Result<Tokens, store::Error> {
         let now = self.clock.now();
         let expires_in = self.settings.access_token;
         let claims = self.access_claims(session.user_id, session.id, now);

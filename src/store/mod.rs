@@ -46,6 +46,7 @@ mod schema;
 mod sql;
 mod sqlite;
 mod sqlite_fault;
+mod sqlite_file;
 #[cfg(test)]
 mod sqlite_tests;
 mod writer;
@@ -61,6 +62,7 @@ use crate::clock::Timestamp;
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
 use crate::session::{ProviderSession, Session};
+use crate::tally::Durations;
 
 pub use along::{Along, AuditFilter, Ends};
 pub use copy::{Copied, CopyError, copy};
@@ -233,6 +235,36 @@ pub trait Store: Debug + Send + Sync + 'static {
 
     /// Whether the store answers, for readiness.
     fn ping(&self) -> Answer<'_, ()>;
+
+    /// Its connections now, where it has any.
+    fn connections(&self) -> Option<Connected> {
+        None
+    }
+
+    /// How long it took so far, where it measures that.
+    fn timings(&self) -> Option<&Timings> {
+        None
+    }
+}
+
+/// How many connections a store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// At work.
+    pub busy: usize,
+    /// Made, and waiting for work.
+    pub idle: usize,
+    /// As many as there may be.
+    pub most: usize,
+}
+
+/// How long a store took, as whoever asked waited.
+#[derive(Debug, Default)]
+pub struct Timings {
+    /// For rows that an index finds.
+    pub read: Durations,
+    /// For what is on the disk when it answers.
+    pub write: Durations,
 }
 
 /// How a provider names sessions: those of an account of its own, one by its own id, or both.

@@ -24,7 +24,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::postgres_fault::{Fault, no_connection};
 use super::postgres_settings::PostgresSettings;
-use super::{Answer, Error, postgres_sql as sql};
+use super::{Answer, Connected, Error, Timings, postgres_sql as sql};
 use crate::secret;
 
 /// A connection with its prepared statements.
@@ -52,6 +52,7 @@ const LOOKS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(
 pub(super) struct Connections {
     runtime: Option<Runtime>,
     shared: Arc<Shared>,
+    timings: Timings,
 }
 
 /// Whether a deed may be done twice.
@@ -100,7 +101,7 @@ impl Connections {
             tls,
             epoch: AtomicU64::new(0),
         };
-        Ok(Self { runtime: Some(runtime), shared: Arc::new(shared) })
+        Ok(Self { runtime: Some(runtime), shared: Arc::new(shared), timings: Timings::default() })
     }
 
     /// Does what changes nothing, on another connection if the first is lost.
@@ -130,8 +131,25 @@ impl Connections {
         Box::pin(async move {
             let ended = || Error::Unavailable("the store is closed".into());
             let runtime = self.runtime.as_ref().ok_or_else(ended)?;
-            runtime.spawn(async move { shared.run(effect, deed).await }).await.map_err(|_| ended())?
+            let begun = Instant::now();
+            let outcome = runtime.spawn(async move { shared.run(effect, deed).await }).await.map_err(|_| ended())?;
+            match effect {
+                Effect::None => self.timings.read.note(begun.elapsed()),
+                Effect::Some => self.timings.write.note(begun.elapsed()),
+            }
+            outcome
         })
+    }
+
+    /// How many there are.
+    pub(super) fn connected(&self) -> Connected {
+        let status = self.shared.pool.status();
+        Connected { busy: status.size.saturating_sub(status.available), idle: status.available, most: status.max_size }
+    }
+
+    /// How long deeds took so far.
+    pub(super) fn timings(&self) -> &Timings {
+        &self.timings
     }
 
     /// Waits on the calling thread for something done on the runtime.

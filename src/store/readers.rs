@@ -6,21 +6,23 @@
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use rusqlite::{Connection, Result};
 
-use super::{Answer, Error, fault};
+use super::{Answer, Error, Timings, fault};
 
 /// The reading connections of one file.
 pub(super) struct Readers {
     points: Box<[Mutex<Connection>]>,
     scan: Arc<Mutex<Connection>>,
+    timings: Arc<Timings>,
 }
 
 impl Readers {
     /// Takes connections for point reads, and one for scans.
-    pub(super) fn new(points: Vec<Connection>, scan: Connection) -> Self {
-        Self { points: points.into_iter().map(Mutex::new).collect(), scan: Arc::new(Mutex::new(scan)) }
+    pub(super) fn new(points: Vec<Connection>, scan: Connection, timings: Arc<Timings>) -> Self {
+        Self { points: points.into_iter().map(Mutex::new).collect(), scan: Arc::new(Mutex::new(scan)), timings }
     }
 
     /// Reads on the calling thread: for a row or two that an index finds.
@@ -29,7 +31,12 @@ impl Readers {
         read: impl FnOnce(&Connection) -> Result<T> + Send + 'a,
     ) -> Answer<'a, T> {
         // Nothing is awaited while the connection is held.
-        Box::pin(async move { read(&self.free()).map_err(|error| fault(&error)) })
+        Box::pin(async move {
+            let begun = Instant::now();
+            let outcome = read(&self.free());
+            self.timings.read.note(begun.elapsed());
+            outcome.map_err(|error| fault(&error))
+        })
     }
 
     /// Reads on the blocking pool: for whatever grows with the number of users or sessions.

@@ -5,18 +5,16 @@
 //! all that write at the same time; lists, counts and sweeps run on the blocking pool or the writing thread.
 //!
 //! Several processes may have the file open, on one machine: each sees what the others wrote at its next read,
-//! and waits for their writes for [`BUSY`] at most before it answers `Unavailable`.
+//! and waits for their writes for two seconds at most before it answers `Unavailable`.
 
-use std::path::Path;
-use std::time::Duration;
+use std::sync::Arc;
 
-use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
 use super::along::tell_if;
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, deeds, rows, schema, sql};
+use super::{Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, Timings, deeds, rows, sql};
 use crate::account::api_key::ApiKey;
 use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
@@ -26,69 +24,13 @@ use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::Digest;
 use crate::session::{ProviderSession, Session};
 
-/// How long another process's lock is waited for.
-const BUSY: Duration = Duration::from_secs(2);
-
-/// How many point reads run side by side at most.
-const READERS: usize = 8;
-
-/// More than there are statements.
-const STATEMENTS: usize = 128;
-
 /// The store in an SQLite file.
 #[derive(Debug)]
 pub(super) struct Sqlite {
     // Before the writer: the last connection to close tidies the log up, and only the writer may.
-    readers: Readers,
-    writer: Writer,
-}
-
-impl Sqlite {
-    /// Opens the file, which exists, and brings its tables to this program's version.
-    pub(super) fn open(path: &Path) -> Result<Self, schema::Error> {
-        Self::open_waiting(path, BUSY)
-    }
-
-    /// Waits so long, now and later, for what another process has locked.
-    pub(super) fn open_waiting(path: &Path, busy: Duration) -> Result<Self, schema::Error> {
-        let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | FLAGS)?;
-        connection.busy_timeout(busy)?;
-        // WAL: readers and the writer do not wait for each other, and a process that is killed loses nothing.
-        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
-        if mode != "wal" {
-            return Err(schema::Error::NoLog);
-        }
-        // FULL: what was acknowledged outlives a power cut, too; NORMAL outlives only the process. It costs one wait
-        // for the disk per transaction, which is shared by all who write at the time (see `writer`): 64 that save a
-        // user at once take eight times as long as one alone (`benches/store.rs`).
-        connection.pragma_update(None, "synchronous", "full")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
-        keep_statements(&connection)?;
-        schema::migrate(&mut connection)?;
-        let count = std::thread::available_parallelism().map_or(READERS, |cores| cores.get().clamp(2, READERS));
-        let points = (0..count).map(|_| reader(path, busy)).collect::<Result<_, _>>()?;
-        let readers = Readers::new(points, reader(path, busy)?);
-        let writer = Writer::start(connection).map_err(schema::Error::NoThread)?;
-        Ok(Self { readers, writer })
-    }
-}
-
-const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_EXRESCODE);
-
-fn reader(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | FLAGS)?;
-    connection.busy_timeout(busy)?;
-    // A quarter of a read among a million sessions went into copying pages.
-    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
-    keep_statements(&connection)?;
-    Ok(connection)
-}
-
-/// Every statement is prepared once. Without the stability guarantee a new value for an indexed column would make
-/// SQLite plan the statement again, which costs ten times what the read does.
-pub(super) fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
-    connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
+    pub(super) readers: Readers,
+    pub(super) writer: Writer,
+    pub(super) timings: Arc<Timings>,
 }
 
 fn user(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Option<User>> {
@@ -381,5 +323,9 @@ impl Store for Sqlite {
     fn ping(&self) -> Answer<'_, ()> {
         // Through the writer: a store that takes no writes is not ready.
         self.writer.run(|connection| connection.query_row(sql::PING, [], |_| Ok(())))
+    }
+
+    fn timings(&self) -> Option<&Timings> {
+        Some(&self.timings)
     }
 }

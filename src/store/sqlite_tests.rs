@@ -9,7 +9,8 @@ use rusqlite::{Connection, StatementStatus};
 use tempfile::TempDir;
 
 use super::conformance::{ann, at, key, link, session, signing_key, user};
-use super::sqlite::{Sqlite, keep_statements};
+use super::sqlite::Sqlite;
+use super::sqlite_file::keep_statements;
 use super::{Address, Error, OpenError, Rotated, Saved, Store, open, schema, sql};
 use crate::account::one_time::Purpose;
 use crate::account::{Kind, User};

@@ -5,12 +5,14 @@
 //! the others with it, for each has a savepoint of its own.
 
 use std::fmt;
+use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Answer, Error, fault};
+use super::{Answer, Error, Timings, fault};
 
 /// How many deeds share a transaction at most: bounds how long the first of them waits for the last.
 const BATCH: usize = 256;
@@ -22,14 +24,15 @@ const QUEUE: usize = 4096;
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
+    timings: Arc<Timings>,
 }
 
 impl Writer {
     /// Starts the thread; the connection is its own from now on.
-    pub(super) fn start(connection: Connection) -> std::io::Result<Self> {
+    pub(super) fn start(connection: Connection, timings: Arc<Timings>) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
         let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || work(connection, jobs))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread) })
+        Ok(Self { queue: Some(queue), thread: Some(thread), timings })
     }
 
     /// Answers when the deed is on the disk. It is done even if nobody waits for the answer any more.
@@ -42,9 +45,12 @@ impl Writer {
         let job = Box::new(Pending { deed: Some(deed), outcome: None, answer });
         Box::pin(async move {
             let ended = || Error::Unavailable("its writing thread has ended".into());
+            let begun = Instant::now();
             let queue = self.queue.as_ref().ok_or_else(ended)?;
             queue.send(job).await.map_err(|_| ended())?;
-            answered.await.map_err(|_| ended())?
+            let outcome = answered.await.map_err(|_| ended())?;
+            self.timings.write.note(begun.elapsed());
+            outcome
         })
     }
 }
@@ -145,7 +151,7 @@ mod tests {
         let connection = Connection::open_in_memory().unwrap();
         connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY, filler BLOB)").unwrap();
         connection.pragma_update(None, "max_page_count", 64).unwrap();
-        Writer::start(connection).unwrap()
+        Writer::start(connection, Arc::default()).unwrap()
     }
 
     fn insert(writer: &Writer, n: i64, bytes: i64) -> Answer<'_, usize> {
@@ -214,7 +220,7 @@ mod tests {
         let path = folder.path().join("w.db");
         let connection = Connection::open(&path).unwrap();
         connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY, filler BLOB)").unwrap();
-        let writer = Writer::start(connection).unwrap();
+        let writer = Writer::start(connection, Arc::default()).unwrap();
         let (held, go) = hold(&writer);
         let mut insert = insert(&writer, 1, 0);
         tokio::select! {

@@ -3,10 +3,24 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// Where an upstream listens.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Address {
     /// `http://host:port`.
     Tcp {
+        /// A name or an address, without brackets.
+        host: String,
+        /// The port; 80 if the text names none.
+        port: u16,
+    },
+    /// `https://host:port`: TLS, its certificate always verified. HTTP/1.1, and HTTP/2 for gRPC.
+    Https {
+        /// A name or an address, without brackets.
+        host: String,
+        /// The port; 443 if the text names none.
+        port: u16,
+    },
+    /// `h2c://host:port`: HTTP/2 by prior knowledge (RFC 9113 §3.3), but for WebSockets.
+    H2c {
         /// A name or an address, without brackets.
         host: String,
         /// The port; 80 if the text names none.
@@ -19,8 +33,10 @@ pub enum Address {
 /// Text that does not say where an upstream listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Neither `http://` nor `unix:`.
-    #[error("an upstream is \"http://host:port\" or \"unix:/path/to/socket\"")]
+    /// None of the schemes.
+    #[error(
+        "an upstream is \"http://host:port\", \"https://host:port\", \"h2c://host:port\" or \"unix:/path/to/socket\""
+    )]
     Scheme,
     /// No host, or a port that is none.
     #[error("an upstream needs a host and a port between 1 and 65535")]
@@ -37,30 +53,41 @@ impl FromStr for Address {
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.starts_with('/') { Ok(Self::Unix(path.into())) } else { Err(AddressError::Authority) };
         }
-        let rest = text.strip_prefix("http://").ok_or(AddressError::Scheme)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        if rest.contains(['/', '?', '#', '@']) {
-            return Err(AddressError::Extra);
+        let (scheme, rest) = text.split_once("://").ok_or(AddressError::Scheme)?;
+        match scheme {
+            "http" => authority(rest, 80).map(|(host, port)| Self::Tcp { host, port }),
+            "https" => authority(rest, 443).map(|(host, port)| Self::Https { host, port }),
+            "h2c" => authority(rest, 80).map(|(host, port)| Self::H2c { host, port }),
+            _ => Err(AddressError::Scheme),
         }
-        let authority: http::uri::Authority = rest.parse().map_err(|_| AddressError::Authority)?;
-        let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
-        let port = match authority.as_str().rsplit_once(':') {
-            Some((before, port)) if !port.ends_with(']') && !before.is_empty() => {
-                port.parse().ok().filter(|port| *port != 0).ok_or(AddressError::Authority)?
-            }
-            _ => 80,
-        };
-        if host.is_empty() { Err(AddressError::Authority) } else { Ok(Self::Tcp { host, port }) }
     }
+}
+
+fn authority(rest: &str, default: u16) -> Result<(String, u16), AddressError> {
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.contains(['/', '?', '#', '@']) {
+        return Err(AddressError::Extra);
+    }
+    let authority: http::uri::Authority = rest.parse().map_err(|_| AddressError::Authority)?;
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']').to_owned();
+    let port = match authority.as_str().rsplit_once(':') {
+        Some((before, port)) if !port.ends_with(']') && !before.is_empty() => {
+            port.parse().ok().filter(|port| *port != 0).ok_or(AddressError::Authority)?
+        }
+        _ => default,
+    };
+    if host.is_empty() { Err(AddressError::Authority) } else { Ok((host, port)) }
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp { host, port } if host.contains(':') => write!(f, "http://[{host}]:{port}"),
-            Self::Tcp { host, port } => write!(f, "http://{host}:{port}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
-        }
+        let (scheme, host, port) = match self {
+            Self::Tcp { host, port } => ("http", host, port),
+            Self::Https { host, port } => ("https", host, port),
+            Self::H2c { host, port } => ("h2c", host, port),
+            Self::Unix(path) => return write!(f, "unix:{}", path.display()),
+        };
+        if host.contains(':') { write!(f, "{scheme}://[{host}]:{port}") } else { write!(f, "{scheme}://{host}:{port}") }
     }
 }
 
@@ -70,10 +97,20 @@ mod tests {
 
     #[test]
     fn addresses_are_read_and_written() {
-        for text in ["http://127.0.0.1:3000", "http://[::1]:3000", "http://app:80", "unix:/run/app.sock"] {
+        for text in [
+            "http://127.0.0.1:3000",
+            "http://[::1]:3000",
+            "http://app:80",
+            "https://app:443",
+            "https://[::1]:8443",
+            "h2c://app:50051",
+            "unix:/run/app.sock",
+        ] {
             assert_eq!(text.parse::<Address>().unwrap().to_string(), text);
         }
-        assert_eq!("http://app/".parse::<Address>().unwrap().to_string(), "http://app:80");
+        for (short, long) in [("http://app/", "http://app:80"), ("https://app", "https://app:443")] {
+            assert_eq!(short.parse::<Address>().unwrap().to_string(), long);
+        }
     }
 
     #[test]
@@ -83,6 +120,8 @@ mod tests {
             ("ftp://app", AddressError::Scheme),
             ("http://app/path", AddressError::Extra),
             ("http://me@app", AddressError::Extra),
+            ("grpc://app:1", AddressError::Scheme),
+            ("https://app/path", AddressError::Extra),
             ("http://app:0", AddressError::Authority),
             ("http://app:99999", AddressError::Authority),
             ("http://", AddressError::Authority),

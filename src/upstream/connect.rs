@@ -1,22 +1,28 @@
 use std::io;
 use std::time::Duration;
 
-use hyper::client::conn::http1::{self, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::Address;
+use super::tls::Connector;
 use crate::body::Body;
 use crate::gather::Gathered;
 
 /// Opens a connection and leaves it to a task of its own, which ends with the connection.
-pub(super) async fn connect(address: &Address, limit: Duration) -> io::Result<SendRequest<Body>> {
+pub(super) async fn connect(
+    address: &Address,
+    tls: Option<&Connector>,
+    limit: Duration,
+) -> io::Result<http1::SendRequest<Body>> {
     match address {
-        Address::Tcp { host, port } => {
+        Address::Tcp { host, port } | Address::H2c { host, port } => handshake(dial(host, *port, limit).await?).await,
+        Address::Https { host, port } => {
             let stream = dial(host, *port, limit).await?;
-            stream.set_nodelay(true)?;
+            let stream = timeout(limit, verified(tls)?.http1(stream)).await.map_err(|_| too_late())??;
             handshake(stream).await
         }
         Address::Unix(path) => {
@@ -26,6 +32,33 @@ pub(super) async fn connect(address: &Address, limit: Duration) -> io::Result<Se
     }
 }
 
+/// The same for HTTP/2: what comes back can be cloned, and every clone speaks on the one connection.
+pub(super) async fn connect_http2(
+    address: &Address,
+    tls: Option<&Connector>,
+    limit: Duration,
+) -> io::Result<http2::SendRequest<Body>> {
+    match address {
+        Address::Tcp { host, port } | Address::H2c { host, port } => {
+            handshake_http2(dial(host, *port, limit).await?, limit).await
+        }
+        Address::Https { host, port } => {
+            let stream = dial(host, *port, limit).await?;
+            let stream = timeout(limit, verified(tls)?.http2(stream)).await.map_err(|_| too_late())??;
+            handshake_http2(stream, limit).await
+        }
+        Address::Unix(path) => {
+            let stream = timeout(limit, UnixStream::connect(path)).await.map_err(|_| too_late())??;
+            handshake_http2(stream, limit).await
+        }
+    }
+}
+
+/// Nothing goes out unless there is something to know the other end by.
+fn verified(tls: Option<&Connector>) -> io::Result<&Connector> {
+    tls.ok_or_else(|| io::Error::other("no settings for TLS"))
+}
+
 /// Tries every address of a name; one that is silent leaves time for the others.
 async fn dial(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     let addresses: Vec<_> = timeout(limit, lookup_host((host, port))).await.map_err(|_| too_late())??.collect();
@@ -33,7 +66,10 @@ async fn dial(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Ok(stream)) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
             Ok(Err(error)) => last = error,
             Err(_) => last = too_late(),
         }
@@ -41,7 +77,7 @@ async fn dial(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     Err(last)
 }
 
-async fn handshake<S>(stream: S) -> io::Result<SendRequest<Body>>
+async fn handshake<S>(stream: S) -> io::Result<http1::SendRequest<Body>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -57,9 +93,38 @@ where
     Ok(sender)
 }
 
-fn too_late() -> io::Error {
+async fn handshake_http2<S>(stream: S, limit: Duration) -> io::Result<http2::SendRequest<Body>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .max_header_list_size(HEADER_LIST)
+        .max_send_buf_size(SEND_BUFFER);
+    let handshake = builder.handshake(TokioIo::new(Gathered(stream)));
+    let (sender, connection) = timeout(limit, handshake).await.map_err(|_| too_late())?.map_err(io::Error::other)?;
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "HTTP/2 connection to the upstream ended");
+        }
+    });
+    Ok(sender)
+}
+
+pub(super) fn too_late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "no connection in time")
 }
 
 /// Large downloads travel in reads of up to this size; hyper's own default is seven times as much for each connection.
 const READ_BUFFER: usize = 64 << 10;
+/// What one stream may send us before its client has taken it (RFC 9113 §5.2).
+const STREAM_WINDOW: u32 = 256 << 10;
+/// What all streams of a connection may: one client that does not read must not stop the others.
+const CONNECTION_WINDOW: u32 = 16 << 20;
+/// The longest header list of an answer: as long as HTTP/1.1 takes.
+const HEADER_LIST: u32 = 64 << 10;
+/// What waits for the upstream to take it, for each stream.
+const SEND_BUFFER: usize = 256 << 10;

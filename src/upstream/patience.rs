@@ -1,5 +1,7 @@
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -10,6 +12,32 @@ pub(super) struct Patience(Pin<Box<Sleep>>);
 impl Patience {
     pub(super) fn new(deadline: Instant) -> Self {
         Self(Box::pin(sleep_until(deadline)))
+    }
+
+    /// Waits for an answer, from `now` on for `limit`, and for as long again whenever `goes_on` says so; `None` if it
+    /// does not come.
+    pub(super) async fn wait<T>(
+        &mut self,
+        answer: impl Future<Output = T>,
+        goes_on: impl Fn() -> bool,
+        now: Instant,
+        limit: Duration,
+    ) -> Option<T> {
+        let mut answer = pin!(answer);
+        let mut deadline = now + limit;
+        poll_fn(|cx| {
+            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Some(outcome));
+            }
+            while let Poll::Ready(now) = self.poll(deadline, cx) {
+                if !goes_on() {
+                    return Poll::Ready(None);
+                }
+                deadline = now + limit;
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// Ready once the deadline is past, with the time it is then.
@@ -31,9 +59,6 @@ impl Patience {
 
 #[cfg(test)]
 mod tests {
-    use std::future::poll_fn;
-    use std::time::Duration;
-
     use super::*;
 
     #[tokio::test(start_paused = true)]

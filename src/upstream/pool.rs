@@ -1,9 +1,7 @@
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::Poll;
 use std::time::Duration;
 
 use http::{Method, Request, Response};
@@ -13,7 +11,9 @@ use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
 use super::connect::connect;
+use super::http2::{self, Shared};
 use super::patience::Patience;
+use super::tls::{Connector, TlsError, TlsSettings};
 use super::upload::Upload;
 use super::{Address, expect, reply, tunnel};
 use crate::body::Body;
@@ -31,6 +31,7 @@ pub struct Upstreams {
 #[derive(Debug)]
 struct Upstream {
     address: Address,
+    tls: Option<Connector>,
     is_down: AtomicBool,
 }
 
@@ -40,6 +41,7 @@ struct Upstream {
 pub struct Pool {
     upstreams: Arc<Upstreams>,
     idle: Arc<[Mutex<VecDeque<Idle>>]>,
+    shared: Arc<[Shared]>,
 }
 
 /// A connection to an upstream.
@@ -68,21 +70,47 @@ pub enum Error {
     /// The client broke off, or framed its body badly; not the upstream's fault.
     #[error("the body of the request broke off: {0}")]
     Request(#[source] hyper::Error),
+    /// The request does not say where it goes, and the upstream has no name of its own.
+    #[error("no authority")]
+    Authority,
     /// There is no upstream of this number.
     #[error("no upstream number {0}")]
     Unknown(usize),
 }
 
 impl Upstreams {
-    /// The upstreams that requests name by their place in `addresses`.
+    /// The upstreams that requests name by their place in `addresses`. One over TLS takes no connection: it is
+    /// [`open`](Self::open) that says how it is verified.
     pub fn new(addresses: Vec<Address>, timeouts: Timeouts) -> Arc<Self> {
-        let list = addresses.into_iter().map(|address| Upstream { address, is_down: AtomicBool::new(false) }).collect();
+        Self::of(addresses.into_iter().map(|address| (address, None)), timeouts)
+    }
+
+    /// The same with those over TLS, verified by these settings, else by the authorities of the machine.
+    ///
+    /// # Errors
+    /// A file that cannot be used, or a machine without authorities.
+    pub fn open(addresses: Vec<Address>, timeouts: Timeouts, tls: &TlsSettings) -> Result<Arc<Self>, TlsError> {
+        let all = addresses.into_iter().map(|address| Connector::new(&address, tls).map(|tls| (address, tls)));
+        Ok(Self::of(all.collect::<Result<Vec<_>, _>>()?.into_iter(), timeouts))
+    }
+
+    fn of(all: impl Iterator<Item = (Address, Option<Connector>)>, timeouts: Timeouts) -> Arc<Self> {
+        let list = all.map(|(address, tls)| Upstream { address, tls, is_down: AtomicBool::new(false) }).collect();
         Arc::new(Self { list, timeouts, doubtful: DOUBTFUL })
     }
 
     /// An empty pool, for one worker.
     pub fn pool(self: &Arc<Self>) -> Pool {
-        Pool { upstreams: Arc::clone(self), idle: self.list.iter().map(|_| Mutex::default()).collect() }
+        Pool {
+            upstreams: Arc::clone(self),
+            idle: self.list.iter().map(|_| Mutex::default()).collect(),
+            shared: self.list.iter().map(|_| Shared::default()).collect(),
+        }
+    }
+
+    /// Each upstream, and whether its last connection came about.
+    pub fn states(&self) -> impl Iterator<Item = (&Address, bool)> {
+        self.list.iter().map(|upstream| (&upstream.address, !upstream.is_down.load(Ordering::Relaxed)))
     }
 
     /// Whether the last connection to this upstream failed.
@@ -116,6 +144,10 @@ impl Pool {
     /// See [`Error`].
     pub async fn send(&self, upstream: usize, mut request: Request<Body>) -> Result<Response<Body>, Error> {
         let target = self.upstreams.list.get(upstream).ok_or(Error::Unknown(upstream))?;
+        if http2::carries(&target.address, request.headers()) {
+            // Boxed: it is the rarer way, and its future the larger one.
+            return Box::pin(self.send_http2(upstream, request)).await;
+        }
         expect::hold_body(&mut request);
         let mut request = Some(request);
         let now = Instant::now();
@@ -128,9 +160,8 @@ impl Pool {
                 Err(_) => request = request.or(spare),
             }
         }
-        let sender = connect(&target.address, self.upstreams.timeouts.connect).await;
-        target.note(sender.as_ref().map(|_| ()));
-        let (sender, now) = (sender.map_err(Error::Down)?, Instant::now());
+        let sender = self.reach(upstream, connect).await.map_err(Error::Down)?;
+        let now = Instant::now();
         let link = Link { sender, patience: Patience::new(now + self.upstreams.timeouts.upstream) };
         self.exchange(upstream, link, &mut request, now).await
     }
@@ -166,21 +197,8 @@ impl Pool {
         let limit = self.upstreams.timeouts.upstream;
         let Some(mut sent) = request.take() else { return Err(Error::Unknown(upstream)) };
         let upload = Upload::watch(&mut sent);
-        let mut answer = std::pin::pin!(link.sender.try_send_request(sent));
-        let mut deadline = now + limit;
-        let outcome = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Some(outcome));
-            }
-            while let Poll::Ready(now) = link.patience.poll(deadline, cx) {
-                if !upload.as_ref().is_some_and(Upload::goes_on) {
-                    return Poll::Ready(None);
-                }
-                deadline = now + limit;
-            }
-            Poll::Pending
-        })
-        .await;
+        let goes_on = || upload.as_ref().is_some_and(Upload::goes_on);
+        let outcome = link.patience.wait(link.sender.try_send_request(sent), goes_on, now, limit).await;
         match outcome {
             Some(Ok(response)) => Ok(self.receive(upstream, link, response)),
             Some(Err(mut error)) => {
@@ -190,6 +208,33 @@ impl Pool {
             }
             None => Err(Error::Timeout),
         }
+    }
+
+    /// Opens a connection, and notes whether there is one.
+    pub(super) async fn reach<'a, T, F>(
+        &'a self,
+        upstream: usize,
+        connect: impl FnOnce(&'a Address, Option<&'a Connector>, Duration) -> F,
+    ) -> io::Result<T>
+    where
+        F: Future<Output = io::Result<T>>,
+    {
+        let target = self.upstreams.list.get(upstream).ok_or(io::ErrorKind::NotFound)?;
+        let outcome = connect(&target.address, target.tls.as_ref(), self.upstreams.timeouts.connect).await;
+        target.note(outcome.as_ref().map(|_| ()));
+        outcome
+    }
+
+    pub(super) fn address(&self, upstream: usize) -> Result<&Address, Error> {
+        self.upstreams.list.get(upstream).map(|upstream| &upstream.address).ok_or(Error::Unknown(upstream))
+    }
+
+    pub(super) fn shared(&self, upstream: usize) -> Result<&Shared, Error> {
+        self.shared.get(upstream).ok_or(Error::Unknown(upstream))
+    }
+
+    pub(super) fn timeouts(&self) -> &Timeouts {
+        &self.upstreams.timeouts
     }
 
     fn receive(&self, upstream: usize, link: Link, response: Response<Incoming>) -> Response<Body> {
@@ -275,7 +320,7 @@ mod tests {
     async fn comes_again(doubtful: Duration, second: Request<Body>) -> Result<bool, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let list = vec![Upstream { address, is_down: AtomicBool::new(false) }];
+        let list = vec![Upstream { address, tls: None, is_down: AtomicBool::new(false) }];
         let pool = Arc::new(Upstreams { list, timeouts: Timeouts::default(), doubtful }).pool();
         let upstream = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();

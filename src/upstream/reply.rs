@@ -47,6 +47,12 @@ pub(super) fn body(mut body: Incoming, link: Link, pool: Pool, upstream: usize) 
     }
 }
 
+/// The body of an answer on a connection that is shared: dropped before its end, the stream is cancelled and nothing
+/// else.
+pub(super) fn stream(body: Incoming) -> Body {
+    if body.is_end_stream() { Body::empty() } else { Body::new(Reply { first: None, body, home: None }) }
+}
+
 fn look(body: &mut Incoming) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
     Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop()))
 }

@@ -9,7 +9,7 @@ use toml::Table;
 
 /// Modules from the ground up: each may import its own level and what is below it.
 const LEVELS: [&[&str]; 10] = [
-    &["client", "clock", "secret", "body", "gather", "id", "json", "language", "limit", "public_url"],
+    &["client", "clock", "secret", "body", "gather", "id", "json", "language", "limit", "public_url", "tally"],
     &["account"],
     &["route", "store", "session", "token", "fetch", "upstream", "provider", "function", "mail", "cluster"],
     &["rejection", "visit"],
@@ -17,7 +17,7 @@ const LEVELS: [&[&str]; 10] = [
     &["layer"],
     &["config", "listen"],
     &["stack"],
-    &["app", "live"],
+    &["app", "ground", "live"],
     &["cli", "main"],
 ];
 

@@ -111,6 +111,11 @@ impl Client {
         Self { source: Some(source.parse().unwrap()), ..self.clone() }
     }
 
+    /// The same at another address.
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address, ..self.clone() }
+    }
+
     /// The same over TLS, trusting this root alone.
     pub fn trusting(&self, root: &CertificateDer<'static>) -> Self {
         let mut roots = rustls::RootCertStore::empty();

@@ -14,6 +14,7 @@ pub mod raw;
 #[path = "../../src/cluster/redis_server.rs"]
 pub mod redis;
 pub mod reply;
+pub mod secure;
 #[path = "../../src/token/signer.rs"]
 #[allow(dead_code, unreachable_pub, reason = "shared with the tests inside, which use the rest")]
 pub mod signer;

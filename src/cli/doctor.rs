@@ -1,0 +1,221 @@
+//! `vestibule doctor`: whether what the configuration names is there and works, one line for each.
+
+use std::net::{TcpListener, ToSocketAddrs as _};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use serde_json::json;
+use tokio::time::timeout;
+
+use super::{Exit, Global, print};
+use crate::cluster::tell_once;
+use crate::config::Config;
+use crate::mail::Outbox;
+use crate::route::Router;
+use crate::store::{self, Address as StoreAddress, Store};
+use crate::upstream::Address;
+
+/// How to say it.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Ends with 1 when something is wrong. Changes nothing, but for making the store's file.")]
+pub struct Args {
+    /// One JSON object per line: check, state, detail
+    #[arg(long)]
+    json: bool,
+}
+
+/// What came of a look at something.
+struct Finding {
+    check: String,
+    state: State,
+    detail: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    Fine,
+    Odd,
+    Wrong,
+}
+
+/// Looks at everything.
+pub fn run(args: &Args, global: &Global) -> Exit {
+    let config = match global.config() {
+        Ok(config) => config,
+        Err(exit) => return exit,
+    };
+    let notes = config.notes.iter().map(|note| Finding::new("config", State::Odd, note.message.clone()));
+    let mut findings: Vec<Finding> = notes.collect();
+    findings.push(Finding::new("config", State::Fine, global.path().display().to_string()));
+    findings.extend(listeners(&config));
+    match super::run::runtime() {
+        Ok(runtime) => findings.extend(runtime.block_on(online(&config))),
+        Err(exit) => return exit,
+    }
+    for finding in &findings {
+        let exit = print(&finding.line(args.json));
+        if exit != Exit::Fine {
+            return exit;
+        }
+    }
+    if findings.iter().any(|finding| finding.state == State::Wrong) { Exit::Refused } else { Exit::Fine }
+}
+
+/// Looks at what `check --online` looks at: everything that is somewhere else. What is wrong, in words.
+pub(super) fn troubles(config: &Config) -> Result<Vec<String>, Exit> {
+    let findings = super::run::runtime()?.block_on(online(config));
+    let wrong = findings.into_iter().filter(|finding| finding.state == State::Wrong);
+    Ok(wrong.map(|finding| format!("{}: {}", finding.check, finding.detail)).collect())
+}
+
+impl Finding {
+    fn new(check: impl Into<String>, state: State, detail: impl Into<String>) -> Self {
+        Self { check: check.into(), state, detail: detail.into() }
+    }
+
+    fn line(&self, json: bool) -> String {
+        let state = match self.state {
+            State::Fine => "fine",
+            State::Odd => "odd",
+            State::Wrong => "wrong",
+        };
+        if json {
+            return json!({ "check": self.check, "state": state, "detail": self.detail }).to_string();
+        }
+        format!("{state:6} {:10} {}", self.check, self.detail)
+    }
+}
+
+/// Whether the addresses can be listened on, or are listened on already, which a running server does.
+fn listeners(config: &Config) -> Vec<Finding> {
+    let admin = config.admin.iter().flat_map(|admin| &admin.addresses);
+    let all = config.listen.addresses.iter().chain(admin);
+    let look = |address: &String| match address.to_socket_addrs().map(|mut all| all.next()) {
+        Ok(Some(found)) => match TcpListener::bind(found) {
+            Ok(_) => Finding::new("listen", State::Fine, format!("{address} is free")),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Finding::new(
+                "listen",
+                State::Odd,
+                format!("{address} is in use; by a running vestibule, if all is well"),
+            ),
+            Err(error) => Finding::new("listen", State::Wrong, format!("{address}: {error}")),
+        },
+        _ => Finding::new("listen", State::Wrong, format!("{address} has no address here")),
+    };
+    all.map(look).collect()
+}
+
+async fn online(config: &Config) -> Vec<Finding> {
+    let mut findings = vec![store(config).await, clock(), mail(config).await];
+    if let Some(settings) = &config.cluster {
+        findings.push(cluster(settings).await);
+    }
+    match Router::new(&config.routes) {
+        Ok(router) => {
+            for address in router.upstreams() {
+                findings.push(upstream(address).await);
+            }
+        }
+        Err(faults) => findings.extend(
+            faults.iter().map(|fault| Finding::new("routes", State::Wrong, format!("{}: {}", fault.key, fault.kind))),
+        ),
+    }
+    findings
+}
+
+async fn store(config: &Config) -> Finding {
+    if config.store == StoreAddress::Memory {
+        return Finding::new("store", State::Odd, "is in memory and ends with the process");
+    }
+    let opened: Result<Arc<dyn Store>, _> = store::open(&config.store);
+    let store = match opened {
+        Ok(store) => store,
+        Err(error) => return Finding::new("store", State::Wrong, format!("{error}; {}", error.help())),
+    };
+    match timeout(PATIENCE, store.ping()).await {
+        Ok(Ok(())) => Finding::new("store", State::Fine, "answers and takes writes"),
+        Ok(Err(error)) => Finding::new("store", State::Wrong, error.to_string()),
+        Err(_) => Finding::new("store", State::Wrong, slow()),
+    }
+}
+
+/// Nothing fails without it, so it is no fault.
+async fn cluster(settings: &crate::cluster::Settings) -> Finding {
+    match tell_once(settings, &[]).await {
+        true => Finding::new("cluster", State::Fine, format!("{} passes messages on", settings.address)),
+        false => Finding::new("cluster", State::Odd, format!("{} does not answer, or refuses us", settings.address)),
+    }
+}
+
+/// Tokens, links and sessions end by this clock: one that was never set would end them all, or none.
+fn clock() -> Finding {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    match now.as_secs() {
+        EARLIEST.. => Finding::new("clock", State::Fine, crate::clock::Clock::system().now().rfc3339()),
+        _ => Finding::new("clock", State::Wrong, "it is before this program was made: set the clock"),
+    }
+}
+
+async fn mail(config: &Config) -> Finding {
+    match &config.mail.outbox {
+        Outbox::Directory(folder) => folder_is_there(folder),
+        Outbox::Smtp(smtp) => {
+            let Some((host, port)) = server(&smtp.url) else {
+                return Finding::new("mail", State::Wrong, "smtp.url names no server");
+            };
+            reached("mail", &format!("{host}:{port}")).await
+        }
+        _ => Finding::new("mail", State::Odd, "mails are printed: there is neither smtp nor directory under [mail]"),
+    }
+}
+
+fn folder_is_there(folder: &Path) -> Finding {
+    match folder.metadata() {
+        Ok(found) if !found.is_dir() => {
+            Finding::new("mail", State::Wrong, format!("{} is no folder", folder.display()))
+        }
+        Ok(found) if found.permissions().readonly() => {
+            Finding::new("mail", State::Wrong, format!("{} cannot be written", folder.display()))
+        }
+        Ok(_) => Finding::new("mail", State::Fine, format!("{} is there", folder.display())),
+        Err(_) => Finding::new("mail", State::Fine, format!("{} is made with the first mail", folder.display())),
+    }
+}
+
+fn server(url: &str) -> Option<(String, u16)> {
+    let url = url::Url::parse(url).ok()?;
+    let default = if url.scheme() == "smtps" { 465 } else { 587 };
+    Some((url.host_str()?.to_owned(), url.port().unwrap_or(default)))
+}
+
+async fn upstream(address: &Address) -> Finding {
+    let shown = address.to_string();
+    if let Some(path) = shown.strip_prefix("unix:") {
+        return match timeout(PATIENCE, tokio::net::UnixStream::connect(path)).await {
+            Ok(Ok(_)) => Finding::new("upstream", State::Fine, format!("{shown} takes connections")),
+            Ok(Err(error)) => Finding::new("upstream", State::Wrong, format!("{shown}: {error}")),
+            Err(_) => Finding::new("upstream", State::Wrong, format!("{shown}: {}", slow())),
+        };
+    }
+    let authority = url::Url::parse(&shown)
+        .ok()
+        .and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port_or_known_default()?)));
+    reached("upstream", &authority.unwrap_or(shown)).await
+}
+
+async fn reached(check: &str, address: &str) -> Finding {
+    match timeout(PATIENCE, tokio::net::TcpStream::connect(address)).await {
+        Ok(Ok(_)) => Finding::new(check, State::Fine, format!("{address} takes connections")),
+        Ok(Err(error)) => Finding::new(check, State::Wrong, format!("{address}: {error}")),
+        Err(_) => Finding::new(check, State::Wrong, format!("{address}: {}", slow())),
+    }
+}
+
+fn slow() -> String {
+    format!("no answer within {} s", PATIENCE.as_secs())
+}
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// 2026-01-01.
+const EARLIEST: u64 = 1_767_225_600;

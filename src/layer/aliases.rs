@@ -1,0 +1,126 @@
+//! The endpoints of oauth2-proxy and Authelia by their own names, so that the configuration of a gateway that asks
+//! one of them works with another address. Only names: what answers is what answers under our prefix.
+
+use std::borrow::Cow;
+
+use http::HeaderMap;
+use http::uri::{PathAndQuery, Uri};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::layer::{Alias, IdentityHeaders, Preset};
+use crate::visit::Names;
+
+/// Paths at which decisions are asked for: ours, and those of the aliases.
+#[derive(Clone, Debug)]
+pub(super) struct Aliases {
+    prefix: String,
+    checks: Vec<Question>,
+    pages: bool,
+}
+
+#[derive(Clone, Debug)]
+struct Question {
+    path: String,
+    names: Names,
+    /// Whether the path of the original request may follow.
+    takes_path: bool,
+}
+
+impl Aliases {
+    pub(super) fn new(prefix: &str, aliases: &[Alias]) -> Self {
+        let question = |path: &str, names, takes_path| Question { path: path.to_owned(), names, takes_path };
+        let mut checks = vec![question(&format!("{prefix}/check"), Names::Own, true)];
+        if aliases.contains(&Alias::Oauth2Proxy) {
+            checks.push(question("/oauth2/auth", Names::XAuthRequest, false));
+        }
+        if aliases.contains(&Alias::Authelia) {
+            for path in ["/api/verify", "/api/authz/forward-auth", "/api/authz/auth-request"] {
+                checks.push(question(path, Names::Remote, false));
+            }
+            checks.push(question("/api/authz/ext-authz", Names::Remote, true));
+        }
+        Self { prefix: prefix.to_owned(), checks, pages: aliases.contains(&Alias::Oauth2Proxy) }
+    }
+
+    /// Whether a decision is asked for at this path: the rest of it, and under which names the answer is wanted.
+    pub(super) fn check<'p>(&self, path: &'p str) -> Option<(&'p str, Names)> {
+        self.checks.iter().find_map(|question| {
+            let rest = path.strip_prefix(&*question.path)?;
+            let fits = rest.is_empty() || question.takes_path && rest.starts_with('/');
+            fits.then_some((rest, question.names))
+        })
+    }
+
+    /// The address of the page of ours that this one of oauth2-proxy stands for.
+    pub(super) fn page(&self, uri: &Uri, headers: &HeaderMap) -> Option<Uri> {
+        if !self.pages {
+            return None;
+        }
+        let (page, returns) = match uri.path().strip_prefix("/oauth2/")? {
+            "start" | "sign_in" => ("login", true),
+            "sign_out" => ("logout", true),
+            "userinfo" => ("userinfo", false),
+            _ => return None,
+        };
+        let mut text = format!("{}/{page}", self.prefix);
+        let query = uri.query().unwrap_or_default();
+        // A gateway that cannot write a query says in a header where to return.
+        let asked = headers.get("x-auth-request-redirect").and_then(|to| to.to_str().ok());
+        match asked.filter(|_| returns && !query.split('&').any(|pair| pair.starts_with("rd="))) {
+            Some(to) => text.push_str(&format!("?rd={}", utf8_percent_encode(to, NON_ALPHANUMERIC))),
+            None if query.is_empty() => {}
+            None => text.push_str(&format!("?{query}")),
+        }
+        let mut parts = uri.clone().into_parts();
+        parts.path_and_query = Some(text.parse::<PathAndQuery>().ok()?);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+/// The identity headers under the names that a question wants.
+pub(super) fn under(settings: &IdentityHeaders, names: Names) -> Cow<'_, IdentityHeaders> {
+    let preset = match names {
+        Names::Own => return Cow::Borrowed(settings),
+        Names::XAuthRequest => Preset::XAuthRequest,
+        Names::Remote => Preset::Remote,
+    };
+    Cow::Owned(IdentityHeaders { preset, set: settings.set.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn questions_are_found_under_every_name_that_is_on_and_no_other() {
+        let off = Aliases::new("/.auth", &[]);
+        assert_eq!(off.check("/.auth/check/a"), Some(("/a", Names::Own)));
+        for path in ["/oauth2/auth", "/api/verify", "/.auth/checks"] {
+            assert_eq!(off.check(path), None, "{path}");
+        }
+        let on = Aliases::new("/.auth", &[Alias::Oauth2Proxy, Alias::Authelia]);
+        assert_eq!(on.check("/oauth2/auth"), Some(("", Names::XAuthRequest)));
+        assert_eq!(on.check("/oauth2/auth/a"), None);
+        for path in ["/api/verify", "/api/authz/forward-auth", "/api/authz/auth-request"] {
+            assert_eq!(on.check(path), Some(("", Names::Remote)), "{path}");
+        }
+        assert_eq!(on.check("/api/authz/ext-authz/a/b"), Some(("/a/b", Names::Remote)));
+        assert_eq!(on.check("/oauth2/%61uth"), None);
+    }
+
+    #[test]
+    fn pages_are_ours_and_remember_where_to_return() {
+        let on = Aliases::new("/.auth", &[Alias::Oauth2Proxy]);
+        let mut headers = HeaderMap::new();
+        let page = |uri: &str, headers: &HeaderMap| on.page(&uri.parse().unwrap(), headers).map(|uri| uri.to_string());
+        assert_eq!(page("/oauth2/sign_in?rd=%2Fa", &headers).as_deref(), Some("/.auth/login?rd=%2Fa"));
+        assert_eq!(page("/oauth2/userinfo", &headers).as_deref(), Some("/.auth/userinfo"));
+        assert_eq!(page("/oauth2/other", &headers), None);
+        headers.insert("x-auth-request-redirect", HeaderValue::from_static("/a?b=c&d"));
+        assert_eq!(page("/oauth2/start", &headers).as_deref(), Some("/.auth/login?rd=%2Fa%3Fb%3Dc%26d"));
+        assert_eq!(page("/oauth2/start?rd=/x", &headers).as_deref(), Some("/.auth/login?rd=/x"));
+        assert_eq!(Aliases::new("/.auth", &[]).page(&"/oauth2/start".parse().unwrap(), &headers), None);
+    }
+}

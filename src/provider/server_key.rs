@@ -1,0 +1,152 @@
+//! Keys that operators make: for a service of its own, for a user, or for the operator's listener.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{API_KEY, Error};
+use crate::account::api_key::{self, ApiKey};
+use crate::account::audit::{Action, Event};
+use crate::account::{Identity, Kind, OPERATOR, User};
+use crate::clock::Timestamp;
+use crate::id::{KeyId, UserId};
+use crate::secret::{Digest, Secret};
+use crate::store::{self, Along, Saved, Store};
+
+/// A key to be made.
+#[derive(Clone, Debug)]
+pub struct NewKey<'a> {
+    /// Its public part.
+    pub id: KeyId,
+    /// What it is for.
+    pub name: &'a str,
+    /// Whom it speaks for.
+    pub owner: Owner,
+    /// When it ends.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Whom a key speaks for.
+#[derive(Clone, Debug)]
+pub enum Owner {
+    /// A service of its own, with these roles: no person leaves with it.
+    Service(BTreeSet<String>),
+    /// An operator of its own: it opens the operator's listener and nothing else.
+    Operator,
+    /// A user who is there.
+    User(Box<User>),
+}
+
+/// Makes a key and answers with it, this once.
+///
+/// # Errors
+/// [`Error::Refused`] for a guest; [`Error::BadName`]; [`Error::Conflict`] (`key.exists`); [`Error::Store`].
+pub async fn make(store: &Arc<dyn Store>, new: NewKey<'_>, now: Timestamp) -> Result<(ApiKey, User, Secret), Error> {
+    let name = new.name.trim();
+    if !(1..=64).contains(&name.chars().count()) || name.chars().any(char::is_control) {
+        return Err(Error::BadName);
+    }
+    if store.key(new.id).await?.is_some() {
+        return Err(Error::Conflict("key.exists"));
+    }
+    let (owner, is_own) = match new.owner {
+        Owner::User(user) if user.kind == Kind::Guest => return Err(Error::Refused),
+        Owner::User(user) => (*user, false),
+        Owner::Service(roles) => (service(store, new.id, name, "", roles, now).await?, true),
+        Owner::Operator => (service(store, new.id, name, OPERATOR, BTreeSet::new(), now).await?, true),
+    };
+    let secret = api_key::mint(new.id);
+    let key = ApiKey {
+        id: new.id,
+        user_id: owner.id,
+        name: name.to_owned(),
+        // The key itself leaves with the answer and is kept nowhere.
+        digest: Digest::of(secret.expose()),
+        created_at: now,
+        expires_at: new.expires_at,
+        last_used_at: None,
+        disabled: false,
+    };
+    if let Err(error) = store.add_key(&key, usize::MAX).await {
+        if is_own {
+            store.delete_user(owner.id).await?;
+        }
+        return Err(error.into());
+    }
+    tell(store, Action::KEY_CREATE, &key, now).await?;
+    Ok((key, owner, secret))
+}
+
+/// Disables or enables a key. `None`: there is none.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn set_disabled(
+    store: &Arc<dyn Store>,
+    id: KeyId,
+    disabled: bool,
+    now: Timestamp,
+) -> Result<Option<User>, store::Error> {
+    let Some((key, owner)) = store.key(id).await? else { return Ok(None) };
+    if !store.set_key_disabled(id, disabled).await? {
+        return Ok(None);
+    }
+    if disabled {
+        end_sessions(store, owner.id).await?;
+    }
+    tell(store, if disabled { Action::KEY_DISABLE } else { Action::KEY_ENABLE }, &key, now).await?;
+    Ok(Some(owner))
+}
+
+/// Removes a key, and its service with it: that is nobody without its key. `None`: there is none.
+///
+/// # Errors
+/// When the store does not answer.
+pub async fn delete(store: &Arc<dyn Store>, id: KeyId, now: Timestamp) -> Result<Option<User>, store::Error> {
+    let Some((key, owner)) = store.key(id).await? else { return Ok(None) };
+    let own = owner.kind == Kind::Service && owner.identities.iter().any(|own| own.subject == id.to_string());
+    tell(store, Action::KEY_DELETE, &key, now).await?;
+    let gone = if own { store.delete_user(owner.id).await? } else { store.delete_key(id).await? };
+    end_sessions(store, owner.id).await?;
+    Ok(gone.then_some(owner))
+}
+
+/// Sessions that were opened with a key do not outlive it. Which key opened which is not kept, so all go; a server
+/// reads that within `session.cache`.
+async fn end_sessions(store: &Arc<dyn Store>, owner: UserId) -> Result<(), store::Error> {
+    for session in store.sessions_of(owner).await? {
+        if session.provider == API_KEY {
+            store.end_session(session.id).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn service(
+    store: &Arc<dyn Store>,
+    key: KeyId,
+    name: &str,
+    issuer: &str,
+    roles: BTreeSet<String>,
+    now: Timestamp,
+) -> Result<User, Error> {
+    let mut service = User::new(UserId::generate(now), Kind::Service, now);
+    service.data.insert("name".to_owned(), Value::from(name));
+    service.roles = roles;
+    service.identities.push(Identity::new(API_KEY, issuer, &key.to_string(), now));
+    match store.save_user_with(&service, &Along::default()).await? {
+        Saved::Done => Ok(service),
+        Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => Err(Error::Conflict("key.exists")),
+    }
+}
+
+async fn tell(store: &Arc<dyn Store>, action: Action, key: &ApiKey, now: Timestamp) -> Result<(), store::Error> {
+    let (name, id) = (key.name.as_str(), key.id.to_string());
+    let event = Event::new(action.clone(), key.user_id, now);
+    let event = match action == Action::KEY_DELETE {
+        true => event.before("key", id).before("name", name),
+        false => event.after("key", id).after("name", name),
+    };
+    store.add_audit(&[event]).await
+}

@@ -1,0 +1,71 @@
+//! Opening an SQLite file: how it is written, who reads it, how long others are waited for.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+use super::readers::Readers;
+use super::sqlite::Sqlite;
+use super::writer::Writer;
+use super::{Timings, schema};
+
+/// How long another process's lock is waited for.
+const BUSY: Duration = Duration::from_secs(2);
+
+/// How many point reads run side by side at most.
+const READERS: usize = 8;
+
+/// More than there are statements.
+const STATEMENTS: usize = 128;
+
+impl Sqlite {
+    /// Opens the file, which exists, and brings its tables to this program's version.
+    pub(super) fn open(path: &Path) -> Result<Self, schema::Error> {
+        Self::open_waiting(path, BUSY)
+    }
+
+    /// Waits so long, now and later, for what another process has locked.
+    pub(super) fn open_waiting(path: &Path, busy: Duration) -> Result<Self, schema::Error> {
+        let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | FLAGS)?;
+        connection.busy_timeout(busy)?;
+        // WAL: readers and the writer do not wait for each other, and a process that is killed loses nothing.
+        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+        if mode != "wal" {
+            return Err(schema::Error::NoLog);
+        }
+        // FULL: what was acknowledged outlives a power cut, too; NORMAL outlives only the process. It costs one wait
+        // for the disk per transaction, which is shared by all who write at the time (see `writer`): 64 that save a
+        // user at once take eight times as long as one alone (`benches/store.rs`).
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        keep_statements(&connection)?;
+        schema::migrate(&mut connection)?;
+        let count = std::thread::available_parallelism().map_or(READERS, |cores| cores.get().clamp(2, READERS));
+        let points = (0..count).map(|_| reader(path, busy)).collect::<Result<_, _>>()?;
+        let timings = Arc::new(Timings::default());
+        let readers = Readers::new(points, reader(path, busy)?, Arc::clone(&timings));
+        let writer = Writer::start(connection, Arc::clone(&timings)).map_err(schema::Error::NoThread)?;
+        Ok(Self { readers, writer, timings })
+    }
+}
+
+const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_EXRESCODE);
+
+fn reader(path: &Path, busy: Duration) -> rusqlite::Result<Connection> {
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | FLAGS)?;
+    connection.busy_timeout(busy)?;
+    // A quarter of a read among a million sessions went into copying pages.
+    connection.pragma_update(None, "mmap_size", 1_i64 << 30)?;
+    keep_statements(&connection)?;
+    Ok(connection)
+}
+
+/// Every statement is prepared once. Without the stability guarantee a new value for an indexed column would make
+/// SQLite plan the statement again, which costs ten times what the read does.
+pub(super) fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(|_| ())
+}

@@ -1,0 +1,185 @@
+//! One table of decisions, and every shape in which they are taken: our own proxy, and nginx, Caddy, HAProxy and Envoy
+//! that ask. The same verdict, and the same identity for the app, in each. A row more runs everywhere.
+
+mod gateways;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use tokio::net::TcpStream;
+
+use crate::headers::{EVIL, RULES};
+use crate::support::client::Call;
+use crate::support::tools::Program;
+use crate::support::{Client, RecordingUpstream, Site, Vestibule, within};
+
+const TABLE: &str = include_str!("decisions.txt");
+const TRUSTING: &str = "[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n";
+
+struct Row<'a> {
+    line: &'a str,
+    verdict: &'a str,
+    told: &'a str,
+    who: &'a str,
+    method: &'a str,
+    target: &'a str,
+    headers: Vec<(&'a str, &'a str)>,
+}
+
+fn rows() -> Vec<Row<'static>> {
+    let lines = TABLE.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let rows = lines.map(|line| {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let [verdict, told, who, method, target, headers @ ..] = &words[..] else { panic!("{line}") };
+        let headers = headers.iter().map(|pair| pair.split_once('=').unwrap()).collect();
+        Row { line, verdict, told, who, method, target, headers }
+    });
+    rows.collect()
+}
+
+/// Everybody who asks, and what the app is told of them.
+struct People {
+    clients: BTreeMap<&'static str, Client>,
+    bearer: String,
+    key: String,
+    told: BTreeMap<&'static str, Vec<(&'static str, String)>>,
+}
+
+async fn site(app: &RecordingUpstream) -> Vestibule {
+    let site = Site::new(app, &format!("{RULES}\n{TRUSTING}"));
+    site.user("ann@example.com", &["journalist", "admin"]).user("max@example.com", &[]).start().await
+}
+
+async fn people(server: &Vestibule) -> People {
+    let client = server.client().from("127.0.0.9").expecting(&["server", "connection", "location", "via", "alt-svc"]);
+    let (max, ann, guest) = (client.stranger(), client.stranger(), client.stranger());
+    max.sign_in("max@example.com").await;
+    ann.sign_in("ann@example.com").await;
+    guest.post("/.auth/login/anon-user").submit(&[]).await.is(303);
+    let id =
+        async |client: &Client| client.get("/.auth/me").script().await.json()["user_id"].as_str().unwrap().to_owned();
+    let bearer = client.tokens("ann@example.com").await["access_token"].as_str().unwrap().to_owned();
+    let key = server.key(&["machine"]);
+    let bad = client.stranger();
+    bad.keep(&max.session_name(), &format!("{}x", &max.session()[1..]));
+    let said = |kind: &str, id: String| vec![("x-auth-kind", kind.to_owned()), ("x-auth-user", id)];
+    let mut told = BTreeMap::from([("-", Vec::new()), ("key", vec![("x-auth-kind", "service".to_owned())])]);
+    told.insert("max", [said("user", id(&max).await), vec![("x-auth-email", "max@example.com".to_owned())]].concat());
+    told.insert("guest", said("guest", id(&guest).await));
+    let more = vec![
+        ("x-auth-email", "ann@example.com".to_owned()),
+        ("x-auth-roles", "admin,journalist".to_owned()),
+        ("x-auth-provider", "local-userpass".to_owned()),
+    ];
+    told.insert("ann", [said("user", id(&ann).await), more].concat());
+    let clients = [("nobody", client.stranger()), ("guest", guest), ("max", max), ("ann", ann), ("bad-cookie", bad)];
+    People { clients: BTreeMap::from(clients), bearer, key, told }
+}
+
+impl People {
+    fn call(&self, row: &Row<'_>, at: SocketAddr) -> Call {
+        let client = self.clients.get(row.who).unwrap_or(&self.clients["nobody"]).at(at);
+        let call = match row.method {
+            "UPGRADE" => client
+                .get(row.target)
+                .header("origin", client.origin())
+                .header("connection", "upgrade")
+                .header("upgrade", "websocket")
+                .header("sec-websocket-version", "13")
+                .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+            method => client.method(method, row.target).script(),
+        };
+        let call = match row.who {
+            "bearer" => call.bearer(&self.bearer),
+            "bad-bearer" => call.bearer("anything"),
+            "key" => call.header("x-api-key", &self.key),
+            "bad-key" => call.header("x-api-key", "vk_nothing"),
+            _ => call,
+        };
+        row.headers.iter().fold(call, |call, (name, value)| call.without(name).header(name, value))
+    }
+}
+
+/// Sends every row to this address, and tells the rows that came out otherwise.
+async fn differing(shape: &str, at: SocketAddr, people: &People, app: &RecordingUpstream) -> Vec<String> {
+    let mut faults = Vec::new();
+    for row in rows() {
+        let before = app.count();
+        let response = people.call(&row, at).open().await;
+        let status = response.status().as_u16();
+        let verdict = match (app.count() > before, status) {
+            (true, _) => "allow",
+            (false, 401 | 303) => "sign_in",
+            (false, 400 | 403) => "no",
+            (false, _) => "?",
+        };
+        if verdict != row.verdict {
+            faults.push(format!("{shape}: {}: {verdict} ({status})", row.line));
+        }
+        if verdict != "allow" {
+            continue;
+        }
+        let seen = app.last();
+        let said = seen.family("x-auth").into_iter().filter(|(_, value)| !value.is_empty()).collect::<Vec<_>>();
+        let value = |name: &str| said.iter().find(|(said, _)| said.eq_ignore_ascii_case(name)).map(|(_, value)| value);
+        let expected = &people.told[row.told];
+        let right = expected.iter().all(|(name, expected)| value(name) == Some(expected));
+        let nobody = !expected.is_empty() || said.is_empty();
+        if !right || !nobody || said.iter().any(|(_, value)| value.contains(EVIL)) {
+            faults.push(format!("{shape}: {}: the app is told {said:?}", row.line));
+        }
+    }
+    faults
+}
+
+/// Takes every decision of the table in this shape.
+async fn decides(shape: &str, start: impl FnOnce(SocketAddr, SocketAddr) -> Option<(Program, SocketAddr)>) {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let people = people(&server).await;
+    let Some((_program, at)) = start(server.address(), app.address()) else { return };
+    within(shape, async {
+        while TcpStream::connect(at).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let faults = differing(shape, at, &people, &app).await;
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn the_table_is_long_enough_and_says_nothing_twice() {
+    let rows = rows();
+    let lines: std::collections::BTreeSet<_> = rows.iter().map(|row| row.line).collect();
+    assert!(rows.len() >= 60 && lines.len() == rows.len(), "{}", rows.len());
+}
+
+#[tokio::test]
+async fn our_own_proxy_decides_by_the_table() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let people = people(&server).await;
+    let faults = differing("proxy", server.address(), &people, &app).await;
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test]
+async fn nginx_decides_by_the_table() {
+    decides("nginx", gateways::nginx).await;
+}
+
+#[tokio::test]
+async fn caddy_decides_by_the_table() {
+    decides("caddy", gateways::caddy).await;
+}
+
+#[tokio::test]
+async fn haproxy_decides_by_the_table() {
+    decides("haproxy", gateways::haproxy).await;
+}
+
+#[tokio::test]
+async fn envoy_decides_by_the_table() {
+    decides("envoy", gateways::envoy).await;
+}
