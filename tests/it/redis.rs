@@ -293,8 +293,9 @@ async fn a_redis_that_is_not_there_is_no_reason_not_to_start_and_one_that_is_non
 async fn the_operator_sees_what_redis_does_and_that_it_is_away() {
     let (Some(postgres), Some(mut redis)) = (postgres::shared(), Server::start(&[])) else { return };
     let app = RecordingUpstream::start();
-    let rules =
-        rules(&postgres.url(), &redis.url()) + "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"ADMIN_TOKEN\" }\n";
+    let rules = "listen = [\"127.0.0.1:0\"]\n".to_owned()
+        + &rules(&postgres.url(), &redis.url())
+        + "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"ADMIN_TOKEN\" }\n";
     let token = "velvet-harbour-12-velvet-harbour-12";
     let site = Site::new(&app, &rules).env("TOKEN_KEY", KEY).env("ADMIN_TOKEN", token).user("ann@example.com", &[]);
     let server = site.start_listeners(2).await;
