@@ -31,7 +31,8 @@ pub async fn forward(
     let sent = Instant::now();
     let outcome = match visit.upgrade {
         Upgrade::No => pool.send(upstream, request).await,
-        Upgrade::WebSocket => pool.upgrade(upstream, request, end_of(&visit, sessions.clone())).await,
+        // Boxed: else every request would carry the room for a tunnel.
+        Upgrade::WebSocket => Box::pin(pool.upgrade(upstream, request, end_of(&visit, sessions.clone()))).await,
     };
     visit.upstream_time = sent.elapsed();
     match outcome {
