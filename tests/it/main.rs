@@ -54,6 +54,7 @@ mod realm_web;
 mod realm_web_page;
 mod realm_web_ways;
 mod redirects;
+mod redis;
 mod reload;
 mod rules;
 mod sessions;
