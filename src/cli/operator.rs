@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Exit, Global, print_error};
 use crate::account::User;
-use crate::account::audit::{self, By, Event, Origin};
+use crate::account::audit::{self, By, Origin};
 use crate::account::email::Email;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -90,11 +90,6 @@ impl Operator {
             }
         }
         Err(Failure::Refused(format!("{name} changes all the time; try again")))
-    }
-
-    /// Tells the audit log of what is done.
-    pub(super) async fn record(&self, event: Event) -> Result<(), Failure> {
-        Ok(self.store.add_audit(&[event]).await?)
     }
 
     /// Refuses a role that the configuration does not declare: a typo would give nothing to nobody.
