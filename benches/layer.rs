@@ -36,7 +36,8 @@ async fn apps() -> Result<Apps, Error> {
     }
     let bare = Router::new().route("/posts/{id}", get(async || "a post"));
     let layered = bare.clone().layer(kit.gate().layer());
-    Ok(Apps { bare, layered, cookies })
+    // As axum::serve does: what is in the way of each request is put together once.
+    Ok(Apps { bare: bare.with_state(()), layered: layered.with_state(()), cookies })
 }
 
 fn request(cookie: &HeaderValue) -> Request<Body> {

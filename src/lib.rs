@@ -61,6 +61,7 @@
 //! |---|---|
 //! | `axum` | extractors, and protected apps under `axum::serve` |
 //! | `sqlite`, `postgres` | the stores |
+//! | `redis` | what several instances share besides the store |
 //! | `smtp` | mails to a server or into a folder |
 //! | `javascript` | functions in JavaScript |
 //! | `outgoing` | requests of our own: OAuth providers, key sets, webhooks |
@@ -85,6 +86,9 @@ pub mod cli;
 #[doc(hidden)]
 pub mod client;
 pub mod clock;
+#[cfg_attr(not(feature = "redis"), path = "cluster/absent.rs")]
+#[doc(hidden)]
+pub mod cluster;
 #[doc(hidden)]
 pub mod config;
 #[doc(hidden)]
