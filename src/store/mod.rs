@@ -24,6 +24,7 @@ mod lock_holder;
 mod memory;
 mod memory_state;
 mod open;
+mod outcome;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "postgres")]
@@ -94,6 +95,7 @@ pub use crate::session::{ProviderSession, Session};
 pub use along::{Along, AuditFilter, Ends};
 pub use copy::{Copied, CopyError, copy};
 pub use open::{OpenError, open};
+pub use outcome::{AtProvider, Rotated, Saved};
 pub use postgres_settings::{PostgresSettings, PostgresUrl, UrlError};
 
 #[cfg(feature = "sqlite")]
@@ -334,43 +336,6 @@ pub struct Timings {
     pub read: Durations,
     /// For what is on the disk when it answers.
     pub write: Durations,
-}
-
-/// How a provider names sessions: those of an account of its own, one by its own id, or both.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AtProvider {
-    /// The provider's name here.
-    pub provider: String,
-    /// The provider's own name.
-    pub issuer: String,
-    /// Its name for the account (`sub`).
-    pub subject: Option<String>,
-    /// Its name for the session (`sid`).
-    pub sid: Option<String>,
-}
-
-/// How a save ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Saved {
-    /// Written.
-    Done,
-    /// Somebody else wrote it since it was read, or it is gone: read again and decide again.
-    Stale,
-    /// One of its identities belongs to another user.
-    IdentityTaken,
-    /// Its address belongs to another user.
-    EmailTaken,
-}
-
-/// How a rotation ended.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Rotated {
-    /// The new token counts from now on.
-    Done(Box<Session>, Box<User>),
-    /// `old` was replaced before: this session's previous token.
-    Reused(Box<Session>),
-    /// No session has or had this token.
-    Unknown,
 }
 
 /// A key pair that signs access tokens and assertions.

@@ -144,8 +144,8 @@ const SHOWN: [&str; 11] =
 /// The names that a source imports from packages which stay inside, and those packages.
 fn inner_names(source: &str) -> Vec<String> {
     let mut names = Vec::new();
-    for line in source.split(";\n").filter_map(|part| part.trim_start().rsplit("\nuse ").next()) {
-        let line = line.trim_start_matches("use ");
+    let source = format!("\n{source}");
+    for line in source.split("\nuse ").skip(1).filter_map(|part| part.split(";\n").next()) {
         let package = first_word(line);
         if !line.contains("::") || package.is_empty() || SHOWN.contains(&package.as_str()) {
             continue;
@@ -172,6 +172,8 @@ fn the_library_shows_no_types_of_packages_that_stay_inside() {
                 continue;
             }
             count += 1;
+            // What a struct holds stays inside; its fields are not public.
+            let line = if line.starts_with("pub struct ") { line.split('(').next().unwrap() } else { line };
             let words: Vec<_> = line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).collect();
             let found = inner.iter().find(|name| words.iter().any(|word| word == name || word.starts_with(&**name)));
             assert!(found.is_none(), "{}: {found:?} in {line}", file.display());
