@@ -93,7 +93,7 @@ impl DataApi {
         if let Some(caller) = self.still(&name).await? {
             return Ok(Some(caller));
         }
-        let counted = self.limits.sign_in.check(address, Some(email.key()));
+        let counted = self.limits.sign_in.count(address, Some(email.key())).await;
         counted.map_err(|retry_after| Reason::RateLimited { limit: "sign_in", retry_after })?;
         if !self.limits.failures.charge(email.key()) {
             return Err(Reason::RateLimited { limit: "failures", retry_after: Duration::from_hours(24) });

@@ -8,6 +8,7 @@ pub mod authorize;
 pub mod body_limit;
 pub mod client_addr;
 pub mod csrf;
+mod cut;
 pub mod data_api;
 pub mod ext_authz;
 pub mod forward;
