@@ -19,6 +19,7 @@ mod custom_function;
 mod data_api;
 mod deciding;
 mod decisions;
+mod demo;
 mod docs;
 mod durability;
 mod explain;
