@@ -141,6 +141,10 @@ impl App {
         let workers = alike(|old, new| old.functions == new.functions)
             .map(|app| app.workers.clone())
             .unwrap_or_else(|| Workers::new(Program::own(&[function::WORKER]), config.functions.clone()));
+        // A file of authorities may have changed although its name has not.
+        let before =
+            at_home(|old, new| old.prefix == new.prefix && old.outgoing == new.outgoing && new.outgoing.ca.is_none())
+                .map(|app| (app.house.config.providers.clone(), app.house.providers.clone()));
         let ground = Ground {
             router,
             sessions,
@@ -153,6 +157,7 @@ impl App {
             clock,
             hasher,
             workers,
+            before,
             listening,
         };
         ground.furnish(config)
