@@ -34,3 +34,4 @@ pub mod tally;
 pub mod token;
 pub mod upstream;
 pub mod visit;
+pub mod visitor;

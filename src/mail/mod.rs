@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::account::email::Email;
 use crate::clock::{Clock, Timestamp};
 use crate::public_url::PublicUrl;
+use crate::visitor::Visitor;
 
 mod directory;
 mod kind;
@@ -22,7 +23,7 @@ pub use settings::{Outbox, Settings, Smtp};
 
 use letter::Words;
 use message::Desk;
-use post::Post;
+use post::{Order, Post};
 
 /// Takes mails and sends them in its own time.
 ///
@@ -92,7 +93,7 @@ impl Mailer {
     /// # Errors
     /// [`Error`] when the settings lead nowhere.
     pub fn new(settings: &Settings, site: &str, public_url: &PublicUrl, clock: Clock) -> Result<Self, Error> {
-        let words = Arc::new(Words::new(site, public_url.origin(), settings.language)?);
+        let words = Arc::new(Words::new(site, public_url.origin(), &settings.languages)?);
         let desk = || Desk::new(Arc::clone(&words), settings.from.as_deref(), site, public_url.host());
         let way = match &settings.outbox {
             Outbox::Terminal => Way::Terminal,
@@ -107,17 +108,19 @@ impl Mailer {
         Ok(Self { words, clock, way })
     }
 
-    /// Takes a mail to one recipient. Never waits and never fails: whoever asked for the mail must not learn from
+    /// Takes a mail to one recipient, in the language of the visitor this task works for. Never waits and never fails: whoever asked for the mail must not learn from
     /// the answer or its time whether there was one. What goes wrong is in the log.
     pub fn queue(&self, to: &Email, kind: Kind) {
         let at = self.clock.now();
+        let visitor = Visitor::current();
+        let language = self.words.language(visitor.as_ref().map_or("", |visitor| &visitor.languages));
         match &self.way {
-            Way::Post(post) => post.take(to.clone(), kind, at),
-            Way::Terminal => match self.words.write(&kind) {
+            Way::Post(post) => post.take(Order { to: to.clone(), kind, at, language }),
+            Way::Terminal => match self.words.write(&kind, language) {
                 Ok(letter) => eprintln!("\nTo: {to}\nSubject: {}\n\n{}", letter.subject, letter.text),
                 Err(error) => unwritten(&kind, &error),
             },
-            Way::Memory(sent) => match self.words.write(&kind) {
+            Way::Memory(sent) => match self.words.write(&kind, language) {
                 Ok(letter) => {
                     let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
                     if sent.len() == KEPT {

@@ -43,6 +43,7 @@ mod logs;
 mod methods;
 mod oauth;
 mod oauth_brands;
+mod oauth_hostile;
 mod oauth_tokens;
 mod oidc_provider;
 mod outage;
