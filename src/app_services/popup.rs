@@ -42,7 +42,7 @@ impl AppServices {
             let caller = self.by_access(call, who).await?;
             (attempt.link, attempt.session) = (Some(caller.user.id), caller.session);
         } else {
-            self.count_try(call, None)?;
+            self.count_try(call, None).await?;
         }
         let wishes =
             Wishes { redirect_uri: Some(self.public_url.join(&format!("{ROOT}/auth/callback"))), ..no_wishes() };

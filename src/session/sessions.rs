@@ -1,11 +1,13 @@
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::account::audit::{Action, Event};
 use crate::account::{User, api_key};
 use crate::clock::Clock;
 use crate::id::{SessionId, UserId};
+use crate::provider::API_KEY;
 use crate::public_url::PublicUrl;
 use crate::secret::{self, Digest, Secret};
 use crate::session::assertion;
@@ -14,14 +16,14 @@ use crate::session::credential::{self, Claim};
 use crate::session::keyring::{KeyRing, Lives};
 use crate::session::lookup::{self, Flights};
 use crate::session::revocations::Subject;
-use crate::session::{Caller, Device, Session, Settings};
+use crate::session::{Caller, Device, Neighbours, Session, Settings};
 use crate::store::{self, Store};
 use crate::tally::Tallies;
 
 /// Opens, finds and ends sessions, and finds whom other credentials speak for.
 ///
 /// Clones share everything. What ends here takes effect at the next request in this process, and within
-/// [`Settings::cache`] in others on the same store.
+/// [`Settings::cache`] in others on the same store, or as soon as [`Neighbours`] tell them.
 #[derive(Clone)]
 pub struct Sessions(pub(super) Arc<Inner>);
 
@@ -35,6 +37,8 @@ pub(super) struct Inner {
     pub(super) ring: KeyRing,
     /// Uses that are being written down.
     pub(super) touches: AtomicUsize,
+    /// Who tells the other instances.
+    pub(super) neighbours: OnceLock<Arc<dyn Neighbours>>,
     /// Look-ups: [`KNOWN`] and [`READ`].
     pub(super) looks: Tallies,
 }
@@ -69,7 +73,8 @@ impl Sessions {
         };
         let ring = KeyRing::open(store.clone(), lives, clock.now()).await?;
         let (flights, touches, looks) = (Flights::default(), AtomicUsize::new(0), Tallies::new(2));
-        Ok(Self(Arc::new(Inner { store, clock, settings, issuer, cache, flights, ring, touches, looks })))
+        let neighbours = OnceLock::new();
+        Ok(Self(Arc::new(Inner { store, clock, settings, issuer, cache, flights, ring, touches, looks, neighbours })))
     }
 
     /// Whom the session cookie with this digest speaks for, if that is known without asking the store.
@@ -140,10 +145,18 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer; then the session may go on.
     pub async fn end(&self, id: SessionId) -> Result<bool, store::Error> {
+        self.end_noting(id, Vec::new()).await
+    }
+
+    /// The same, and writes these events if there was one.
+    ///
+    /// # Errors
+    /// As [`end`](Self::end).
+    pub async fn end_noting(&self, id: SessionId, events: Vec<Event>) -> Result<bool, store::Error> {
         let inner = self.0.clone();
         carry_through(async move {
-            let ended = inner.store.end_session(id).await;
-            inner.cache.revocations.note(Subject::Session(id));
+            let ended = inner.store.end_session_with(id, &events).await;
+            inner.revoke(Subject::Session(id));
             ended
         })
         .await
@@ -154,10 +167,23 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer; then they may go on.
     pub async fn end_all(&self, user: UserId, except: Option<SessionId>) -> Result<usize, store::Error> {
+        self.end_all_noting(user, except, Vec::new()).await
+    }
+
+    /// The same, and writes these events if any ended.
+    ///
+    /// # Errors
+    /// As [`end_all`](Self::end_all).
+    pub async fn end_all_noting(
+        &self,
+        user: UserId,
+        except: Option<SessionId>,
+        events: Vec<Event>,
+    ) -> Result<usize, store::Error> {
         let inner = self.0.clone();
         carry_through(async move {
-            let ended = inner.store.end_sessions_of(user, except).await;
-            inner.cache.revocations.note(Subject::User(user));
+            let ended = inner.store.end_sessions_of_with(user, except, &events).await;
+            inner.revoke(Subject::User(user));
             ended.map(|ended| ended.len())
         })
         .await
@@ -176,7 +202,7 @@ impl Sessions {
     /// Forgets what is cached of a user and of its keys: to be called after any change to either. The next
     /// request reads the store.
     pub fn forget_user(&self, user: UserId) {
-        self.0.cache.revocations.note(Subject::User(user));
+        self.0.revoke(Subject::User(user));
     }
 
     /// Does what is due from time to time (once a minute is enough): makes and reads signing keys, removes
@@ -216,7 +242,10 @@ impl Sessions {
             idle_expires_at: (now + limits.idle).min(expires_at),
             expires_at,
         };
-        self.0.store.add_session(&session, self.0.settings.max_per_user).await?;
+        // Who comes with a key leaves no other trace: nothing of the user changes.
+        let by_key = provider == API_KEY;
+        let events = by_key.then(|| Event::new(Action::SIGN_IN, user.id, now).after("provider", provider));
+        self.0.store.add_session_with(&session, self.0.settings.max_per_user, events.as_slice()).await?;
         // Another session of the user may have ended for this one.
         self.forget_user(user.id);
         Ok(session)

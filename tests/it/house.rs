@@ -24,7 +24,7 @@ const LEVELS: [&[&str]; 10] = [
         "visitor",
     ],
     &["account"],
-    &["route", "store", "session", "token", "fetch", "upstream", "provider", "function", "mail"],
+    &["route", "store", "session", "token", "fetch", "upstream", "provider", "function", "mail", "cluster"],
     &["rejection", "visit"],
     &["portal", "app_services", "admin"],
     &["layer"],
