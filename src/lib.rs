@@ -38,6 +38,7 @@ pub mod test;
 pub mod token;
 pub mod upstream;
 pub mod visit;
+pub mod visitor;
 
 /// Ways to sign in of the program's own.
 pub mod custom {
