@@ -328,13 +328,13 @@ async fn run(span: Duration) {
         visitor.await.unwrap();
     }
     let took = begun.elapsed();
-    check(&load, &house, &url).await;
-    report(&load, &house, took);
+    let log = std::mem::take(&mut *load.log.lock().unwrap());
+    check(&log, &house, &url).await;
+    report(&log, &load.figures, &house.kills, took);
 }
 
 /// Reads the log of what was acknowledged against the store, and against every instance.
-async fn check(load: &Load, house: &House, url: &str) {
-    let log = load.log.lock().unwrap();
+async fn check(log: &Log, house: &House, url: &str) {
     assert!(log.wrong.is_empty(), "wrong permissions: {:#?}", log.wrong);
     assert!(log.refused.is_empty(), "good sessions were refused: {:#?}", log.refused);
     let address = Address::Postgres(Box::new(PostgresSettings::new(PostgresUrl::parse(url).unwrap())));
@@ -360,10 +360,8 @@ async fn check(load: &Load, house: &House, url: &str) {
     assert_eq!(house.postgres.sql("postgres", &twice), "0");
 }
 
-fn report(load: &Load, house: &House, took: Duration) {
-    let log = load.log.lock().unwrap();
+fn report(log: &Log, figures: &Figures, kills: &BTreeMap<&'static str, usize>, took: Duration) {
     let count = |number: &AtomicUsize| number.load(Ordering::Relaxed);
-    let figures = &load.figures;
     let mut lasted = log.lasted.clone();
     lasted.sort();
     let at = |part: usize| lasted.get(lasted.len() * part / 100).copied().unwrap_or_default();
@@ -378,14 +376,14 @@ fn report(load: &Load, house: &House, took: Duration) {
         log.links.len(),
         log.ended.len(),
         count(&figures.unanswered),
-        house.kills,
+        kills,
         at(50),
         at(99),
         lasted.last().copied().unwrap_or_default(),
         log.wrong.len(),
     );
-    let kills: usize = house.kills.values().sum();
-    assert!(kills >= 2 && !log.links.is_empty() && !log.ended.is_empty(), "{:?}", house.kills);
+    let all: usize = kills.values().sum();
+    assert!(all >= 2 && !log.links.is_empty() && !log.ended.is_empty(), "{kills:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
