@@ -100,6 +100,8 @@ pub struct Check {
     pub every_method: bool,
     /// The request wants to become a WebSocket.
     pub upgrade: bool,
+    /// What the client sent in fields that may carry a credential of ours, where the proxy can take them out.
+    pub credentials: Vec<(HeaderName, HeaderValue)>,
     /// What the client sent under names that are ours.
     pub removed: Vec<HeaderName>,
 }
@@ -114,6 +116,15 @@ pub enum Dialect {
     Forwarded,
     /// The path behind `check`: Envoy. It does, too.
     Path,
+    /// A message over gRPC: Envoy, answered by one.
+    Grpc,
+}
+
+impl Dialect {
+    /// Whether the proxy can be told to take fields out of the request.
+    pub fn takes_away(self) -> bool {
+        matches!(self, Self::Path | Self::Grpc)
+    }
 }
 
 /// The names of identity headers in an answer, by the endpoint that was asked.

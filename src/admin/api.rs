@@ -117,10 +117,9 @@ impl Admin {
     async fn end_session(&self, id: &str) -> Answer {
         let id: SessionId = id.parse().map_err(|_| Reason::NotFound)?;
         let (session, user) = self.store.session(id).await.map_err(failed)?.ok_or(Reason::NotFound)?;
-        self.sessions.end(id).await.map_err(failed)?;
         let event = Event::new(Action::SESSION_REVOKE, user.id, self.clock.now());
         let event = event.before("session", session.id.to_string());
-        self.store.add_audit(&[event]).await.map_err(failed)?;
+        self.sessions.end_noting(id, vec![event]).await.map_err(failed)?;
         Ok(empty(StatusCode::NO_CONTENT))
     }
 

@@ -73,10 +73,8 @@ impl Admin {
 
     /// Ends all sessions of a user.
     pub(super) async fn end_sessions(&self, user: UserId) -> Result<usize, Reason> {
-        let ended = self.sessions.end_all(user, None).await.map_err(failed)?;
-        let event = Event::new(Action::SESSION_REVOKE, user, self.clock.now()).before("sessions", ended);
-        self.store.add_audit(&[event]).await.map_err(failed)?;
-        Ok(ended)
+        let event = Event::new(Action::SESSION_REVOKE, user, self.clock.now()).before("sessions", "all");
+        self.sessions.end_all_noting(user, None, vec![event]).await.map_err(failed)
     }
 
     fn events(&self, before: &User, after: &User) -> Vec<Event> {

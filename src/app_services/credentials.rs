@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::AppServices;
 use super::call::{Call, text};
+use super::popup::told;
 use super::refusal::Refusal;
 use crate::account::User;
 use crate::account::email::Email;
@@ -89,6 +90,10 @@ impl AppServices {
         credentials: &Map<String, Value>,
     ) -> Result<Box<Account>, Refusal> {
         self.count_try(call, None).await?;
+        if let Some(client) = named.provider.redirect() {
+            let account = client.native(credentials).await;
+            return account.map(Box::new).map_err(|error| told(call, &named.name, &error));
+        }
         match named.provider.sign_in(credentials, &call.facts()).await {
             Verdict::Yes(account) => Ok(account),
             Verdict::No(why) => {

@@ -9,6 +9,7 @@ use super::call::Call;
 use super::refusal::Refusal;
 use super::{Answer, AppServices, Who, empty};
 use crate::account::Kind;
+use crate::account::audit::{self, Action, Event};
 use crate::provider::API_KEY;
 use crate::session::Caller;
 
@@ -21,7 +22,8 @@ impl AppServices {
         let caller = self.by_refresh(call, who).await?;
         let session = caller.session.ok_or_else(Refusal::no_session)?;
         if call.method == "DELETE" {
-            self.sessions.end(session).await?;
+            let event = Event::new(Action::SIGN_OUT, caller.user.id, self.clock.now());
+            self.sessions.end_noting(session, vec![event.before("session", session.to_string())]).await?;
             return Ok(empty(StatusCode::NO_CONTENT));
         }
         // Custom data as it is now, not as the session remembers it: apps refresh to read it anew.
@@ -39,7 +41,9 @@ impl AppServices {
         }
         // Sessions first: if the store fails in between, somebody is signed out and not half deleted.
         self.sessions.end_all(caller.user.id, None).await?;
-        self.store.delete_user(caller.user.id).await?;
+        let event = Event::new(Action::DELETE, caller.user.id, self.clock.now());
+        let event = event.before("user", audit::user(&caller.user));
+        self.store.delete_user_with(caller.user.id, &[event]).await?;
         self.sessions.forget_user(caller.user.id);
         tracing::info!(
             event = "account.deleted",

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Exit, Global, print_error};
 use crate::account::User;
-use crate::account::audit::{self, By, Event, Origin};
+use crate::account::audit::{self, By, Origin};
 use crate::account::email::Email;
 use crate::clock::Clock;
 use crate::cluster;
@@ -112,12 +112,6 @@ impl Operator {
             }
         }
         Err(Failure::Refused(format!("{name} changes all the time; try again")))
-    }
-
-    /// Tells the audit log of what is done.
-    pub(super) async fn record(&self, event: Event) -> Result<(), Failure> {
-        event.subject.into_iter().for_each(|user| self.changed.tell(Subject::User(user)));
-        Ok(self.store.add_audit(&[event]).await?)
     }
 
     /// Tells running servers whom they have to read again.

@@ -9,7 +9,7 @@ use super::{Exit, Global, print};
 use crate::account::audit::{Action, Event};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
-use crate::session::Session;
+use crate::session::{Neighbours as _, Session, Subject};
 
 /// What to do, and how to say it.
 #[derive(Debug, clap::Args)]
@@ -51,28 +51,28 @@ pub fn run(args: &Args, global: &Global) -> Exit {
             Ok(say(&operator.store.sessions_of(user.id).await?, operator.clock.now(), args.json))
         }
         Command::Revoke { id: Some(id), .. } => {
-            let found = operator.store.session(*id).await?;
-            match (found, operator.store.end_session(*id).await?) {
-                (Some((_, user)), true) => {
-                    note(operator, user.id, &[*id]).await?;
-                    Ok(say_ended(&[*id], args.json))
-                }
-                _ => Err(Failure::Refused(format!("there is no session {id}"))),
+            let unknown = || Failure::Refused(format!("there is no session {id}"));
+            let (_, user) = operator.store.session(*id).await?.ok_or_else(unknown)?;
+            let event = revoked(operator, user.id).before("session", id.to_string());
+            if !operator.store.end_session_with(*id, &[event]).await? {
+                return Err(unknown());
             }
+            operator.changed.tell(Subject::Session(*id));
+            Ok(say_ended(&[*id], args.json))
         }
         Command::Revoke { user: Some(user), .. } => {
             let user = operator.user(user).await?;
-            let ended = operator.store.end_sessions_of(user.id, None).await?;
-            note(operator, user.id, &ended).await?;
+            let event = revoked(operator, user.id).before("sessions", "all");
+            let ended = operator.store.end_sessions_of_with(user.id, None, &[event]).await?;
+            operator.changed.tell(Subject::User(user.id));
             Ok(say_ended(&ended, args.json))
         }
         Command::Revoke { id: None, user: None } => Err(Failure::Usage("name a session, or a user by --user".into())),
     })
 }
 
-async fn note(operator: &Operator, user: UserId, ended: &[SessionId]) -> Result<(), Failure> {
-    let event = Event::new(Action::SESSION_REVOKE, user, operator.clock.now());
-    operator.record(event.before("sessions", json!(ended))).await
+fn revoked(operator: &Operator, user: UserId) -> Event {
+    Event::new(Action::SESSION_REVOKE, user, operator.clock.now())
 }
 
 async fn list(operator: &Operator, json: bool) -> Result<Exit, Failure> {

@@ -65,10 +65,11 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
 }
 
 fn aliases(r: &mut Reader<'_>) -> Vec<Alias> {
-    const WORDS: [(&str, Alias); 2] = [("oauth2-proxy", Alias::Oauth2Proxy), ("authelia", Alias::Authelia)];
+    const WORDS: [(&str, Alias); 3] =
+        [("oauth2-proxy", Alias::Oauth2Proxy), ("authelia", Alias::Authelia), ("envoy", Alias::Envoy)];
     let kind = Kind::List(Box::new(Kind::Words(WORDS.map(|(word, _)| word).to_vec())));
     let doc = "Whose endpoint names are answered, too: \"oauth2-proxy\" (/oauth2/…), \"authelia\" (/api/verify, \
-               /api/authz/…). No app gets requests for these paths then.";
+               /api/authz/…), \"envoy\" (ext_authz over gRPC). No app gets requests for these paths then.";
     let all = r.list("aliases", (kind, Some("[]".to_owned())), doc, |text| {
         let found = WORDS.iter().find(|(word, _)| *word == text).map(|(_, alias)| *alias);
         found.ok_or_else(|| no_such_word("aliases", text, &WORDS.map(|(word, _)| word)))

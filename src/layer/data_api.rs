@@ -26,8 +26,8 @@ use crate::store::{self, Store};
 pub(super) const API_KEY: HeaderName = HeaderName::from_static("apikey");
 /// `jwtTokenString`.
 pub(super) const TOKEN: HeaderName = HeaderName::from_static("jwttokenstring");
-const EMAIL: HeaderName = HeaderName::from_static("email");
-const PASSWORD: HeaderName = HeaderName::from_static("password");
+pub(super) const EMAIL: HeaderName = HeaderName::from_static("email");
+pub(super) const PASSWORD: HeaderName = HeaderName::from_static("password");
 
 /// Checks pairs of address and password.
 pub struct DataApi {

@@ -69,8 +69,9 @@ impl Portal {
             Deed::DeleteKey(key) => self.delete_key(caller, key).await,
             Deed::EndSession(session) => self.end_session(caller, session).await,
             Deed::EndOthers => {
-                let count = self.sessions.end_all(caller.user.id, caller.session).await.map_err(unavailable)?;
-                self.record(caller, Action::SESSION_REVOKE, |event| event.after("count", count)).await?;
+                let event = self.event(caller, Action::SESSION_REVOKE).before("sessions", "others");
+                let ended = self.sessions.end_all_noting(caller.user.id, caller.session, vec![event]).await;
+                ended.map_err(unavailable)?;
                 Ok(Done::Told("sessions"))
             }
             Deed::Delete => self.delete_account(call, caller, input).await,
@@ -113,15 +114,9 @@ impl Portal {
         if recent { Ok(()) } else { Err(Reason::Conflict(otherwise)) }
     }
 
-    /// Tells the audit log of something that is done.
-    pub(super) async fn record(
-        &self,
-        caller: &Caller,
-        action: Action,
-        about: impl FnOnce(Event) -> Event + Send,
-    ) -> Result<(), Reason> {
-        let event = about(Event::new(action, caller.user.id, self.clock.now()));
-        self.store.add_audit(&[event]).await.map_err(unavailable)
+    /// What the audit log says of something that a caller does to the own account.
+    pub(super) fn event(&self, caller: &Caller, action: Action) -> Event {
+        Event::new(action, caller.user.id, self.clock.now())
     }
 
     async fn change_email(&self, call: &Call, caller: &Caller, input: &Input) -> Result<Done, Reason> {
@@ -181,10 +176,10 @@ impl Portal {
         if !sessions.iter().any(|own| own.id == session) {
             return Err(Reason::NotFound);
         }
-        self.sessions.end(session).await.map_err(unavailable)?;
         let here = caller.session == Some(session);
-        let action = if here { Action::SIGN_OUT } else { Action::SESSION_REVOKE };
-        self.record(caller, action, |event| event.before("session", session.to_string())).await?;
+        let event = self.event(caller, if here { Action::SIGN_OUT } else { Action::SESSION_REVOKE });
+        let event = event.before("session", session.to_string());
+        self.sessions.end_noting(session, vec![event]).await.map_err(unavailable)?;
         Ok(if here { Done::Over("logout") } else { Done::Told("session") })
     }
 
@@ -200,8 +195,7 @@ impl Portal {
         }
         // Sessions first: if the store fails in between, somebody is signed out and not half deleted.
         self.sessions.end_all(caller.user.id, None).await.map_err(unavailable)?;
-        let event = Event::new(Action::DELETE, caller.user.id, self.clock.now());
-        let events = [event.before("user", audit::user(&caller.user))];
+        let events = [self.event(caller, Action::DELETE).before("user", audit::user(&caller.user))];
         self.store.delete_user_with(caller.user.id, &events).await.map_err(unavailable)?;
         self.sessions.forget_user(caller.user.id);
         tracing::info!(event = "account.deleted", user = %caller.user.id, "an account was deleted by its owner");

@@ -107,7 +107,7 @@ impl Portal {
     pub(super) async fn end_own(&self, call: &Call) -> Result<(), Reason> {
         let session = call.caller.as_ref().and_then(|caller| caller.session);
         if let (Some(session), Credential::Cookie) = (session, call.credential) {
-            self.sessions.end(session).await.map_err(unavailable)?;
+            self.end_of(call, session).await?;
         }
         Ok(())
     }

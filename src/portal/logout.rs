@@ -10,9 +10,10 @@ use super::page::{Page, is_guest, signed_in_as};
 use super::refusal::unavailable;
 use super::return_to::ReturnTo;
 use super::{Answer, Portal};
-use crate::account::Kind;
 use crate::account::audit::Action;
 use crate::body::Body;
+use crate::id::SessionId;
+use crate::rejection::Reason;
 use crate::visit::Credential;
 
 impl Portal {
@@ -48,10 +49,7 @@ impl Portal {
             None => None,
         };
         if let (Some(session), Credential::Cookie | Credential::Bearer) = (session, call.credential) {
-            self.sessions.end(session).await.map_err(unavailable)?;
-            if let Some(caller) = call.caller.as_deref().filter(|caller| caller.kind() != Kind::Guest) {
-                self.record(caller, Action::SIGN_OUT, |event| event.before("session", session.to_string())).await?;
-            }
+            self.end_of(call, session).await?;
         }
         let onward = match &there {
             Some(there) => self.onward(there, &rd).await,
@@ -65,6 +63,13 @@ impl Portal {
         };
         self.set_cookie(&mut response, self.cookie.clear());
         Ok(response)
+    }
+
+    /// Ends the session a request came with.
+    pub(super) async fn end_of(&self, call: &Call, session: SessionId) -> Result<(), Reason> {
+        let event = |caller| self.event(caller, Action::SIGN_OUT).before("session", session.to_string());
+        let events = call.caller.as_deref().map(event).into_iter().collect();
+        self.sessions.end_noting(session, events).await.map(drop).map_err(unavailable)
     }
 
     /// Where a form says to return to; without a word, where its address says.

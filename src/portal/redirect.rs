@@ -12,7 +12,9 @@ use super::page::is_guest;
 use super::refusal::unavailable;
 use super::return_to::ReturnTo;
 use super::{Answer, Portal, form};
+use crate::account::audit::{Action, Event};
 use crate::body::Body;
+use crate::id::SessionId;
 use crate::provider::oauth2::{self, Begun, Client, Wishes};
 use crate::provider::pending::{self, Attempt, Pending};
 use crate::rejection::Reason;
@@ -128,7 +130,7 @@ impl Portal {
         self.open(call, &incomer, name, &mut response).await?;
         if let Some(session) = pending.attempt.session {
             // With a posted answer the browser has not sent the old session's cookie along.
-            self.sessions.end(session).await.map_err(unavailable)?;
+            self.end_named(session, Action::SIGN_OUT, |event| event).await?;
         }
         Ok(response)
     }
@@ -156,7 +158,7 @@ impl Portal {
                 _ => Reason::Malformed("oauth.logout_token"),
             }
         })?;
-        let ended = self.end_those(&notice.sessions).await;
+        let ended = self.end_those(&notice.sessions, name).await;
         if ended.is_err() {
             // Told again, it has to count again.
             let _ = self.store.take_one_time(notice.seen, self.clock.now()).await;
@@ -166,12 +168,24 @@ impl Portal {
         Ok(empty(StatusCode::OK))
     }
 
-    async fn end_those(&self, named: &crate::store::AtProvider) -> Result<usize, Reason> {
+    async fn end_those(&self, named: &crate::store::AtProvider, provider: &str) -> Result<usize, Reason> {
         let sessions = self.store.sessions_at_provider(named).await.map_err(unavailable)?;
         for session in &sessions {
-            self.sessions.end(*session).await.map_err(unavailable)?;
+            self.end_named(*session, Action::SESSION_REVOKE, |event| event.after("provider", provider)).await?;
         }
         Ok(sessions.len())
+    }
+
+    /// Ends a session that the request did not come with.
+    async fn end_named(
+        &self,
+        session: SessionId,
+        action: Action,
+        about: impl FnOnce(Event) -> Event + Send,
+    ) -> Result<(), Reason> {
+        let Some((_, user)) = self.store.session(session).await.map_err(unavailable)? else { return Ok(()) };
+        let event = Event::new(action, user.id, self.clock.now()).before("session", session.to_string());
+        self.sessions.end_noting(session, vec![about(event)]).await.map(drop).map_err(unavailable)
     }
 
     /// Where a browser goes on to after signing out here, so that it is signed out there, too.

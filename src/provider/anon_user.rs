@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{ANON_USER, AnonUser as Settings, Error, Parts};
+use crate::account::audit::{Action, Event};
 use crate::account::{Identity, Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::id::UserId;
-use crate::store::{Saved, Store};
+use crate::store::{Along, Saved, Store};
 
 /// The provider `anon-user`.
 #[derive(Clone, Debug)]
@@ -31,7 +32,8 @@ impl AnonUser {
         let mut user = User::new(UserId::generate(now), Kind::Guest, now);
         user.last_sign_in_at = Some(now);
         user.identities.push(Identity::new(ANON_USER, "", &user.id.to_string(), now));
-        match self.store.save_user(&user).await? {
+        let event = Event::new(Action::SIGN_IN, user.id, now).after("provider", ANON_USER);
+        match self.store.save_user_with(&user, &Along::event(event)).await? {
             Saved::Done => {
                 user.version += 1;
                 Ok(user)

@@ -65,11 +65,8 @@ impl ApiKeys {
             last_used_at: None,
             disabled: false,
         };
-        if self.store.add_key(&key, self.settings.user_keys).await? {
-            self.record(Action::KEY_CREATE, user, |event| {
-                event.after("key", id.to_string()).after("name", key.name.as_str())
-            })
-            .await?;
+        let event = key_event(Action::KEY_CREATE, &key, now);
+        if self.store.add_key_with(&key, self.settings.user_keys, &[event]).await? {
             Ok((key, secret))
         } else {
             Err(Error::TooManyKeys)
@@ -89,12 +86,11 @@ impl ApiKeys {
     /// # Errors
     /// [`Error::Store`].
     pub async fn set_disabled(&self, user: UserId, key: KeyId, disabled: bool) -> Result<bool, Error> {
-        let done = self.owns(user, key).await? && self.store.set_key_disabled(key, disabled).await?;
+        let Some(key) = self.own(user, key).await? else { return Ok(false) };
+        let action = if disabled { Action::KEY_DISABLE } else { Action::KEY_ENABLE };
+        let event = key_event(action, &key, self.clock.now());
+        let done = self.store.set_key_disabled_with(key.id, disabled, &[event]).await?;
         self.sessions.forget_user(user);
-        if done {
-            let action = if disabled { Action::KEY_DISABLE } else { Action::KEY_ENABLE };
-            self.record(action, user, |event| event.after("key", key.to_string())).await?;
-        }
         Ok(done)
     }
 
@@ -103,26 +99,16 @@ impl ApiKeys {
     /// # Errors
     /// [`Error::Store`].
     pub async fn delete(&self, user: UserId, key: KeyId) -> Result<bool, Error> {
-        let done = self.owns(user, key).await? && self.store.delete_key(key).await?;
+        let Some(key) = self.own(user, key).await? else { return Ok(false) };
+        let event = key_event(Action::KEY_DELETE, &key, self.clock.now());
+        let done = self.store.delete_key_with(key.id, &[event]).await?;
         self.sessions.forget_user(user);
-        if done {
-            self.record(Action::KEY_DELETE, user, |event| event.before("key", key.to_string())).await?;
-        }
         Ok(done)
     }
 
-    async fn record(
-        &self,
-        action: Action,
-        user: UserId,
-        about: impl FnOnce(Event) -> Event + Send,
-    ) -> Result<(), Error> {
-        let event = about(Event::new(action, user, self.clock.now()));
-        Ok(self.store.add_audit(&[event]).await?)
-    }
-
-    async fn owns(&self, user: UserId, key: KeyId) -> Result<bool, Error> {
-        Ok(self.store.key(key).await?.is_some_and(|(_, owner)| owner.id == user))
+    async fn own(&self, user: UserId, key: KeyId) -> Result<Option<ApiKey>, Error> {
+        let found = self.store.key(key).await?;
+        Ok(found.filter(|(_, owner)| owner.id == user).map(|(key, _)| key))
     }
 
     fn end_of(&self, now: Timestamp, wanted: Option<Timestamp>) -> Result<Option<Timestamp>, Error> {
@@ -132,6 +118,17 @@ impl ApiKeys {
             Some(end) if end <= now || latest.is_some_and(|latest| end > latest) => Err(Error::BadExpiry),
             Some(end) => Ok(Some(end)),
         }
+    }
+}
+
+/// What the log says of a key.
+pub(super) fn key_event(action: Action, key: &ApiKey, now: Timestamp) -> Event {
+    let (id, name) = (key.id.to_string(), key.name.as_str());
+    let gone = action == Action::KEY_DELETE;
+    let event = Event::new(action, key.user_id, now);
+    match gone {
+        true => event.before("key", id).before("name", name),
+        false => event.after("key", id).after("name", name),
     }
 }
 

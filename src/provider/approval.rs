@@ -1,10 +1,9 @@
 use std::collections::BTreeSet;
 
+use super::Error;
 use super::local_userpass::LocalUserpass;
 use super::registration::NewAccount;
-use super::{Error, LOCAL_USERPASS};
 use crate::account::User;
-use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::secret::Secret;
@@ -59,10 +58,7 @@ impl LocalUserpass {
             guest: text("guest").and_then(|id| id.parse().ok()),
             roles: BTreeSet::new(),
         };
-        let user = self.make(account).await?;
-        let event = Event::new(Action::CONFIRM, user.id, now).after("provider", LOCAL_USERPASS);
-        self.store.add_audit(&[event]).await?;
-        Ok(user)
+        self.make(account).await
     }
 
     /// Takes back every registration of an address. `false`: none waits.

@@ -2,6 +2,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::Error;
+use super::api_key::key_event;
 use super::local_userpass::LocalUserpass;
 use crate::account::audit::{Action, Event};
 use crate::account::email::Email;
@@ -105,7 +106,8 @@ impl LocalUserpass {
     /// Whoever made the account before its address was proved may be somebody else, and may have left a key.
     async fn disable_keys(&self, user: UserId) -> Result<(), Error> {
         for key in self.store.keys(Some(user)).await? {
-            self.store.set_key_disabled(key.id, true).await?;
+            let event = key_event(Action::KEY_DISABLE, &key, self.clock.now());
+            self.store.set_key_disabled_with(key.id, true, &[event]).await?;
         }
         Ok(())
     }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::api_key::key_event;
 use super::{API_KEY, Error};
 use crate::account::api_key::{self, ApiKey};
-use crate::account::audit::{Action, Event};
+use crate::account::audit::Action;
 use crate::account::{Identity, Kind, OPERATOR, User};
 use crate::clock::Timestamp;
 use crate::id::{KeyId, UserId};
@@ -68,13 +69,13 @@ pub async fn make(store: &Arc<dyn Store>, new: NewKey<'_>, now: Timestamp) -> Re
         last_used_at: None,
         disabled: false,
     };
-    if let Err(error) = store.add_key(&key, usize::MAX).await {
+    let event = key_event(Action::KEY_CREATE, &key, now);
+    if let Err(error) = store.add_key_with(&key, usize::MAX, &[event]).await {
         if is_own {
             store.delete_user(owner.id).await?;
         }
         return Err(error.into());
     }
-    tell(store, Action::KEY_CREATE, &key, now).await?;
     Ok((key, owner, secret))
 }
 
@@ -89,13 +90,13 @@ pub async fn set_disabled(
     now: Timestamp,
 ) -> Result<Option<User>, store::Error> {
     let Some((key, owner)) = store.key(id).await? else { return Ok(None) };
-    if !store.set_key_disabled(id, disabled).await? {
+    let action = if disabled { Action::KEY_DISABLE } else { Action::KEY_ENABLE };
+    if !store.set_key_disabled_with(id, disabled, &[key_event(action, &key, now)]).await? {
         return Ok(None);
     }
     if disabled {
         end_sessions(store, owner.id).await?;
     }
-    tell(store, if disabled { Action::KEY_DISABLE } else { Action::KEY_ENABLE }, &key, now).await?;
     Ok(Some(owner))
 }
 
@@ -106,8 +107,11 @@ pub async fn set_disabled(
 pub async fn delete(store: &Arc<dyn Store>, id: KeyId, now: Timestamp) -> Result<Option<User>, store::Error> {
     let Some((key, owner)) = store.key(id).await? else { return Ok(None) };
     let own = owner.kind == Kind::Service && owner.identities.iter().any(|own| own.subject == id.to_string());
-    tell(store, Action::KEY_DELETE, &key, now).await?;
-    let gone = if own { store.delete_user(owner.id).await? } else { store.delete_key(id).await? };
+    let events = [key_event(Action::KEY_DELETE, &key, now)];
+    let gone = match own {
+        true => store.delete_user_with(owner.id, &events).await?,
+        false => store.delete_key_with(id, &events).await?,
+    };
     end_sessions(store, owner.id).await?;
     Ok(gone.then_some(owner))
 }
@@ -139,14 +143,4 @@ async fn service(
         Saved::Done => Ok(service),
         Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => Err(Error::Conflict("key.exists")),
     }
-}
-
-async fn tell(store: &Arc<dyn Store>, action: Action, key: &ApiKey, now: Timestamp) -> Result<(), store::Error> {
-    let (name, id) = (key.name.as_str(), key.id.to_string());
-    let event = Event::new(action.clone(), key.user_id, now);
-    let event = match action == Action::KEY_DELETE {
-        true => event.before("key", id).before("name", name),
-        false => event.after("key", id).after("name", name),
-    };
-    store.add_audit(&[event]).await
 }

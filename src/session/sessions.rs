@@ -3,9 +3,11 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use crate::account::audit::{Action, Event};
 use crate::account::{User, api_key};
 use crate::clock::Clock;
 use crate::id::{SessionId, UserId};
+use crate::provider::API_KEY;
 use crate::public_url::PublicUrl;
 use crate::secret::{self, Digest, Secret};
 use crate::session::assertion;
@@ -143,9 +145,17 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer; then the session may go on.
     pub async fn end(&self, id: SessionId) -> Result<bool, store::Error> {
+        self.end_noting(id, Vec::new()).await
+    }
+
+    /// The same, and writes these events if there was one.
+    ///
+    /// # Errors
+    /// As [`end`](Self::end).
+    pub async fn end_noting(&self, id: SessionId, events: Vec<Event>) -> Result<bool, store::Error> {
         let inner = self.0.clone();
         carry_through(async move {
-            let ended = inner.store.end_session(id).await;
+            let ended = inner.store.end_session_with(id, &events).await;
             inner.revoke(Subject::Session(id));
             ended
         })
@@ -157,9 +167,22 @@ impl Sessions {
     /// # Errors
     /// When the store does not answer; then they may go on.
     pub async fn end_all(&self, user: UserId, except: Option<SessionId>) -> Result<usize, store::Error> {
+        self.end_all_noting(user, except, Vec::new()).await
+    }
+
+    /// The same, and writes these events if any ended.
+    ///
+    /// # Errors
+    /// As [`end_all`](Self::end_all).
+    pub async fn end_all_noting(
+        &self,
+        user: UserId,
+        except: Option<SessionId>,
+        events: Vec<Event>,
+    ) -> Result<usize, store::Error> {
         let inner = self.0.clone();
         carry_through(async move {
-            let ended = inner.store.end_sessions_of(user, except).await;
+            let ended = inner.store.end_sessions_of_with(user, except, &events).await;
             inner.revoke(Subject::User(user));
             ended.map(|ended| ended.len())
         })
@@ -219,7 +242,10 @@ impl Sessions {
             idle_expires_at: (now + limits.idle).min(expires_at),
             expires_at,
         };
-        self.0.store.add_session(&session, self.0.settings.max_per_user).await?;
+        // Who comes with a key leaves no other trace: nothing of the user changes.
+        let by_key = provider == API_KEY;
+        let events = by_key.then(|| Event::new(Action::SIGN_IN, user.id, now).after("provider", provider));
+        self.0.store.add_session_with(&session, self.0.settings.max_per_user, events.as_slice()).await?;
         // Another session of the user may have ended for this one.
         self.forget_user(user.id);
         Ok(session)

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
 use crate::account::User;
+use crate::account::audit::{Action, Event};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::json;
@@ -145,12 +146,17 @@ impl Sessions {
     pub async fn revoke(&self, refresh_token: &str) -> Result<bool, store::Error> {
         let Some(token) = RefreshToken::parse(refresh_token) else { return Ok(false) };
         let current = self.0.store.session_by_token(credential::refresh(refresh_token)).await?;
-        match current.map(|(session, _)| session.id) {
-            Some(session) => self.end(session).await,
+        let session = match current {
+            Some((session, _)) => session,
             // Whoever took the session over has the current one.
-            None if self.0.made(&token).await? => self.end(token.session).await,
-            None => Ok(false),
-        }
+            None if self.0.made(&token).await? => match self.0.store.session(token.session).await? {
+                Some((session, _)) => session,
+                None => return Ok(false),
+            },
+            None => return Ok(false),
+        };
+        let event = Event::new(Action::SIGN_OUT, session.user_id, self.0.clock.now());
+        self.end_noting(session.id, vec![event.before("session", session.id.to_string())]).await
     }
 
     /// A token that was replaced before. Within the grace the same successor is answered again, so that two
@@ -202,7 +208,9 @@ impl Sessions {
             user = %session.user_id,
             "a refresh token came a second time, its session ends"
         );
-        self.end(session.id).await?;
+        let event = Event::new(Action::SESSION_REVOKE, session.user_id, self.0.clock.now());
+        let event = event.before("session", session.id.to_string()).after("reason", "session.token_reused");
+        self.end_noting(session.id, vec![event]).await?;
         Ok(None)
     }
 }

@@ -39,6 +39,31 @@ impl Along {
     }
 }
 
+/// What a deed came to: of what was not done nothing is written down.
+pub(super) trait Outcome {
+    /// Whether it was done.
+    fn is_done(&self) -> bool;
+}
+
+impl Outcome for () {
+    fn is_done(&self) -> bool {
+        true
+    }
+}
+
+impl Outcome for bool {
+    fn is_done(&self) -> bool {
+        *self
+    }
+}
+
+/// Those that ended.
+impl Outcome for Vec<SessionId> {
+    fn is_done(&self) -> bool {
+        !self.is_empty()
+    }
+}
+
 /// Tells the log of what was done, if it was.
 pub(super) fn tell_if(done: bool, events: &[Event]) {
     if done {

@@ -16,6 +16,8 @@ suite! {
     an_event_comes_back_as_it_was,
     events_and_sessions_go_along_with_a_save_or_not_at_all,
     the_event_of_a_removal_outlives_the_user,
+    events_go_along_with_what_is_done_to_keys_and_sessions,
+    what_is_not_done_to_keys_and_sessions_is_not_noted,
     the_log_is_read_in_order_from_anywhere,
     the_log_forgets_what_is_old_and_only_that,
     a_merge_moves_all_or_nothing,
@@ -75,6 +77,35 @@ async fn the_event_of_a_removal_outlives_the_user(store: &Fixture) {
     assert!(store.delete_user_with(ann.id, &events).await.unwrap());
     assert!(!store.delete_user_with(ann.id, &events).await.unwrap());
     assert_eq!(all(store).await, events);
+}
+
+async fn events_go_along_with_what_is_done_to_keys_and_sessions(store: &Fixture) {
+    let ann = store.add(ann()).await;
+    let (key, one, two) = (key(&ann, "k"), session(&ann, at(5)), session(&ann, at(6)));
+    let of = |action: Action, second| event(action, ann.id, second);
+    assert!(store.add_key_with(&key, 1, &[of(Action::KEY_CREATE, 1)]).await.unwrap());
+    assert!(store.set_key_disabled_with(key.id, true, &[of(Action::KEY_DISABLE, 2)]).await.unwrap());
+    store.add_session_with(&one, 9, &[of(Action::SIGN_IN, 3)]).await.unwrap();
+    store.add_session_with(&two, 9, &[of(Action::SIGN_IN, 4)]).await.unwrap();
+    assert!(store.end_session_with(one.id, &[of(Action::SIGN_OUT, 5)]).await.unwrap());
+    let ended = store.end_sessions_of_with(ann.id, None, &[of(Action::SESSION_REVOKE, 6)]).await.unwrap();
+    assert_eq!(ended, [two.id]);
+    assert!(store.delete_key_with(key.id, &[of(Action::KEY_DELETE, 7), of(Action::LINK, 8)]).await.unwrap());
+    assert_eq!(all(store).await.iter().map(|event| event.at).collect::<Vec<_>>(), (1..=8).map(at).collect::<Vec<_>>());
+}
+
+async fn what_is_not_done_to_keys_and_sessions_is_not_noted(store: &Fixture) {
+    let (ann, stranger) = (store.add(ann()).await, user(Kind::User));
+    let (first, second, gone) = (key(&ann, "k"), key(&ann, "l"), session(&stranger, at(5)));
+    let events = [event(Action::LINK, ann.id, 1)];
+    store.add_key(&first, 1).await.unwrap();
+    assert!(!store.add_key_with(&second, 1, &events).await.unwrap());
+    assert!(!store.set_key_disabled_with(second.id, true, &events).await.unwrap());
+    assert!(!store.delete_key_with(second.id, &events).await.unwrap());
+    assert!(store.add_session_with(&gone, 9, &events).await.is_err());
+    assert!(!store.end_session_with(gone.id, &events).await.unwrap());
+    assert!(store.end_sessions_of_with(ann.id, None, &events).await.unwrap().is_empty());
+    assert_eq!(all(store).await, []);
 }
 
 async fn the_log_is_read_in_order_from_anywhere(store: &Fixture) {

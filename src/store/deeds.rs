@@ -83,14 +83,6 @@ fn go_along(connection: &Connection, user: UserId, along: &Along) -> Result<()> 
     add_audit(connection, &along.events)
 }
 
-pub(super) fn delete_user(connection: &Connection, id: UserId, events: &[Event]) -> Result<bool> {
-    let deleted = change(connection, sql::DELETE_USER, [id.as_bytes()])? > 0;
-    if deleted {
-        add_audit(connection, events)?;
-    }
-    Ok(deleted)
-}
-
 pub(super) fn merge_users(connection: &Connection, into: &User, from: &User, along: &Along) -> Result<Saved> {
     let version = |user: &User| -> Result<bool> {
         let mut version = connection.prepare_cached(sql::VERSION)?;

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use super::along::tell_if;
+use super::along::{Outcome, tell_if};
 use super::memory_state::State;
 use super::{Along, Answer, AtProvider, AuditFilter, Error, Rotated, Saved, SigningKey, Store};
 use crate::account::api_key::ApiKey;
@@ -26,6 +26,24 @@ impl Memory {
                 // Somebody panicked halfway through a deed.
                 Err(PoisonError { .. }) => Err(Error::Corrupt("a write was broken off".into())),
             }
+        })
+    }
+}
+
+impl Memory {
+    /// Does something, and writes these events if it was done.
+    fn noting<'a, T: Outcome + Send>(
+        &'a self,
+        events: &'a [Event],
+        deed: impl FnOnce(&mut State) -> Result<T, Error> + Send + 'a,
+    ) -> Answer<'a, T> {
+        self.with(move |state| {
+            let outcome = deed(state)?;
+            if outcome.is_done() {
+                state.add_audit(events);
+                tell_if(true, events);
+            }
+            Ok(outcome)
         })
     }
 }
@@ -69,14 +87,7 @@ impl Store for Memory {
     }
 
     fn delete_user_with<'a>(&'a self, id: UserId, events: &'a [Event]) -> Answer<'a, bool> {
-        self.with(move |state| {
-            let deleted = state.delete_user(id);
-            if deleted {
-                state.add_audit(events);
-            }
-            tell_if(deleted, events);
-            Ok(deleted)
-        })
+        self.noting(events, move |state| Ok(state.delete_user(id)))
     }
 
     fn merge_users<'a>(&'a self, into: &'a User, from: &'a User, along: &'a Along) -> Answer<'a, Saved> {
@@ -88,11 +99,7 @@ impl Store for Memory {
     }
 
     fn add_audit<'a>(&'a self, events: &'a [Event]) -> Answer<'a, ()> {
-        self.with(move |state| {
-            state.add_audit(events);
-            tell_if(true, events);
-            Ok(())
-        })
+        self.noting(events, |_| Ok(()))
     }
 
     fn audit(&self, filter: AuditFilter, after: Option<u64>, limit: usize) -> Answer<'_, Vec<Entry>> {
@@ -128,8 +135,13 @@ impl Store for Memory {
         })
     }
 
-    fn add_session<'a>(&'a self, session: &'a Session, max_per_user: usize) -> Answer<'a, ()> {
-        self.with(move |state| state.add_session(session, max_per_user))
+    fn add_session_with<'a>(
+        &'a self,
+        session: &'a Session,
+        max_per_user: usize,
+        events: &'a [Event],
+    ) -> Answer<'a, ()> {
+        self.noting(events, move |state| state.add_session(session, max_per_user))
     }
 
     fn session_by_token(&self, token: Digest) -> Answer<'_, Option<(Session, User)>> {
@@ -171,12 +183,17 @@ impl Store for Memory {
         self.with(move |state| state.rotate_token(old, new, now, idle_expires_at))
     }
 
-    fn end_session(&self, id: SessionId) -> Answer<'_, bool> {
-        self.with(move |state| Ok(state.end_session(id)))
+    fn end_session_with<'a>(&'a self, id: SessionId, events: &'a [Event]) -> Answer<'a, bool> {
+        self.noting(events, move |state| Ok(state.end_session(id)))
     }
 
-    fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>> {
-        self.with(move |state| {
+    fn end_sessions_of_with<'a>(
+        &'a self,
+        user: UserId,
+        except: Option<SessionId>,
+        events: &'a [Event],
+    ) -> Answer<'a, Vec<SessionId>> {
+        self.noting(events, move |state| {
             let mut ended: Vec<SessionId> = state.sessions_of(user).iter().map(|session| session.id).collect();
             ended.retain(|id| Some(*id) != except && state.end_session(*id));
             Ok(ended)
@@ -215,8 +232,8 @@ impl Store for Memory {
         self.with(move |state| Ok(state.sweep(now, limit)))
     }
 
-    fn add_key<'a>(&'a self, key: &'a ApiKey, max_per_user: usize) -> Answer<'a, bool> {
-        self.with(move |state| state.add_key(key, max_per_user))
+    fn add_key_with<'a>(&'a self, key: &'a ApiKey, max_per_user: usize, events: &'a [Event]) -> Answer<'a, bool> {
+        self.noting(events, move |state| state.add_key(key, max_per_user))
     }
 
     fn key(&self, id: KeyId) -> Answer<'_, Option<(ApiKey, User)>> {
@@ -233,8 +250,8 @@ impl Store for Memory {
         })
     }
 
-    fn set_key_disabled(&self, id: KeyId, disabled: bool) -> Answer<'_, bool> {
-        self.with(move |state| Ok(state.keys.get_mut(&id).map(|key| key.disabled = disabled).is_some()))
+    fn set_key_disabled_with<'a>(&'a self, id: KeyId, disabled: bool, events: &'a [Event]) -> Answer<'a, bool> {
+        self.noting(events, move |state| Ok(state.keys.get_mut(&id).map(|key| key.disabled = disabled).is_some()))
     }
 
     fn touch_key(&self, id: KeyId, used: Timestamp) -> Answer<'_, ()> {
@@ -246,8 +263,8 @@ impl Store for Memory {
         })
     }
 
-    fn delete_key(&self, id: KeyId) -> Answer<'_, bool> {
-        self.with(move |state| Ok(state.keys.remove(&id).is_some()))
+    fn delete_key_with<'a>(&'a self, id: KeyId, events: &'a [Event]) -> Answer<'a, bool> {
+        self.noting(events, move |state| Ok(state.keys.remove(&id).is_some()))
     }
 
     fn add_one_time<'a>(&'a self, one_time: &'a OneTime) -> Answer<'a, ()> {

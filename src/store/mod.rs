@@ -127,7 +127,13 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn sweep_guests(&self, before: Timestamp, limit: usize) -> Answer<'_, usize>;
 
     /// Adds a session; beyond `max_per_user` the user's sessions used longest ago end.
-    fn add_session<'a>(&'a self, session: &'a Session, max_per_user: usize) -> Answer<'a, ()>;
+    fn add_session<'a>(&'a self, session: &'a Session, max_per_user: usize) -> Answer<'a, ()> {
+        self.add_session_with(session, max_per_user, &[])
+    }
+
+    /// The same, and writes these events.
+    fn add_session_with<'a>(&'a self, session: &'a Session, max_per_user: usize, events: &'a [Event])
+    -> Answer<'a, ()>;
 
     /// The session with this token (cookie or current refresh token) and its user, in one look.
     fn session_by_token(&self, token: Digest) -> Answer<'_, Option<(Session, User)>>;
@@ -149,10 +155,25 @@ pub trait Store: Debug + Send + Sync + 'static {
     -> Answer<'_, Rotated>;
 
     /// Ends a session. `false`: there was none.
-    fn end_session(&self, id: SessionId) -> Answer<'_, bool>;
+    fn end_session(&self, id: SessionId) -> Answer<'_, bool> {
+        self.end_session_with(id, &[])
+    }
+
+    /// The same, and writes these events if there was one.
+    fn end_session_with<'a>(&'a self, id: SessionId, events: &'a [Event]) -> Answer<'a, bool>;
 
     /// Ends all sessions of a user but `except`; answers with those that ended.
-    fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>>;
+    fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>> {
+        self.end_sessions_of_with(user, except, &[])
+    }
+
+    /// The same, and writes these events if any ended.
+    fn end_sessions_of_with<'a>(
+        &'a self,
+        user: UserId,
+        except: Option<SessionId>,
+        events: &'a [Event],
+    ) -> Answer<'a, Vec<SessionId>>;
 
     /// Keeps what a provider gave with the sign-in of a session, in place of what was kept before; it goes with
     /// the session.
@@ -168,7 +189,12 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn sweep(&self, now: Timestamp, limit: usize) -> Answer<'_, usize>;
 
     /// Adds a key unless its user has `max_per_user` already: then `false`.
-    fn add_key<'a>(&'a self, key: &'a ApiKey, max_per_user: usize) -> Answer<'a, bool>;
+    fn add_key<'a>(&'a self, key: &'a ApiKey, max_per_user: usize) -> Answer<'a, bool> {
+        self.add_key_with(key, max_per_user, &[])
+    }
+
+    /// The same, and writes these events if it was added.
+    fn add_key_with<'a>(&'a self, key: &'a ApiKey, max_per_user: usize, events: &'a [Event]) -> Answer<'a, bool>;
 
     /// The key with this id and its user, in one look.
     fn key(&self, id: KeyId) -> Answer<'_, Option<(ApiKey, User)>>;
@@ -177,13 +203,23 @@ pub trait Store: Debug + Send + Sync + 'static {
     fn keys(&self, user: Option<UserId>) -> Answer<'_, Vec<ApiKey>>;
 
     /// Enables or disables a key. `false`: there was none.
-    fn set_key_disabled(&self, id: KeyId, disabled: bool) -> Answer<'_, bool>;
+    fn set_key_disabled(&self, id: KeyId, disabled: bool) -> Answer<'_, bool> {
+        self.set_key_disabled_with(id, disabled, &[])
+    }
+
+    /// The same, and writes these events if there was one.
+    fn set_key_disabled_with<'a>(&'a self, id: KeyId, disabled: bool, events: &'a [Event]) -> Answer<'a, bool>;
 
     /// Notes that a key was used.
     fn touch_key(&self, id: KeyId, used: Timestamp) -> Answer<'_, ()>;
 
     /// Removes a key. `false`: there was none.
-    fn delete_key(&self, id: KeyId) -> Answer<'_, bool>;
+    fn delete_key(&self, id: KeyId) -> Answer<'_, bool> {
+        self.delete_key_with(id, &[])
+    }
+
+    /// The same, and writes these events if there was one.
+    fn delete_key_with<'a>(&'a self, id: KeyId, events: &'a [Event]) -> Answer<'a, bool>;
 
     /// Adds a link.
     fn add_one_time<'a>(&'a self, one_time: &'a OneTime) -> Answer<'a, ()>;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::along::tell_if;
-use super::postgres_calls::{bytes, can_be, none, rows_at_most};
+use super::postgres_calls::{bytes, can_be, none, noted, rows_at_most};
 use super::postgres_fault::Fault;
 use super::postgres_pool::Connections;
 use super::postgres_settings::PostgresSettings;
@@ -88,9 +88,7 @@ impl Store for Postgres {
     }
 
     fn delete_user_with<'a>(&'a self, id: UserId, events: &'a [Event]) -> Answer<'a, bool> {
-        let deleted =
-            self.0.write_with((id, events.to_vec()), |c, (id, events)| Box::pin(users::delete_user(c, *id, events)));
-        Box::pin(async move { deleted.await.inspect(|deleted| tell_if(*deleted, events)) })
+        self.0.change_noting(events, sql::DELETE_USER, *id.as_bytes())
     }
 
     fn merge_users<'a>(&'a self, into: &'a User, from: &'a User, along: &'a Along) -> Answer<'a, Saved> {
@@ -101,8 +99,7 @@ impl Store for Postgres {
     }
 
     fn add_audit<'a>(&'a self, events: &'a [Event]) -> Answer<'a, ()> {
-        let added = self.0.write_with(events.to_vec(), |c, events| Box::pin(users::add_audit(c, events)));
-        Box::pin(async move { added.await.inspect(|()| tell_if(true, events)) })
+        self.0.write_noting(events, (), |c, (), events| Box::pin(noted(c, events, async { Ok(()) })))
     }
 
     fn audit(&self, filter: AuditFilter, after: Option<u64>, limit: usize) -> Answer<'_, Vec<Entry>> {
@@ -123,9 +120,14 @@ impl Store for Postgres {
         self.0.write(move |c| Box::pin(users::sweep_guests(c, before, rows_at_most(limit))))
     }
 
-    fn add_session<'a>(&'a self, session: &'a Session, max_per_user: usize) -> Answer<'a, ()> {
-        self.0.write_with((session.clone(), max_per_user), |c, (session, most)| {
-            Box::pin(deeds::add_session(c, session, *most))
+    fn add_session_with<'a>(
+        &'a self,
+        session: &'a Session,
+        max_per_user: usize,
+        events: &'a [Event],
+    ) -> Answer<'a, ()> {
+        self.0.write_noting(events, (session.clone(), max_per_user), |c, (session, most), events| {
+            Box::pin(deeds::add_session(c, session, *most, events))
         })
     }
 
@@ -172,12 +174,19 @@ impl Store for Postgres {
         self.0.write(move |c| Box::pin(deeds::rotate_token(c, (old, new), now, idle_expires_at)))
     }
 
-    fn end_session(&self, id: SessionId) -> Answer<'_, bool> {
-        self.0.change_by_id(sql::END_SESSION, *id.as_bytes())
+    fn end_session_with<'a>(&'a self, id: SessionId, events: &'a [Event]) -> Answer<'a, bool> {
+        self.0.change_noting(events, sql::END_SESSION, *id.as_bytes())
     }
 
-    fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>> {
-        self.0.write(move |c| Box::pin(deeds::end_sessions_of(c, user, except)))
+    fn end_sessions_of_with<'a>(
+        &'a self,
+        user: UserId,
+        except: Option<SessionId>,
+        events: &'a [Event],
+    ) -> Answer<'a, Vec<SessionId>> {
+        self.0.write_noting(events, (user, except), |c, (user, except), events| {
+            Box::pin(noted(c, events, deeds::end_sessions_of(c, *user, *except)))
+        })
     }
 
     fn save_provider_session<'a>(&'a self, saved: &'a ProviderSession) -> Answer<'a, ()> {
@@ -217,8 +226,10 @@ impl Store for Postgres {
         self.0.write(move |c| Box::pin(deeds::sweep(c, now, rows_at_most(limit))))
     }
 
-    fn add_key<'a>(&'a self, key: &'a ApiKey, max_per_user: usize) -> Answer<'a, bool> {
-        self.0.write_with((key.clone(), max_per_user), |c, (key, most)| Box::pin(deeds::add_key(c, key, *most)))
+    fn add_key_with<'a>(&'a self, key: &'a ApiKey, max_per_user: usize, events: &'a [Event]) -> Answer<'a, bool> {
+        self.0.write_noting(events, (key.clone(), max_per_user), |c, (key, most), events| {
+            Box::pin(deeds::add_key(c, key, *most, events))
+        })
     }
 
     fn key(&self, id: KeyId) -> Answer<'_, Option<(ApiKey, User)>> {
@@ -237,11 +248,9 @@ impl Store for Postgres {
         })
     }
 
-    fn set_key_disabled(&self, id: KeyId, disabled: bool) -> Answer<'_, bool> {
-        self.0.write(move |c| {
-            Box::pin(
-                async move { Ok(change(c, sql::SET_KEY_DISABLED, &[&id.as_bytes().as_slice(), &disabled]).await? > 0) },
-            )
+    fn set_key_disabled_with<'a>(&'a self, id: KeyId, disabled: bool, events: &'a [Event]) -> Answer<'a, bool> {
+        self.0.write_noting(events, (id, disabled), |c, (id, disabled), events| {
+            Box::pin(noted(c, events, deeds::set_key_disabled(c, *id, *disabled)))
         })
     }
 
@@ -253,8 +262,8 @@ impl Store for Postgres {
         })
     }
 
-    fn delete_key(&self, id: KeyId) -> Answer<'_, bool> {
-        self.0.change_by_id(sql::DELETE_KEY, *id.as_bytes())
+    fn delete_key_with<'a>(&'a self, id: KeyId, events: &'a [Event]) -> Answer<'a, bool> {
+        self.0.change_noting(events, sql::DELETE_KEY, *id.as_bytes())
     }
 
     fn add_one_time<'a>(&'a self, one_time: &'a OneTime) -> Answer<'a, ()> {

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use tokio_postgres::Row;
 
+use super::along::{Outcome, tell_if};
 use super::postgres_fault::Fault;
 use super::postgres_pool::{Connection, Connections, Doing};
-use super::postgres_transaction::{change, query};
-use super::{Answer, postgres_rows as rows};
+use super::postgres_transaction::{End, change, query, transaction};
+use super::{Answer, postgres_rows as rows, postgres_users as users};
 use crate::account::User;
+use crate::account::audit::Event;
 
 /// What is done on a connection with a value.
 pub(super) trait Deed<V, T>:
@@ -62,10 +64,55 @@ impl Connections {
         })
     }
 
-    /// Changes rows by an id; how many there were.
-    pub(super) fn change_by_id(&self, sql: &'static str, id: [u8; 12]) -> Answer<'_, bool> {
-        self.write(move |c| Box::pin(async move { Ok(change(c, sql, &[&id.as_slice()]).await? > 0) }))
+    /// Changes something, and tells the log of it; what is written down is for the deed.
+    pub(super) fn write_noting<'a, V, T>(
+        &'a self,
+        events: &'a [Event],
+        value: V,
+        deed: impl for<'c> Fn(&'c Connection, &'c V, &'c [Event]) -> Doing<'c, T> + Copy + Send + Sync + 'static,
+    ) -> Answer<'a, T>
+    where
+        V: Send + Sync + 'static,
+        T: Outcome + Send + 'static,
+    {
+        let value = Arc::new((value, events.to_vec()));
+        let done = self.write(move |c| {
+            let value = Arc::clone(&value);
+            Box::pin(async move { deed(c, &value.0, &value.1).await })
+        });
+        Box::pin(async move { done.await.inspect(|outcome| tell_if(outcome.is_done(), events)) })
     }
+
+    /// Changes a row by its id, and writes these events if there was one.
+    pub(super) fn change_noting<'a>(
+        &'a self,
+        events: &'a [Event],
+        sql: &'static str,
+        id: [u8; 12],
+    ) -> Answer<'a, bool> {
+        self.write_noting(events, (sql, id), |c, (sql, id), events| {
+            Box::pin(noted(c, events, async { Ok(change(c, sql, &[&id.as_slice()]).await? > 0) }))
+        })
+    }
+}
+
+/// Does what needs no transaction of its own, and in one with it writes these events if it was done.
+pub(super) async fn noted<T: Outcome>(
+    connection: &Connection,
+    events: &[Event],
+    deed: impl Future<Output = Result<T, Fault>>,
+) -> Result<T, Fault> {
+    if events.is_empty() {
+        return deed.await;
+    }
+    transaction(connection, async {
+        let outcome = deed.await?;
+        if outcome.is_done() {
+            users::insert_events(connection, events).await?;
+        }
+        Ok(End::Keep(outcome))
+    })
+    .await
 }
 
 /// PostgreSQL holds no NUL in a text: nothing is found by a name with one.

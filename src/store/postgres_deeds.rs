@@ -5,15 +5,22 @@ use futures_util::future::{join, join3};
 use super::postgres_pool::Connection;
 use super::postgres_transaction::End::{Keep, Undo};
 use super::postgres_transaction::{Result, Values, change, json, query, transaction};
+use super::postgres_users::insert_events;
 use super::{Rotated, SigningKey, postgres_rows as rows, postgres_sql as sql};
 use crate::account::api_key::ApiKey;
+use crate::account::audit::Event;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::clock::Timestamp;
-use crate::id::{SessionId, UserId};
+use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
 use crate::session::{ProviderSession, Session};
 
-pub(super) async fn add_session(connection: &Connection, session: &Session, max_per_user: usize) -> Result<()> {
+pub(super) async fn add_session(
+    connection: &Connection,
+    session: &Session,
+    max_per_user: usize,
+    events: &[Event],
+) -> Result<()> {
     let (id, user): (&[u8], &[u8]) = (session.id.as_bytes(), session.user_id.as_bytes());
     let previous = session.previous.as_ref();
     let token: &[u8] = session.token.as_bytes();
@@ -44,6 +51,7 @@ pub(super) async fn add_session(connection: &Connection, session: &Session, max_
         locked?;
         inserted?;
         evicted?;
+        insert_events(connection, events).await?;
         Ok(Keep(()))
     })
     .await
@@ -139,7 +147,16 @@ pub(super) async fn void_one_times(
     }
 }
 
-pub(super) async fn add_key(connection: &Connection, key: &ApiKey, max_per_user: usize) -> Result<bool> {
+pub(super) async fn set_key_disabled(connection: &Connection, id: KeyId, disabled: bool) -> Result<bool> {
+    Ok(change(connection, sql::SET_KEY_DISABLED, &[&id.as_bytes().as_slice(), &disabled]).await? > 0)
+}
+
+pub(super) async fn add_key(
+    connection: &Connection,
+    key: &ApiKey,
+    max_per_user: usize,
+    events: &[Event],
+) -> Result<bool> {
     let (id, user, digest): (&[u8], &[u8], &[u8]) = (key.id.as_bytes(), key.user_id.as_bytes(), key.digest.as_bytes());
     let values: Values<'_> = &[
         &id,
@@ -156,7 +173,11 @@ pub(super) async fn add_key(connection: &Connection, key: &ApiKey, max_per_user:
         let (locked, inserted) =
             join(query(connection, sql::LOCK_USER, &[&user]), change(connection, sql::INSERT_KEY, values)).await;
         locked?;
-        Ok(Keep(inserted? > 0))
+        let added = inserted? > 0;
+        if added {
+            insert_events(connection, events).await?;
+        }
+        Ok(Keep(added))
     })
     .await
 }

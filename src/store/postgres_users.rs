@@ -13,7 +13,6 @@ use super::{Along, AuditFilter, Ends, Saved, postgres_deeds as deeds, postgres_r
 use crate::account::audit::{Entry, Event};
 use crate::account::{Identity, Kind, User};
 use crate::clock::Timestamp;
-use crate::id::UserId;
 
 pub(super) async fn save_user(connection: &Connection, user: &User, along: &Along) -> Result<Saved> {
     expect_each_once(user)?;
@@ -60,24 +59,8 @@ pub(super) async fn merge_users(connection: &Connection, into: &User, from: &Use
     merged.await.or_else(taken)
 }
 
-pub(super) async fn delete_user(connection: &Connection, id: UserId, events: &[Event]) -> Result<bool> {
-    let id: &[u8] = id.as_bytes();
-    transaction(connection, async {
-        let deleted = change(connection, sql::DELETE_USER, &[&id]).await? > 0;
-        if deleted {
-            insert_events(connection, events).await?;
-        }
-        Ok(Keep(deleted))
-    })
-    .await
-}
-
-pub(super) async fn add_audit(connection: &Connection, events: &[Event]) -> Result<()> {
-    transaction(connection, async { insert_events(connection, events).await.map(Keep) }).await
-}
-
 /// Sent together, and written in their order.
-async fn insert_events(connection: &Connection, events: &[Event]) -> Result<()> {
+pub(super) async fn insert_events(connection: &Connection, events: &[Event]) -> Result<()> {
     let written = join_all(events.iter().map(|event| insert_event(connection, event)));
     written.await.into_iter().collect::<Result<Vec<_>>>().map(|_| ())
 }

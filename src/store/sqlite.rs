@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::along::tell_if;
+use super::along::{Outcome, tell_if};
 use super::readers::Readers;
 use super::writer::Writer;
 use super::{Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, Timings, deeds, rows, sql};
@@ -31,6 +31,25 @@ pub(super) struct Sqlite {
     pub(super) readers: Readers,
     pub(super) writer: Writer,
     pub(super) timings: Arc<Timings>,
+}
+
+impl Sqlite {
+    /// Does something, and writes these events in the same transaction if it was done.
+    fn noting<'a, T: Outcome + Send + 'static>(
+        &'a self,
+        events: &'a [Event],
+        deed: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Answer<'a, T> {
+        let with = events.to_vec();
+        let done = self.writer.run(move |connection| {
+            let outcome = deed(connection)?;
+            if outcome.is_done() {
+                deeds::add_audit(connection, &with)?;
+            }
+            Ok(outcome)
+        });
+        Box::pin(async move { done.await.inspect(|outcome| tell_if(outcome.is_done(), events)) })
+    }
 }
 
 fn user(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> rusqlite::Result<Option<User>> {
@@ -96,9 +115,7 @@ impl Store for Sqlite {
     }
 
     fn delete_user_with<'a>(&'a self, id: UserId, events: &'a [Event]) -> Answer<'a, bool> {
-        let with = events.to_vec();
-        let deleted = self.writer.run(move |connection| deeds::delete_user(connection, id, &with));
-        Box::pin(async move { deleted.await.inspect(|deleted| tell_if(*deleted, events)) })
+        self.noting(events, move |connection| Ok(deeds::change(connection, sql::DELETE_USER, [id.as_bytes()])? > 0))
     }
 
     fn merge_users<'a>(&'a self, into: &'a User, from: &'a User, along: &'a Along) -> Answer<'a, Saved> {
@@ -108,9 +125,7 @@ impl Store for Sqlite {
     }
 
     fn add_audit<'a>(&'a self, events: &'a [Event]) -> Answer<'a, ()> {
-        let with = events.to_vec();
-        let added = self.writer.run(move |connection| deeds::add_audit(connection, &with));
-        Box::pin(async move { added.await.inspect(|()| tell_if(true, events)) })
+        self.noting(events, |_| Ok(()))
     }
 
     fn audit(&self, filter: AuditFilter, after: Option<u64>, limit: usize) -> Answer<'_, Vec<Entry>> {
@@ -132,9 +147,14 @@ impl Store for Sqlite {
         })
     }
 
-    fn add_session<'a>(&'a self, session: &'a Session, max_per_user: usize) -> Answer<'a, ()> {
+    fn add_session_with<'a>(
+        &'a self,
+        session: &'a Session,
+        max_per_user: usize,
+        events: &'a [Event],
+    ) -> Answer<'a, ()> {
         let session = session.clone();
-        self.writer.run(move |connection| deeds::add_session(connection, &session, max_per_user))
+        self.noting(events, move |connection| deeds::add_session(connection, &session, max_per_user))
     }
 
     fn session_by_token(&self, token: Digest) -> Answer<'_, Option<(Session, User)>> {
@@ -174,12 +194,17 @@ impl Store for Sqlite {
         self.writer.run(move |connection| deeds::rotate_token(connection, old, new, now, idle_expires_at))
     }
 
-    fn end_session(&self, id: SessionId) -> Answer<'_, bool> {
-        self.writer.run(move |connection| Ok(deeds::change(connection, sql::END_SESSION, [id.as_bytes()])? > 0))
+    fn end_session_with<'a>(&'a self, id: SessionId, events: &'a [Event]) -> Answer<'a, bool> {
+        self.noting(events, move |connection| Ok(deeds::change(connection, sql::END_SESSION, [id.as_bytes()])? > 0))
     }
 
-    fn end_sessions_of(&self, user: UserId, except: Option<SessionId>) -> Answer<'_, Vec<SessionId>> {
-        self.writer.run(move |connection| deeds::end_sessions_of(connection, user, except))
+    fn end_sessions_of_with<'a>(
+        &'a self,
+        user: UserId,
+        except: Option<SessionId>,
+        events: &'a [Event],
+    ) -> Answer<'a, Vec<SessionId>> {
+        self.noting(events, move |connection| deeds::end_sessions_of(connection, user, except))
     }
 
     fn save_provider_session<'a>(&'a self, saved: &'a ProviderSession) -> Answer<'a, ()> {
@@ -212,9 +237,9 @@ impl Store for Sqlite {
         self.writer.run(move |connection| deeds::sweep(connection, now, rows_at_most(limit)))
     }
 
-    fn add_key<'a>(&'a self, key: &'a ApiKey, max_per_user: usize) -> Answer<'a, bool> {
+    fn add_key_with<'a>(&'a self, key: &'a ApiKey, max_per_user: usize, events: &'a [Event]) -> Answer<'a, bool> {
         let key = key.clone();
-        self.writer.run(move |connection| deeds::add_key(connection, &key, max_per_user))
+        self.noting(events, move |connection| deeds::add_key(connection, &key, max_per_user))
     }
 
     fn key(&self, id: KeyId) -> Answer<'_, Option<(ApiKey, User)>> {
@@ -231,8 +256,8 @@ impl Store for Sqlite {
         })
     }
 
-    fn set_key_disabled(&self, id: KeyId, disabled: bool) -> Answer<'_, bool> {
-        self.writer.run(move |connection| {
+    fn set_key_disabled_with<'a>(&'a self, id: KeyId, disabled: bool, events: &'a [Event]) -> Answer<'a, bool> {
+        self.noting(events, move |connection| {
             Ok(deeds::change(connection, sql::SET_KEY_DISABLED, params![id.as_bytes(), disabled])? > 0)
         })
     }
@@ -243,8 +268,8 @@ impl Store for Sqlite {
         })
     }
 
-    fn delete_key(&self, id: KeyId) -> Answer<'_, bool> {
-        self.writer.run(move |connection| Ok(deeds::change(connection, sql::DELETE_KEY, [id.as_bytes()])? > 0))
+    fn delete_key_with<'a>(&'a self, id: KeyId, events: &'a [Event]) -> Answer<'a, bool> {
+        self.noting(events, move |connection| Ok(deeds::change(connection, sql::DELETE_KEY, [id.as_bytes()])? > 0))
     }
 
     fn add_one_time<'a>(&'a self, one_time: &'a OneTime) -> Answer<'a, ()> {

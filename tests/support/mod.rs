@@ -21,6 +21,7 @@ pub mod secure;
 pub mod signer;
 pub mod site;
 pub mod tools;
+pub mod traefik;
 pub mod trip;
 pub mod upstream;
 pub mod vestibule;
