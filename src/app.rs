@@ -93,7 +93,15 @@ impl App {
     /// # Errors
     /// See [`Error`]; nothing is left behind.
     pub async fn open(config: Config, listening: SocketAddr) -> Result<Self, Error> {
-        Self::build(config, listening, None).await
+        Self::open_at(config, listening, Clock::system()).await
+    }
+
+    /// The same by another clock.
+    ///
+    /// # Errors
+    /// See [`Error`]; nothing is left behind.
+    pub async fn open_at(config: Config, listening: SocketAddr, clock: Clock) -> Result<Self, Error> {
+        Self::build(config, listening, clock, None).await
     }
 
     /// Puts another house together by another configuration, on the same store and clock. Whatever its settings
@@ -103,11 +111,10 @@ impl App {
     /// # Errors
     /// See [`Error`]; this one is as it was.
     pub async fn rebuild(&self, config: Config) -> Result<Self, Error> {
-        Self::build(config, self.listening, Some(self)).await
+        Self::build(config, self.listening, self.clock.clone(), Some(self)).await
     }
 
-    async fn build(config: Config, listening: SocketAddr, before: Option<&Self>) -> Result<Self, Error> {
-        let clock = before.map_or_else(Clock::system, |app| app.clock.clone());
+    async fn build(config: Config, listening: SocketAddr, clock: Clock, before: Option<&Self>) -> Result<Self, Error> {
         let public_url = public_url(&config, listening)?;
         let router = Router::new(&config.routes).map_err(Error::Routes)?;
         let alike = |same: fn(&Config, &Config) -> bool| before.filter(|app| same(&app.house.config, &config));
@@ -150,9 +157,11 @@ impl App {
             .map(|app| app.hasher.clone())
             .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
         let traffic = traffic(&router, before);
-        let workers = alike(|old, new| old.functions == new.functions)
-            .map(|app| app.workers.clone())
-            .unwrap_or_else(|| Workers::new(Program::own(&[function::WORKER]), config.functions.clone()));
+        let workers =
+            alike(|old, new| old.functions == new.functions).map(|app| app.workers.clone()).unwrap_or_else(|| {
+                let program = config.functions.program.clone().unwrap_or_else(|| Program::own(&[function::WORKER]));
+                Workers::new(program, config.functions.clone())
+            });
         let ground = Ground {
             router,
             sessions,
@@ -174,6 +183,16 @@ impl App {
     /// What the layers share.
     pub fn house(&self) -> &House {
         &self.house
+    }
+
+    /// The same, shared.
+    pub fn shared_house(&self) -> Arc<House> {
+        self.house.clone()
+    }
+
+    /// The clock everything goes by.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     /// The store, for what a command does before the first request.

@@ -1,6 +1,6 @@
 //! Where requests come from.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Where a request came from, after forwarding headers of trusted proxies were read.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -14,6 +14,9 @@ pub struct Client {
     /// Whether the peer is a trusted proxy.
     pub trusted: bool,
 }
+
+/// Stands for an address where there is none: no network has it, no limit counts it, no proxy is trusted by it.
+pub const UNKNOWN: IpAddr = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
 
 /// How a client speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -57,6 +57,8 @@ pub enum Reason {
     },
     /// A body beyond its limit.
     BodyTooLarge,
+    /// A body of unknown length, where only its length could tell whether it is too long.
+    LengthRequired,
     /// A request target beyond its limit.
     TargetTooLong,
     /// A header block beyond its limit.
@@ -91,6 +93,7 @@ impl Reason {
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::RateLimited { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::LengthRequired => StatusCode::LENGTH_REQUIRED,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
@@ -123,6 +126,7 @@ impl Reason {
             Self::Conflict(what) => what,
             Self::RateLimited { .. } => "rate.limited",
             Self::BodyTooLarge => "body.too_large",
+            Self::LengthRequired => "body.length_required",
             Self::TargetTooLong => "target.too_long",
             Self::HeadersTooLarge => "headers.too_large",
             Self::Unavailable => "unavailable",
@@ -170,6 +174,7 @@ impl Reason {
             Self::Conflict(_) => ("This cannot be done now", "Something else is in the way."),
             Self::RateLimited { .. } => ("Too many tries", "Wait a while and try again."),
             Self::BodyTooLarge => ("This is too large", "Send less."),
+            Self::LengthRequired => ("How long is this?", "Send the length with it."),
             Self::TargetTooLong => ("This address is too long", "Use a shorter one."),
             Self::HeadersTooLarge => ("This request is too large", "Delete some cookies of this site and try again."),
             Self::Unavailable | Self::Overloaded => ("Not available right now", "Try again in a moment."),
@@ -220,7 +225,9 @@ impl Reason {
             Self::Malformed(_) | Self::CaseMismatch | Self::Unprocessable(_) | Self::TargetTooLong => INVALID_ARGUMENT,
             Self::UpstreamTimeout => DEADLINE_EXCEEDED,
             Self::Forbidden | Self::SignInNotAllowed | Self::CrossSite | Self::UntrustedPeer => PERMISSION_DENIED,
-            Self::RateLimited { .. } | Self::BodyTooLarge | Self::HeadersTooLarge => RESOURCE_EXHAUSTED,
+            Self::RateLimited { .. } | Self::BodyTooLarge | Self::LengthRequired | Self::HeadersTooLarge => {
+                RESOURCE_EXHAUSTED
+            }
             Self::Conflict(_) => FAILED_PRECONDITION,
             Self::NotFound
             | Self::MethodNotAllowed(_)
@@ -317,6 +324,7 @@ mod tests {
             Conflict("x"),
             RateLimited { limit: "x", retry_after: wait },
             BodyTooLarge,
+            LengthRequired,
             TargetTooLong,
             HeadersTooLarge,
             Unavailable,

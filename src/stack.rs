@@ -9,6 +9,7 @@ use futures_util::future::Either;
 use http::header::SET_COOKIE;
 use http::{Request, Response};
 use tower::{ServiceBuilder, service_fn};
+use tower_layer::Layer as _;
 use tower_service::Service;
 
 use crate::account::audit::{self, By, Origin};
@@ -85,19 +86,37 @@ pub fn around<U>(
     app: U,
 ) -> impl Service<Box<Visit>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + use<U>
 where
-    U: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send,
+    U: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static> + Clone + Send + 'static,
+{
+    // Outermost: whatever happens below becomes one response and one log line.
+    respond(house).layer(way_to(house, Door { own: own_pages(house), client_api: client_api(house), app }))
+}
+
+/// What words every outcome.
+pub fn respond(house: &House) -> RespondLayer {
+    RespondLayer {
+        portal: house.portal.clone(),
+        router: house.router.clone(),
+        traffic: house.traffic.clone(),
+        app_services: house.app_services.clone(),
+    }
+}
+
+/// The layers that decide, around the three ways on.
+pub fn way_to<O, C, A>(
+    house: &House,
+    door: Door<O, C, A>,
+) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static> + Clone + Send + use<O, C, A>
+where
+    O: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static> + Clone + Send + 'static,
+    C: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static> + Clone + Send + 'static,
+    A: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static> + Clone + Send + 'static,
 {
     let config = &house.config;
     let locate = Locate::new(&config.prefix, config.hosts.iter().cloned());
     let locate = match &house.app_services {
         Some(_) => locate.with_client_api(app_services::ROOT),
         None => locate,
-    };
-    let respond = RespondLayer {
-        portal: house.portal.clone(),
-        router: house.router.clone(),
-        traffic: house.traffic.clone(),
-        app_services: house.app_services.clone(),
     };
     let guests = Guests {
         providers: house.providers.clone(),
@@ -133,11 +152,9 @@ where
         .layer(StepLayer(identity_headers))
         // Whoever only asked gets the identity; nothing is sent on.
         .layer(StepLayer(Verdict))
-        .service(app);
+        .service(door.app);
 
     ServiceBuilder::new()
-        // Outermost: whatever happens below becomes one response and one log line.
-        .layer(respond)
         // Who is at the other end; limits and rules count by it.
         .layer(StepLayer(ClientAddr::new(config.trusted_proxies.clone())))
         // Envoy's question names another client, who is the one to count.
@@ -155,14 +172,18 @@ where
             Authenticate::new(house.sessions.clone(), house.providers.bearers().clone(), house.cookie)
                 .with_data_api(house.data_api.clone()),
         ))
-        .service(Door { own: own_pages(house), client_api: client_api(house), app })
+        .service(Door { own: door.own, client_api: door.client_api, app })
 }
 
 /// The innermost service of an app's side.
 fn upstream(
     house: &House,
     pool: Pool,
-) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + use<> {
+) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static>
++ Clone
++ Send
++ 'static
++ use<> {
     let (router, sessions, cookie) = (house.router.clone(), house.sessions.clone(), house.cookie);
     service_fn(move |visit: Box<Visit>| {
         let upstream = visit.authorized.map(|authorized| router.route(authorized).upstream());
@@ -171,9 +192,14 @@ fn upstream(
     })
 }
 
-fn own_pages(
+/// What answers for our own pages.
+pub fn own_pages(
     house: &House,
-) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + use<> {
+) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static>
++ Clone
++ Send
++ 'static
++ use<> {
     let portal = house.portal.clone();
     service_fn(move |mut visit: Box<Visit>| {
         let portal = portal.clone();
@@ -200,9 +226,13 @@ fn own_pages(
 }
 
 /// Apps that were written against App Services ask here.
-fn client_api(
+pub fn client_api(
     house: &House,
-) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send> + Clone + Send + use<> {
+) -> impl Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static>
++ Clone
++ Send
++ 'static
++ use<> {
     let app_services = house.app_services.clone();
     service_fn(move |visit: Box<Visit>| {
         let app_services = app_services.clone();
@@ -222,10 +252,13 @@ fn client_api(
 
 /// Three ways on: our own pages, the client API of App Services, or an app behind.
 #[derive(Clone)]
-struct Door<O, C, A> {
-    own: O,
-    client_api: C,
-    app: A,
+pub struct Door<O, C, A> {
+    /// Answers for our own pages.
+    pub own: O,
+    /// Answers for the client API of App Services.
+    pub client_api: C,
+    /// Answers for the app.
+    pub app: A,
 }
 
 impl<O, C, A> Service<Box<Visit>> for Door<O, C, A>
@@ -273,7 +306,7 @@ where
 {
     /// Leads into this stack.
     pub fn new(service: S) -> Self {
-        Self { service: Mutex::new(service), ids: Arc::new(Ids::new()) }
+        Self { service: Mutex::new(service), ids: Arc::default() }
     }
 
     /// Takes a request that came from this client.
@@ -285,14 +318,17 @@ where
 }
 
 /// Names of requests: a random beginning, and counting on.
-struct Ids(AtomicU64);
+pub struct Ids(AtomicU64);
 
-impl Ids {
-    fn new() -> Self {
+impl Default for Ids {
+    fn default() -> Self {
         Self(AtomicU64::new(u64::from_be_bytes(secret::random::<8>())))
     }
+}
 
-    fn next(&self) -> RequestId {
+impl Ids {
+    /// One that was not given yet.
+    pub fn next(&self) -> RequestId {
         // Multiplied by an odd number, so that neighbours do not look alike.
         RequestId::from_number(self.0.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }

@@ -32,6 +32,8 @@ pub struct Visit {
     pub place: Place,
     /// What in its path is not plain.
     pub irregular: Irregular,
+    /// Its path was spelled otherwise.
+    pub is_rewritten: bool,
     /// The canonical host, if the request spells it otherwise.
     pub host: Option<Box<str>>,
     /// Else how many bytes of it the request begins its own spelling with.
@@ -67,6 +69,7 @@ impl Visit {
             upgrade: Upgrade::No,
             place: Place::default(),
             irregular: Irregular::default(),
+            is_rewritten: false,
             host: None,
             host_length: 0,
             caller: None,

@@ -86,11 +86,17 @@ fn functions(r: &mut Reader<'_>) -> Option<Folder> {
     })
 }
 
+/// Whether anything runs a function in JavaScript.
+pub(super) fn runs_javascript(config: &super::Config) -> bool {
+    let has_folder = config.app_services.as_ref().is_some_and(|settings| settings.functions.is_some());
+    has_folder || scripts(&config.providers).next().is_some()
+}
+
 /// Those that decide about sign-ins.
 fn scripts(providers: &provider::Settings) -> impl Iterator<Item = &Script> {
     let of_others = providers.others.values().filter_map(|other| match other {
         provider::Other::Function(source) => Some(source),
-        provider::Other::OAuth(_) | provider::Other::CustomToken(_) => None,
+        provider::Other::OAuth(_) | provider::Other::CustomToken(_) | provider::Other::Own(_) => None,
     });
     let local = providers.local_userpass.iter();
     let of_local = local.flat_map(|local| local.confirm_function.iter().chain(&local.reset_function));

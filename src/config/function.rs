@@ -23,6 +23,7 @@ pub(super) fn limits(r: &mut Reader<'_>) -> Settings {
         stack: r.size("stack", d.stack, 64 << 10..=MOST_STACK as u64, "Stack of one call."),
         output: r.size("output", d.output, 1 << 10..=16 << 20, "What one call may return, as JSON."),
         workers: r.count("workers", d.workers, 0..=64, workers),
+        program: None,
     }
 }
 

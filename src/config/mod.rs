@@ -9,6 +9,7 @@ mod cluster;
 mod code;
 mod crossing;
 mod custom_token;
+mod embedded;
 mod environment;
 mod fault;
 mod function;
@@ -57,6 +58,7 @@ use std::path::Path;
 use std::time::Duration;
 
 pub use code::Code;
+pub use embedded::Embedded;
 pub use observe::{Log, LogFormat, LogLevel, Observe};
 pub use report::{Problem, Report};
 pub use schema::schema;
@@ -129,6 +131,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// Whether anything in it runs a function in JavaScript.
+    pub fn runs_javascript(&self) -> bool {
+        app_services::runs_javascript(self)
+    }
+
     /// Everything at its default, before this app: what `run --to ADDRESS` needs.
     pub fn for_upstream(upstream: upstream::Address) -> Self {
         let reading = Reading::default();
@@ -145,15 +152,23 @@ impl Config {
 /// A [`Report`] of everything that is wrong with it.
 pub fn load(path: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Config, Report> {
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    let (name, text) = file(path, &environment)?;
+    parse(&text, &name, environment)
+}
+
+/// The file's name and what it says.
+fn file(path: Option<&Path>, environment: &BTreeMap<String, String>) -> Result<(String, String), Report> {
     let named = environment.get("VESTIBULE_CONFIG").filter(|path| !path.is_empty()).map(Path::new);
     let path = path.or(named).unwrap_or(Path::new(DEFAULT_FILE));
     let name = path.display().to_string();
     let bytes = std::fs::read(path).map_err(|error| unread(&name, &error))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let message = format!("{name} is not UTF-8: byte {} is odd", error.utf8_error().valid_up_to() + 1);
-        Report::unread(&name, message, Vec::new())
-    })?;
-    parse(&text, &name, environment)
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok((name, text)),
+        Err(error) => {
+            let message = format!("{name} is not UTF-8: byte {} is odd", error.utf8_error().valid_up_to() + 1);
+            Err(Report::unread(&name, message, Vec::new()))
+        }
+    }
 }
 
 /// Reads this text as the file of that name; relative paths begin at the file's folder.
@@ -165,6 +180,15 @@ pub fn parse(
     name: &str,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, Report> {
+    parse_with(text, name, environment, None)
+}
+
+fn parse_with(
+    text: &str,
+    name: &str,
+    environment: impl IntoIterator<Item = (String, String)>,
+    embedded: Option<Embedded>,
+) -> Result<Config, Report> {
     // Some editors begin a file with this mark; TOML does not know it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
@@ -175,7 +199,8 @@ pub fn parse(
     }
     let known = known::all();
     environment::overlay(&mut tree, &environment, known);
-    let reading = Reading::new(tree, Path::new(name), environment);
+    let mut reading = Reading::new(tree, Path::new(name), environment);
+    reading.embedded = embedded;
     let mut reader = Reader::root(&reading);
     let mut config = root::read(&mut reader);
     reader.close();

@@ -48,7 +48,7 @@ fn open_to_all(r: &Reader<'_>, rules: &Rules) {
 }
 
 fn upstreams(r: &Reader<'_>, config: &Config, rules: &Rules) {
-    if config.upstream.is_some() {
+    if config.upstream.is_some() || rules.tables.in_process {
         return;
     }
     let without = rules.tables.specs.iter().find(|spec| spec.upstream.is_none());

@@ -19,7 +19,7 @@ pub(super) fn read(r: &mut Reader<'_>, roles: Roles<'_>) -> Settings {
     let mut nothing_given = false;
     let doc = "Ways to sign in. What is absent is off; without this table there is local-userpass.";
     let given = r.has("providers");
-    let settings = r.table("providers", doc, |r| {
+    let mut settings = r.table("providers", doc, |r| {
         let settings = Settings {
             anon_user: r.optional("anon-user", "Guests: stored users without credentials.", anon_user),
             local_userpass: r.optional("local-userpass", "E-mail and password.", local_userpass),
@@ -33,6 +33,17 @@ pub(super) fn read(r: &mut Reader<'_>, roles: Roles<'_>) -> Settings {
         nothing_given = given && r.is_empty();
         settings
     });
+    if let Some(embedded) = &r.reading.embedded {
+        if !given {
+            settings = super::default_providers();
+        }
+        let taken = names(&settings);
+        embedded.join(&mut settings.others).filter(|name| taken.contains(name) || !is_name(name)).for_each(|name| {
+            let message = format!("`{name}` cannot be the name of a provider of the program's own");
+            let fault = Fault::new(Code::Conflict, message, r.place_of(name));
+            r.fault(fault.help("1 to 64 letters, digits and - _, and no name that another one has"));
+        });
+    }
     if settings != Settings::default() {
         return settings;
     }
@@ -93,8 +104,7 @@ fn others(r: &mut Reader<'_>, roles: Roles<'_>) -> BTreeMap<String, Other> {
             r.table(&name, "", |r| r.ignore(trouble));
             continue;
         };
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        if name.len() > LONGEST_NAME || !name.bytes().all(plain) {
+        if !is_name(&name) {
             let message = format!("`{name}` cannot be the name of a provider: it is part of addresses");
             let fault = Fault::new(Code::Form, message, r.place_of(&name));
             r.fault(fault.help("1 to 64 letters, digits and - _"));
@@ -126,7 +136,12 @@ fn untyped(r: &mut Reader<'_>, name: &str) {
     });
 }
 
-/// What an address of ours may hold.
+/// Whether an address of ours may hold it.
+fn is_name(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(plain)
+}
+
 const LONGEST_NAME: usize = 64;
 
 fn declare_type(r: &mut Reader<'_>) {

@@ -9,7 +9,7 @@ use super::fault::{Fault, Trouble};
 use super::known::{Kind, Known};
 use super::place::Place;
 use super::tree::{Entry, Node, Table, Value};
-use super::{mask, unknown};
+use super::{Embedded, mask, unknown};
 
 /// One reading of one file: what it goes by, and what it finds.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub(crate) struct Reading {
     /// The folder of the file, where relative paths begin.
     folder: PathBuf,
     describing: bool,
+    /// The program this is inside of, if it is.
+    pub(super) embedded: Option<Embedded>,
     known: RefCell<Vec<Known>>,
     faults: RefCell<Vec<Fault>>,
     hidden: RefCell<Vec<(usize, usize)>>,

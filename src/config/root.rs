@@ -52,6 +52,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         routes: Tables::default(),
         notes: Vec::new(),
     };
+    let embedded = r.reading.embedded.as_ref();
+    config.roles.extend(embedded.into_iter().flat_map(|embedded| embedded.roles.clone()));
     config.providers = providers::read(r, &config.roles);
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
     config.app_services = app_services::read(r, &config.providers);

@@ -56,7 +56,13 @@ pub(super) fn read(r: &mut Reader<'_>, config: &Config) -> Rules {
         item.node.is_some().then_some(spec)
     });
     named.check(r.reading, &declared);
-    let tables = Tables { specs: specs.unwrap_or_default(), policies, case, upstream: config.upstream.clone() };
+    let tables = Tables {
+        specs: specs.unwrap_or_default(),
+        policies,
+        case,
+        upstream: config.upstream.clone(),
+        in_process: r.reading.embedded.is_some(),
+    };
     for (key, trouble) in route_key::troubles(&tables, &config.hosts, &config.prefix) {
         r.fault(trouble.at(keys.get(&key).cloned().unwrap_or(Place::Whole)));
     }

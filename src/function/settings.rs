@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use super::Program;
+
 /// `[limits] functions`: how far one call of a function in JavaScript may go, and how many run at a time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -15,6 +17,8 @@ pub struct Settings {
     pub output: u64,
     /// Processes that run functions; 0 means one per core, at most four. Default 0.
     pub workers: usize,
+    /// The program that runs them; the one that runs now, unless it is a program this library is in.
+    pub program: Option<Program>,
 }
 
 impl Default for Settings {
@@ -26,6 +30,7 @@ impl Default for Settings {
             stack: 256 << 10,
             output: 256 << 10,
             workers: 0,
+            program: None,
         }
     }
 }

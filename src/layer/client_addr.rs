@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use crate::client::UNKNOWN;
 use crate::layer::{ForwardedHeader, Progress, Step, TrustedProxies};
 use crate::visit::{Client, RequestId, Scheme, Visit};
 
@@ -21,7 +22,7 @@ impl ClientAddr {
     }
 
     fn is_trusted(&self, address: IpAddr) -> bool {
-        self.0.addresses.iter().any(|net| net.contains(&address))
+        address != UNKNOWN && self.0.addresses.iter().any(|net| net.contains(&address))
     }
 
     /// The client of a request that came over a connection from this peer.
@@ -127,7 +128,7 @@ fn node(bytes: &[u8]) -> Option<IpAddr> {
         None if text.matches(':').count() == 1 => text.split_once(':').map(|(address, _)| address)?,
         None => text,
     };
-    address.parse::<IpAddr>().ok().map(|address| address.to_canonical())
+    address.parse::<IpAddr>().ok().map(|address| address.to_canonical()).filter(|address| *address != UNKNOWN)
 }
 
 #[cfg(test)]

@@ -64,6 +64,7 @@ impl Locate {
         }
         let path = Path::parse(visit.request.uri().path()).map_err(|error| Reason::Malformed(error.0))?;
         let (place, irregular) = (self.place(path.as_str()), path.irregular());
+        visit.is_rewritten = path.is_rewritten();
         // What is ours is not for others to let through.
         if place != Place::App && visit.check.is_some() {
             return Err(Reason::Malformed("forward_auth.own_page"));

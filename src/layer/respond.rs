@@ -117,34 +117,47 @@ where
 }
 
 impl RespondLayer {
-    fn answer(&self, answer: Answer) -> Response<Body> {
+    /// What goes back when there is an answer.
+    pub fn answer(&self, answer: Answer) -> Response<Body> {
         let (mut response, mut visit) = answer.into_parts();
-        add(&mut response, &mut visit.reply);
-        self.note(&visit, response.status(), None);
+        self.complete(&mut visit, &mut response);
         for_asker(response, &visit)
     }
 
-    fn refuse(&self, refusal: Refusal) -> Response<Body> {
+    /// Adds the cookies of this visit to its answer, and writes its line in the log.
+    pub fn complete<B>(&self, visit: &mut Visit, response: &mut Response<B>) {
+        add(response, &mut visit.reply);
+        self.note(visit, response.status(), None);
+    }
+
+    /// What goes back when there is none.
+    pub fn refuse(&self, refusal: Refusal) -> Response<Body> {
         let Refusal { reason, mut visit } = refusal;
         if let Some(response) = self.to_app(&reason, &mut visit) {
             self.note(&visit, response.status(), Some(&reason));
             return response;
         }
-        let mut response = match (&visit.check, visit.asker) {
-            (Some(check), _) => self.to_proxy(&reason, &visit, check),
-            (None, Asker::Grpc) => reason.grpc(visit.id.as_str()),
-            (None, Asker::Program) => reason.problem(visit.id.as_str()),
-            (None, Asker::Navigation) => self.to_person(&reason, &visit),
-        };
-        if *visit.request.method() == Method::HEAD {
-            *response.body_mut() = Body::empty();
-        }
-        response.headers_mut().insert(REQUEST_ID, id(&visit));
+        let mut response = self.worded(&reason, &visit);
         add(&mut response, &mut visit.reply);
         // The status of a gRPC answer says nothing.
         let status = if visit.asker == Asker::Grpc { reason.status() } else { response.status() };
         self.note(&visit, status, Some(&reason));
         for_asker(response, &visit)
+    }
+
+    /// A refusal in the form its asker reads.
+    pub fn worded(&self, reason: &Reason, visit: &Visit) -> Response<Body> {
+        let mut response = match (&visit.check, visit.asker) {
+            (Some(check), _) => self.to_proxy(reason, visit, check),
+            (None, Asker::Grpc) => reason.grpc(visit.id.as_str()),
+            (None, Asker::Program) => reason.problem(visit.id.as_str()),
+            (None, Asker::Navigation) => self.to_person(reason, visit),
+        };
+        if *visit.request.method() == Method::HEAD {
+            *response.body_mut() = Body::empty();
+        }
+        response.headers_mut().insert(REQUEST_ID, id(visit));
+        response
     }
 
     /// Apps of App Services read refusals in their own form, and with the fields that let a page read them.
@@ -297,7 +310,7 @@ fn for_asker(response: Response<Body>, visit: &Visit) -> Response<Body> {
     }
 }
 
-fn add(response: &mut Response<Body>, reply: &mut Vec<(HeaderName, HeaderValue)>) {
+fn add<B>(response: &mut Response<B>, reply: &mut Vec<(HeaderName, HeaderValue)>) {
     for (name, value) in reply.drain(..) {
         response.headers_mut().append(name, value);
     }

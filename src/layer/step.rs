@@ -44,6 +44,11 @@ impl Answer {
         Self(visit)
     }
 
+    /// What was found out on the way in.
+    pub fn visit(&self) -> &Visit {
+        &self.0
+    }
+
     /// What goes back to the client, and what was found out on the way in.
     pub fn into_parts(mut self) -> (Response<Body>, Box<Visit>) {
         (std::mem::take(&mut self.0.response), self.0)

@@ -10,6 +10,7 @@ use governor::middleware::NoOpMiddleware;
 use governor::nanos::Nanos;
 use governor::{Quota, RateLimiter};
 
+use crate::client::UNKNOWN;
 use crate::clock::Clock;
 use crate::id::UserId;
 use crate::limit::table::{Table, Ticks};
@@ -93,6 +94,10 @@ impl Limiter {
     }
 
     fn charge(&self, key: Key<'_>) -> Result<(), Duration> {
+        // Strangers without an address must not shut each other out; accounts are still counted.
+        if matches!(key, Key::Address(UNKNOWN)) {
+            return Ok(());
+        }
         let Some((own, wider)) = self.tiers.split_first() else { return Ok(()) };
         count(own, self.number(key))?;
         let Key::Address(address) = key else { return Ok(()) };

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::account::email::Email;
 use crate::clock::{Clock, Timestamp};
+use crate::own::Own;
 use crate::public_url::PublicUrl;
 
 mod directory;
@@ -18,7 +19,7 @@ mod settings;
 mod smtp;
 
 pub use kind::{Kind, Link};
-pub use settings::{Outbox, Settings, Smtp};
+pub use settings::{Outbox, Settings, Smtp, Take};
 
 use letter::Words;
 use message::Desk;
@@ -34,7 +35,7 @@ pub struct Mailer {
     way: Way,
 }
 
-/// A mail that [`Outbox::Memory`] kept.
+/// A mail as it leaves: what [`Outbox::Memory`] keeps and [`Outbox::Own`] is handed.
 #[derive(Clone)]
 pub struct Sent {
     /// When it was queued.
@@ -83,6 +84,7 @@ pub enum Error {
 enum Way {
     Terminal,
     Memory(Arc<Mutex<VecDeque<Sent>>>),
+    Own(Own<Take>),
     Post(Arc<Post>),
 }
 
@@ -97,6 +99,7 @@ impl Mailer {
         let way = match &settings.outbox {
             Outbox::Terminal => Way::Terminal,
             Outbox::Memory => Way::Memory(Arc::default()),
+            Outbox::Own(own) => Way::Own(own.clone()),
             Outbox::Directory(path) => Way::Post(Arc::new(Post::to_directory(desk()?, path)?)),
             Outbox::Smtp(smtp) => {
                 // A server refuses made-up senders, so there is no default.
@@ -117,31 +120,33 @@ impl Mailer {
                 Ok(letter) => eprintln!("\nTo: {to}\nSubject: {}\n\n{}", letter.subject, letter.text),
                 Err(error) => unwritten(&kind, &error),
             },
-            Way::Memory(sent) => match self.words.write(&kind) {
-                Ok(letter) => {
-                    let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
-                    if sent.len() == KEPT {
-                        sent.pop_front();
-                    }
-                    sent.push_back(Sent {
-                        at,
-                        to: to.to_string(),
-                        kind: kind.as_str(),
-                        subject: letter.subject,
-                        text: letter.text,
-                        html: letter.html,
-                    });
+            Way::Memory(sent) => {
+                let Some(mail) = self.written(to, &kind, at) else { return };
+                let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
+                if sent.len() == KEPT {
+                    sent.pop_front();
                 }
-                Err(error) => unwritten(&kind, &error),
-            },
+                sent.push_back(mail);
+            }
+            Way::Own(take) => {
+                if let Some(mail) = self.written(to, &kind, at) {
+                    take(mail);
+                }
+            }
         }
+    }
+
+    fn written(&self, to: &Email, kind: &Kind, at: Timestamp) -> Option<Sent> {
+        let letter = self.words.write(kind).map_err(|error| unwritten(kind, &error)).ok()?;
+        let (to, kind) = (to.to_string(), kind.as_str());
+        Some(Sent { at, to, kind, subject: letter.subject, text: letter.text, html: letter.html })
     }
 
     /// What [`Outbox::Memory`] kept, oldest first; the other ways keep nothing.
     pub fn sent(&self) -> Vec<Sent> {
         match &self.way {
             Way::Memory(sent) => sent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
-            Way::Terminal | Way::Post(_) => Vec::new(),
+            Way::Terminal | Way::Own(_) | Way::Post(_) => Vec::new(),
         }
     }
 

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 
+use super::Sent;
 use crate::language::Language;
+use crate::own::Own;
 use crate::secret::Secret;
 
 /// `[mail]`.
@@ -26,7 +28,12 @@ pub enum Outbox {
     Smtp(Smtp),
     /// Kept in memory, for the demo and for tests.
     Memory,
+    /// Handed to the program this library is in, which must not wait.
+    Own(Own<Take>),
 }
+
+/// Takes a mail that is ready to go.
+pub type Take = dyn Fn(Sent) + Send + Sync;
 
 /// `mail.smtp`.
 #[derive(Clone, Debug, PartialEq)]

@@ -16,10 +16,6 @@ use crate::secret::Secret;
 /// A way to find out whose account it is from credentials: a token signed elsewhere, custom logic, a native sign-in.
 ///
 /// Three outcomes, no fourth: [`Verdict::Yes`], [`Verdict::No`], [`Verdict::CannotTell`].
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is no way to sign in",
-    label = "implement `vestibule::provider::Provider` for it, or give a closure"
-)]
 pub trait Provider: Debug + Send + Sync + 'static {
     /// Decides about credentials: the JSON object a client sent, whatever is in it.
     fn sign_in<'a>(&'a self, credentials: &'a Map<String, Value>, facts: &'a Facts) -> Deciding<'a>;

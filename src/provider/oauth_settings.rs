@@ -144,7 +144,7 @@ impl OAuth {
         let others = parts.settings.others.iter().filter(|(other, _)| *other != name);
         let foreign = others.filter_map(|(_, other)| match other {
             Other::OAuth(other) => discovery::origin(&discovery::issuer(other)),
-            Other::Function(_) | Other::CustomToken(_) => None,
+            Other::Function(_) | Other::CustomToken(_) | Other::Own(_) => None,
         });
         let client = Client::new(name, self, foreign.collect(), parts)?;
         let label = self.label.clone().unwrap_or_else(|| self.kind.label(name));

@@ -3,9 +3,10 @@ use std::time::Duration;
 
 use super::custom_function::CustomFunction;
 use super::custom_token::{self, CustomToken};
-use super::{Named, OAuth, Parts, Setup};
+use super::{Named, OAuth, Parts, Provider, Setup};
 use crate::account::linking::Policy;
 use crate::function;
+use crate::own::Own;
 
 /// `[providers]`: what is absent is off.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -35,6 +36,8 @@ pub enum Other {
     OAuth(Box<OAuth>),
     /// Tokens that somebody else signed.
     CustomToken(custom_token::Settings),
+    /// The program this library is in decides.
+    Own(Own<dyn Provider>),
 }
 
 impl Other {
@@ -44,9 +47,16 @@ impl Other {
             Self::Function(source) => CustomFunction::build(source, name, parts),
             Self::OAuth(settings) => settings.build(name, parts),
             Self::CustomToken(settings) => CustomToken::build(settings, name, parts),
+            Self::Own(own) => {
+                let (provider, label) = (own.0.clone(), name.to_owned());
+                Ok(Named { name: name.to_owned(), kind: OWN, label, provider })
+            }
         }
     }
 }
+
+/// The type of providers that are the program's own.
+const OWN: &str = "own";
 
 /// `[providers.anon-user]`: guests.
 #[derive(Clone, Debug, PartialEq)]

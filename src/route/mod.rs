@@ -14,6 +14,6 @@ mod who;
 pub use key::{KeyError, canonical_host};
 pub use path::{Irregular, Malformed, Path};
 pub use router::{Fault, FaultKind, Refused, Route, Router};
-pub use rules::{Authorized, Denied, Question, RuleError, Subject};
+pub use rules::{Authorized, Denied, Question, Rule, RuleError, Subject};
 pub use spec::{Action, ActionError, Case, Policy, Relax, Spec, Tables};
 pub use who::{EmailPattern, Who, WhoError};

@@ -231,7 +231,7 @@ impl Build {
             }
         }
         let upstream = self.upstream(spec.upstream.as_ref().or(tables.upstream.as_ref()));
-        if upstream.is_none() {
+        if upstream.is_none() && !tables.in_process {
             faults.push(FaultKind::NoUpstream);
         }
         match Rules::compile(index, spec, &tables.policies) {
@@ -240,7 +240,7 @@ impl Build {
                 key: spec.key.clone(),
                 rules,
                 relaxed: Irregular::of(&spec.allow_in_path),
-                upstream: upstream.unwrap_or_default(),
+                upstream: upstream.unwrap_or(usize::MAX),
                 body: spec.body,
                 audience: spec.audience.clone(),
                 provider_token: spec.provider_token.clone(),

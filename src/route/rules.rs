@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use crate::account::{Kind, User};
+use crate::client::UNKNOWN;
 use crate::route::{Action, Policy, Spec, Who};
 
 /// The proof that a request was allowed on a route. Only a decision of this module makes one, and the
@@ -69,12 +70,30 @@ pub(super) struct Rules {
 
 /// Who may: any of these; and how the file says it.
 #[derive(Clone, Debug)]
-struct Rule {
+pub struct Rule {
     tests: Vec<Test>,
     text: String,
 }
 
 impl Rule {
+    /// Lets in whoever any of these means.
+    ///
+    /// # Errors
+    /// When they name nobody, or a policy that is none.
+    pub fn new(whos: &[Who], policies: &BTreeMap<String, Policy>) -> Result<Self, RuleError> {
+        compile_rule(&Action::All, whos, policies)
+    }
+
+    /// Lets nobody in.
+    pub fn nobody() -> Self {
+        Self { tests: Vec::new(), text: Who::Nobody.to_string() }
+    }
+
+    /// Whether it lets this subject in.
+    pub fn lets_in(&self, subject: Option<Subject<'_>>) -> bool {
+        self.admits(subject.map_or(Whom::Nobody, Whom::Subject))
+    }
+
     fn admits(&self, whom: Whom<'_>) -> bool {
         self.tests.iter().any(|test| test.admits(whom))
     }
@@ -134,7 +153,7 @@ impl Rules {
 
     /// Decides. Absence of anything (a rule, a subject, a field) refuses.
     pub(super) fn decide(&self, question: &Question<'_>) -> Result<Authorized, Denied> {
-        if !self.from.is_empty() && !self.from.iter().any(|net| net.contains(&question.address)) {
+        if !self.from.is_empty() && !self.is_from(question.address) {
             return Err(Denied::Forbidden);
         }
         // An upgraded connection carries both ways, so it needs both.
@@ -154,6 +173,11 @@ impl Rules {
             }
             Some(Kind::User | Kind::Service) => Err(Denied::Forbidden),
         }
+    }
+
+    /// No address is in no network, not even in the one that has them all.
+    fn is_from(&self, address: IpAddr) -> bool {
+        address != UNKNOWN && self.from.iter().any(|net| net.contains(&address))
     }
 
     /// The rule for a method: itself, else `read` or `write`, else `all`. HEAD follows GET.

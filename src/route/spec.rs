@@ -19,6 +19,8 @@ pub struct Tables {
     pub case: Case,
     /// `upstream`, for routes that name none.
     pub upstream: Option<upstream::Address>,
+    /// The app is in this process, so a route needs no upstream.
+    pub in_process: bool,
 }
 
 /// One line of `[routes]`.

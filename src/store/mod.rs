@@ -54,15 +54,18 @@ mod writer;
 use std::fmt::Debug;
 use std::pin::Pin;
 
-use crate::account::api_key::ApiKey;
-use crate::account::audit::{Entry, Event};
-use crate::account::one_time::{OneTime, Purpose};
-use crate::account::{Kind, User};
-use crate::clock::Timestamp;
-use crate::id::{KeyId, SessionId, UserId};
-use crate::secret::{Digest, Secret};
-use crate::session::{ProviderSession, Session};
+use crate::own::Own;
 use crate::tally::Durations;
+
+// Whatever a store has to name, so that one from outside finds it in one place.
+pub use crate::account::api_key::ApiKey;
+pub use crate::account::audit::{Entry, Event};
+pub use crate::account::one_time::{OneTime, Purpose};
+pub use crate::account::{Kind, User};
+pub use crate::clock::Timestamp;
+pub use crate::id::{KeyId, SessionId, UserId};
+pub use crate::secret::{Digest, Secret};
+pub use crate::session::{ProviderSession, Session};
 
 pub use along::{Along, AuditFilter, Ends};
 pub use copy::{Copied, CopyError, copy};
@@ -75,6 +78,11 @@ use sqlite_fault::fault;
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// A store. Every deed is atomic and durable when it answers `Ok`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no store",
+    label = "no `vestibule::store::Store`",
+    note = "implement `Store` for it, or name one of ours in the text: [store] url = \"sqlite:app.db\""
+)]
 pub trait Store: Debug + Send + Sync + 'static {
     /// The user with this id, identities and password included.
     fn user(&self, id: UserId) -> Answer<'_, Option<User>>;
@@ -378,4 +386,6 @@ pub enum Address {
     Postgres(Box<PostgresSettings>),
     /// Nothing outlives the process.
     Memory,
+    /// A store of the program this library is in.
+    Own(Own<dyn Store>),
 }

@@ -20,6 +20,7 @@ use super::{Address, Store, lock_holder, schema};
 pub fn open(address: &Address) -> Result<Arc<dyn Store>, OpenError> {
     match address {
         Address::Memory => Ok(Arc::new(Memory::default())),
+        Address::Own(own) => Ok(Arc::clone(&own.0)),
         Address::Sqlite(path) => {
             prepare(path)?;
             let store = Sqlite::open(path).map_err(|error| OpenError::of(path, error))?;

@@ -1,5 +1,6 @@
-//! One table of decisions, and every shape in which they are taken: our own proxy, and nginx, Caddy, HAProxy and Envoy (over
-//! HTTP and over gRPC) that ask, and a script that asks as Traefik does. The same verdict, and the same identity for the app, in each. A row more runs everywhere.
+//! One table of decisions, and every shape in which they are taken: our own proxy, the layer in a program, and nginx,
+//! Caddy, HAProxy and Envoy (over HTTP and over gRPC) that ask, and a script that asks as Traefik does. The same verdict,
+//! and the same identity for the app, in each. A row more runs everywhere.
 
 mod gateways;
 
@@ -143,6 +144,12 @@ async fn differing(shape: &str, at: SocketAddr, people: &People, app: &Recording
     faults
 }
 
+/// A gate by the file of this server.
+async fn gate_at(server: &Vestibule) -> vestibule::Vestibule {
+    let builder = vestibule::Vestibule::builder().file(server.config());
+    builder.environment([("PATH", "")]).build().await.unwrap()
+}
+
 /// Takes every decision of the table in this shape.
 async fn decides<P>(shape: &str, start: impl FnOnce(SocketAddr, SocketAddr) -> Option<(P, SocketAddr)>) {
     let app = RecordingUpstream::start();
@@ -172,6 +179,18 @@ async fn our_own_proxy_decides_by_the_table() {
     let server = site(&app).await;
     let people = people(&server).await;
     let faults = differing("proxy", server.address(), &people, &app).await;
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[tokio::test]
+async fn the_layer_in_a_program_decides_by_the_table() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let people = people(&server).await;
+    // On the same file and the same store, while the server goes on.
+    let gate = gate_at(&server).await;
+    let at = crate::gate_servers::forwarding(&gate, app.address()).await;
+    let faults = differing("layer", at, &people, &app).await;
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 

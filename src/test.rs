@@ -1,0 +1,205 @@
+//! For the tests of an app: a gate that lets one sign in as anybody, read the mails, and move the clock.
+//!
+//! ```
+//! # tokio::runtime::Runtime::new()?.block_on(async {
+//! use axum::{Router, routing::get};
+//! use tower::ServiceExt as _;
+//! use vestibule::Identity;
+//! use vestibule::test::{Person, TestVestibule};
+//!
+//! let gate = TestVestibule::new("roles = [\"editor\"]\n[routes]\n\"/**\" = { all = \"role:editor\" }").await?;
+//! let ann = gate.sign_in(Person::new("ann@example.com").role("editor")).await?;
+//!
+//! let app = Router::new().route("/", get(|who: Identity| async move { who.email().map(str::to_owned) }.await.unwrap()));
+//! let request = http::Request::get("/").header("host", "localhost").header("cookie", ann.cookie()).body(axum::body::Body::empty())?;
+//! let response = gate.gate().protect(app).oneshot(request).await?;
+//! assert_eq!(response.status(), 200);
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<_, Box<dyn std::error::Error>>(())
+//! ```
+
+use std::fmt;
+use std::time::Duration;
+
+use http::HeaderValue;
+use serde::Serialize;
+
+use crate::account::{Identity as Account, Kind, User};
+use crate::clock::{Clock, Timestamp};
+use crate::gate::{Builder, Error, Vestibule};
+use crate::id::UserId;
+use crate::mail::Sent;
+use crate::provider::{ANON_USER, LOCAL_USERPASS};
+use crate::secret::Secret;
+use crate::session::Device;
+use crate::store;
+
+/// A gate for tests: its store is memory, its clock stands still, its mails stay in a list.
+///
+/// It is a type of its own, and no [`Vestibule`] becomes one: what serves an app for real has no way to sign somebody in
+/// without a credential.
+#[derive(Debug)]
+pub struct TestVestibule {
+    gate: Vestibule,
+    clock: Clock,
+}
+
+impl TestVestibule {
+    /// By a configuration as text, with `http://localhost` as public address unless the text says otherwise. Nothing is
+    /// read from the environment.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the text.
+    pub async fn new(toml: &str) -> Result<Self, Error> {
+        Self::build(Vestibule::builder().toml(toml)).await
+    }
+
+    /// The same by a builder. Its store, clock and mailer are replaced.
+    ///
+    /// # Errors
+    /// Everything that is wrong with what it says.
+    pub async fn build(builder: Builder) -> Result<Self, Error> {
+        let clock = Clock::manual(START);
+        let gate = builder.for_tests(clock.clone()).build().await?;
+        Ok(Self { gate, clock })
+    }
+
+    /// The gate, for whatever puts the app together.
+    pub fn gate(&self) -> &Vestibule {
+        &self.gate
+    }
+
+    /// Signs somebody in who needs no credential: a new user each time.
+    ///
+    /// # Errors
+    /// When somebody else has this address.
+    pub async fn sign_in(&self, person: impl Into<Person>) -> Result<SignedIn, store::Error> {
+        let Person { mut user, provider } = person.into();
+        let (now, app) = (self.clock.now(), self.gate.app());
+        (user.id, user.created_at, user.last_sign_in_at) = (UserId::generate(now), now, Some(now));
+        let mut account = Account::new(&provider, "", &user.id.to_string(), now);
+        account.verified_email = user.email().map(str::to_owned);
+        account.data = user.data.clone();
+        user.identities.push(account);
+        if app.store().save_user(&user).await? != store::Saved::Done {
+            return Err(store::Error::Conflict("somebody else has this address".to_owned()));
+        }
+        let house = app.house();
+        let cookie = house.sessions.start(&user, &provider, Device::default()).await?;
+        let tokens = house.sessions.start_tokens(&user, &provider, Device::default()).await?;
+        let cookie = Secret::new(format!("{}={}", house.cookie.as_str(), cookie.expose()));
+        Ok(SignedIn { id: user.id, cookie, bearer: tokens.access_token })
+    }
+
+    /// The mails that were sent, oldest first.
+    pub fn outbox(&self) -> Vec<Sent> {
+        self.gate.app().mailer().sent()
+    }
+
+    /// Moves the clock on. What has ended by then counts no more.
+    pub fn advance(&self, span: Duration) {
+        self.clock.advance(span);
+    }
+}
+
+/// Somebody to sign in as.
+#[derive(Clone)]
+pub struct Person {
+    user: User,
+    provider: String,
+}
+
+impl Person {
+    /// A full account with this address, proved.
+    pub fn new(email: &str) -> Self {
+        let mut person = Self::of(Kind::User, LOCAL_USERPASS);
+        person.user.data.insert("email".to_owned(), email.into());
+        person
+    }
+
+    /// A guest.
+    pub fn guest() -> Self {
+        Self::of(Kind::Guest, ANON_USER)
+    }
+
+    fn of(kind: Kind, provider: &str) -> Self {
+        let user = User::new(UserId::from_bytes([0; 12]), kind, START);
+        Self { user, provider: provider.to_owned() }
+    }
+
+    /// Has this role.
+    #[must_use]
+    pub fn role(mut self, role: &str) -> Self {
+        self.user.roles.insert(role.to_owned());
+        self
+    }
+
+    /// Has this name.
+    #[must_use]
+    pub fn named(self, name: &str) -> Self {
+        self.field("name", name)
+    }
+
+    /// Has this in its metadata; what is no JSON is left out.
+    #[must_use]
+    pub fn field(mut self, name: &str, value: impl Serialize) -> Self {
+        if let Ok(value) = serde_json::to_value(value) {
+            self.user.data.insert(name.to_owned(), value);
+        }
+        self
+    }
+
+    /// Signs in by the provider of this name. Default: `local-userpass`.
+    #[must_use]
+    pub fn by(self, provider: &str) -> Self {
+        Self { provider: provider.to_owned(), ..self }
+    }
+}
+
+impl From<&str> for Person {
+    fn from(email: &str) -> Self {
+        Self::new(email)
+    }
+}
+
+impl fmt::Debug for Person {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Person").field("kind", &self.user.kind).field("email", &self.user.email()).finish()
+    }
+}
+
+/// Somebody who is signed in: twice, in a browser and in a program.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    id: UserId,
+    cookie: Secret,
+    bearer: Secret,
+}
+
+impl SignedIn {
+    /// The user's id.
+    pub fn id(&self) -> UserId {
+        self.id
+    }
+
+    /// The value of `Cookie`, as the browser sends it.
+    pub fn cookie(&self) -> HeaderValue {
+        value(self.cookie.expose())
+    }
+
+    /// The value of `Authorization`, as a program sends it: good for `session.access_token`.
+    pub fn bearer(&self) -> HeaderValue {
+        value(&format!("Bearer {}", self.bearer.expose()))
+    }
+}
+
+fn value(text: &str) -> HeaderValue {
+    // Cookies and tokens are base64url and dots.
+    let mut value = HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""));
+    value.set_sensitive(true);
+    value
+}
+
+/// 2027-01-15, at 08:00 UTC.
+const START: Timestamp = Timestamp::from_seconds(1_800_000_000);
