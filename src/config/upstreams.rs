@@ -40,7 +40,8 @@ fn tls(r: &mut Reader<'_>) -> Tls {
     }
     let doc = "The name that its certificate must be for and that SNI says; without it the host of the address.";
     let server_name = r.parsed("server_name", (Kind::Text("app.internal"), None), doc, |text| {
-        if rustls::pki_types::ServerName::try_from(text).is_ok() {
+        let is_address = text.parse::<std::net::IpAddr>().is_ok();
+        if is_address || super::origins::host(text).is_some() {
             return Ok(text.to_owned());
         }
         Err(Trouble::new(Code::Form, "`server_name` is a host name or an address"))

@@ -4,8 +4,11 @@
 //! proxy of the environment is asked, no answer is unpacked or read beyond its limit.
 
 mod answer;
+#[cfg_attr(not(feature = "outgoing"), path = "client_absent.rs")]
 mod client;
+#[cfg(feature = "outgoing")]
 mod connect;
+#[cfg_attr(not(feature = "outgoing"), allow(dead_code, reason = "only what checks addresses is used"))]
 mod reach;
 mod settings;
 
@@ -56,6 +59,9 @@ pub enum Error {
     /// The answer is packed, though nobody asked for that.
     #[error("{0}: the answer has a content coding")]
     Encoded(String),
+    /// This program was built without what sends requests.
+    #[error("{0}: this program was built without the feature `outgoing`")]
+    Absent(String),
     /// JSON was wanted.
     #[error("{host}: not the JSON that was wanted: {why}")]
     NotJson {

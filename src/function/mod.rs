@@ -15,6 +15,7 @@ use crate::provider::Facts;
 use crate::secret::Secret;
 
 mod breaker;
+#[cfg_attr(not(feature = "javascript"), path = "engine_absent.rs")]
 mod engine;
 mod javascript;
 mod settings;

@@ -141,7 +141,7 @@ impl Builder {
     }
 
     /// The program that runs functions in JavaScript, and its arguments: the `vestibule` program with
-    /// `function-worker`, or one whose `main` calls [`function::serve`](crate::function::serve) and nothing else.
+    /// `function-worker`, or one whose `main` calls `vestibule::function::serve` and nothing else.
     pub fn worker(mut self, program: impl Into<PathBuf>, arguments: &[&str]) -> Self {
         self.worker = Some(Program::new(program, arguments));
         self

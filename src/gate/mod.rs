@@ -10,6 +10,8 @@ mod identity;
 mod inner;
 mod keeper;
 mod layer;
+#[cfg(doctest)]
+mod mistakes;
 mod pass;
 mod peer;
 mod protect;

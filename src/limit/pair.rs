@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use crate::client::UNKNOWN;
 use crate::clock::Clock;
 use crate::limit::limiter::network;
 use crate::limit::{Budget, Limiter, Pair, Rate, Shared};
@@ -70,7 +71,7 @@ impl PairLimiter {
     fn budgets(&self, address: IpAddr, account: Option<&str>) -> Vec<Budget> {
         let of = |owner: String, rate: Rate| Budget { owner: Digest::of(owner), rate };
         let mut budgets = Vec::with_capacity(4);
-        if let Some(rate) = self.pair.per_address {
+        if let Some(rate) = self.pair.per_address.filter(|_| address != UNKNOWN) {
             budgets.push(of(format!("address {}", network(address)), rate));
             budgets.extend(Limiter::wider(address).map(|(wide, prefix, times)| {
                 let count = rate.count.saturating_mul(NonZeroU32::new(times).unwrap_or(NonZeroU32::MIN));

@@ -3,24 +3,42 @@
 //! [`bind`] takes the addresses, [`serve`] answers on them until a [`Shutdown`] ends it. Each worker is one thread with
 //! a runtime, sockets and connections of its own: what a request needs stays on one core.
 
+#[cfg(feature = "server")]
 mod answer;
+#[cfg(feature = "server")]
 mod bind;
+#[cfg(feature = "server")]
 mod chunk;
+#[cfg(feature = "server")]
 mod connection;
+#[cfg(feature = "server")]
 mod framed;
+#[cfg(feature = "server")]
 mod framing;
+#[cfg(feature = "server")]
 mod gauge;
+#[cfg(feature = "server")]
 mod holder;
+#[cfg(feature = "server")]
 mod request_head;
+#[cfg(feature = "server")]
 mod serve;
+#[cfg(feature = "server")]
 mod service;
 mod settings;
+#[cfg(feature = "server")]
 mod shutdown;
+#[cfg(feature = "server")]
 mod signal;
+#[cfg(feature = "server")]
 mod socket;
+#[cfg(feature = "server")]
 mod streams;
+#[cfg(feature = "server")]
 mod sweep;
+#[cfg(feature = "server")]
 mod tls;
+#[cfg(feature = "server")]
 mod worker;
 
 use std::net::SocketAddr;
@@ -30,10 +48,14 @@ use http::{Request, Response};
 use crate::body::Body;
 use crate::visit::Scheme;
 
+#[cfg(feature = "server")]
 pub use bind::{Bound, Error, bind};
+#[cfg(feature = "server")]
 pub use serve::serve;
 pub use settings::{Settings, Tls};
+#[cfg(feature = "server")]
 pub use shutdown::{Outcome, Phase, Shutdown};
+#[cfg(feature = "server")]
 pub use signal::watch_signals;
 
 /// Answers requests; each worker has its own, and each of its connections a clone.

@@ -12,20 +12,23 @@ use crate::own::Own;
 use crate::public_url::PublicUrl;
 use crate::visitor::Visitor;
 
+#[cfg(feature = "smtp")]
 mod directory;
 mod kind;
 mod letter;
+#[cfg(feature = "smtp")]
 mod message;
+#[cfg_attr(not(feature = "smtp"), path = "post_absent.rs")]
 mod post;
 mod settings;
+#[cfg(feature = "smtp")]
 mod smtp;
 
 pub use kind::{Kind, Link};
 pub use settings::{Outbox, Settings, Smtp, Take};
 
 use letter::Words;
-use message::Desk;
-use post::{Order, Post};
+use post::{Desk, Post};
 
 /// Takes mails and sends them in its own time.
 ///
@@ -74,6 +77,9 @@ pub enum Error {
         /// What the system says.
         source: std::io::Error,
     },
+    /// This program was built without what sends and writes mails.
+    #[error("mail: this program was built without the feature `smtp`, and so hands mails to its own mailer alone")]
+    Absent,
     /// No thread for mails could be started.
     #[error("no thread for mails could be started: {0}")]
     Thread(std::io::Error),
@@ -120,7 +126,7 @@ impl Mailer {
         let visitor = Visitor::current();
         let language = self.words.language(visitor.as_ref().map_or("", |visitor| &visitor.languages));
         match &self.way {
-            Way::Post(post) => post.take(Order { to: to.clone(), kind, at, language }),
+            Way::Post(post) => post.take(to.clone(), kind, at, language),
             Way::Terminal => match self.words.write(&kind, language) {
                 Ok(letter) => eprintln!("\nTo: {to}\nSubject: {}\n\n{}", letter.subject, letter.text),
                 Err(error) => unwritten(&kind, &error),

@@ -7,7 +7,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::directory::Directory;
-use super::message::Desk;
+pub(super) use super::message::Desk;
 use super::smtp::{CONNECTIONS, Line, Server};
 use super::{Error, Kind, Smtp};
 use crate::account::email::Email;
@@ -73,7 +73,8 @@ impl Post {
         Ok(Self { orders, open })
     }
 
-    pub(super) fn take(&self, order: Order) {
+    pub(super) fn take(&self, to: Email, kind: Kind, at: Timestamp, language: Language) {
+        let order = Order { to, kind, at, language };
         let name = order.kind.as_str();
         self.open.send_modify(|open| *open += 1);
         if self.orders.try_send(order).is_err() {

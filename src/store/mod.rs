@@ -17,38 +17,62 @@ mod conformance_users;
 mod copy;
 #[cfg(test)]
 mod copy_tests;
+#[cfg(feature = "sqlite")]
 mod deeds;
+#[cfg(feature = "sqlite")]
 mod lock_holder;
 mod memory;
 mod memory_state;
 mod open;
+#[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "postgres")]
 mod postgres_calls;
+#[cfg(feature = "postgres")]
 mod postgres_deeds;
+#[cfg(feature = "postgres")]
 mod postgres_fault;
 #[cfg(test)]
 mod postgres_kill_tests;
+#[cfg(feature = "postgres")]
 mod postgres_pool;
+#[cfg(feature = "postgres")]
 mod postgres_rows;
+#[cfg(feature = "postgres")]
 mod postgres_schema;
 #[cfg(test)]
 mod postgres_server;
+#[cfg_attr(not(feature = "postgres"), path = "postgres_absent.rs")]
 mod postgres_settings;
+#[cfg(feature = "postgres")]
 mod postgres_sql;
 #[cfg(test)]
 mod postgres_tests;
+#[cfg(feature = "postgres")]
 mod postgres_tls;
+#[cfg(feature = "postgres")]
 mod postgres_transaction;
+#[cfg(feature = "postgres")]
 mod postgres_users;
+#[cfg(feature = "sqlite")]
 mod readers;
+#[cfg(feature = "sqlite")]
 mod rows;
+#[cfg(feature = "sqlite")]
 mod schema;
+#[cfg(feature = "sqlite")]
 mod sql;
+#[cfg(feature = "sqlite")]
 mod sqlite;
+#[cfg(feature = "sqlite")]
 mod sqlite_fault;
+#[cfg(feature = "sqlite")]
 mod sqlite_file;
+#[cfg_attr(not(feature = "sqlite"), path = "sqlite_absent.rs")]
+mod sqlite_open;
 #[cfg(test)]
 mod sqlite_tests;
+#[cfg(feature = "sqlite")]
 mod writer;
 
 use std::fmt::Debug;
@@ -72,6 +96,7 @@ pub use copy::{Copied, CopyError, copy};
 pub use open::{OpenError, open};
 pub use postgres_settings::{PostgresSettings, PostgresUrl, UrlError};
 
+#[cfg(feature = "sqlite")]
 use sqlite_fault::fault;
 
 /// What a store's deed answers with, some time later.

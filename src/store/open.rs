@@ -1,15 +1,10 @@
 //! Opening a store, and saying what is in the way.
 
-use std::fs::{File, OpenOptions};
-use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::memory::Memory;
-use super::postgres::Postgres;
-use super::sqlite::Sqlite;
-use super::{Address, Store, lock_holder, schema};
+use super::{Address, Store, sqlite_open};
 
 /// Opens the store at this address; an SQLite file that is not there is made, readable for its owner alone.
 ///
@@ -21,14 +16,13 @@ pub fn open(address: &Address) -> Result<Arc<dyn Store>, OpenError> {
     match address {
         Address::Memory => Ok(Arc::new(Memory::default())),
         Address::Own(own) => Ok(Arc::clone(&own.0)),
-        Address::Sqlite(path) => {
-            prepare(path)?;
-            let store = Sqlite::open(path).map_err(|error| OpenError::of(path, error))?;
-            Ok(Arc::new(store))
-        }
+        Address::Sqlite(path) => sqlite_open::open(path),
+        #[cfg(not(feature = "postgres"))]
+        Address::Postgres(settings) => settings.url.never(),
+        #[cfg(feature = "postgres")]
         Address::Postgres(settings) => {
             let refused = |reason| OpenError::Server { server: settings.url.to_string(), reason };
-            Ok(Arc::new(Postgres::open(settings).map_err(refused)?))
+            Ok(Arc::new(super::postgres::Postgres::open(settings).map_err(refused)?))
         }
     }
 }
@@ -104,6 +98,14 @@ pub enum OpenError {
         /// What is in the way.
         reason: String,
     },
+    /// This program was built without what such a store needs.
+    #[error("the store {} cannot be opened: this program was built without the feature `{feature}`", path.display())]
+    Absent {
+        /// The file.
+        path: PathBuf,
+        /// The feature.
+        feature: &'static str,
+    },
     /// Anything else the operating system said.
     #[error("the store {} cannot be opened: {reason}", path.display())]
     Failed {
@@ -127,82 +129,8 @@ impl OpenError {
             Self::Corrupt { path, .. } => format!("restore a copy, or look with: sqlite3 {} .recover", path.display()),
             Self::NoLog { .. } => "put the file on a local disk".into(),
             Self::Server { .. } => "see that the server runs, and what [store] says of address, user and TLS".into(),
+            Self::Absent { feature, .. } => format!("build it with the feature `{feature}`, or give it another store"),
             Self::Failed { .. } => "name another file in store.url".into(),
         }
     }
-
-    fn of(path: &Path, error: schema::Error) -> Self {
-        use rusqlite::ErrorCode;
-        let path = path.to_owned();
-        let error = match error {
-            schema::Error::Newer { found, known } => return Self::Newer { path, found, known },
-            schema::Error::Foreign => return Self::Foreign { path },
-            schema::Error::NoLog => return Self::NoLog { path },
-            schema::Error::NoThread(error) => return Self::Failed { path, reason: error.to_string() },
-            schema::Error::Sqlite(error) => error,
-        };
-        match error.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
-                Self::Locked { holder: lock_holder::of(&path), path }
-            }
-            Some(ErrorCode::NotADatabase | ErrorCode::DatabaseCorrupt) => {
-                Self::Corrupt { path, reason: error.to_string() }
-            }
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                let obstacle = obstacle(&path);
-                Self::not_writable(&path, &obstacle)
-            }
-            _ => Self::Failed { path, reason: error.to_string() },
-        }
-    }
-
-    fn not_writable(path: &Path, obstacle: &Path) -> Self {
-        let owner = obstacle.metadata().map_or_else(|_| "somebody else".into(), |metadata| user_name(metadata.uid()));
-        let user = user_name(rustix::process::geteuid().as_raw());
-        Self::NotWritable { path: path.to_owned(), obstacle: obstacle.to_owned(), owner, user }
-    }
-}
-
-/// Makes the file if there is none, for nobody but its owner: it holds password hashes and private keys.
-fn prepare(path: &Path) -> Result<(), OpenError> {
-    let failed = |error: &io::Error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() };
-    let refused = |obstacle: &Path, error: io::Error| match error.kind() {
-        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => OpenError::not_writable(path, obstacle),
-        io::ErrorKind::NotFound => {
-            OpenError::NoDirectory { path: path.to_owned(), directory: directory(path).to_owned() }
-        }
-        _ => failed(&error),
-    };
-    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        // The new name must be on the disk before anything in the file counts as written.
-        Ok(_) => File::open(directory(path)).and_then(|directory| directory.sync_all()).map_err(|error| failed(&error)),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| refused(path, error))?;
-            let mode = file.metadata().map_err(|error| failed(&error))?.permissions().mode();
-            if mode & 0o077 != 0 {
-                let path = path.display();
-                tracing::warn!("others may read the store {path}, which holds password hashes: chmod 600 {path}");
-            }
-            Ok(())
-        }
-        Err(error) => Err(refused(directory(path), error)),
-    }
-}
-
-/// Who is in the way when SQLite cannot write: the file, or the directory where it keeps its log.
-fn obstacle(path: &Path) -> PathBuf {
-    let writable = OpenOptions::new().write(true).open(path).is_ok();
-    if writable { directory(path).to_owned() } else { path.to_owned() }
-}
-
-fn directory(path: &Path) -> &Path {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// The name of a user, or its number when the host does not know it.
-fn user_name(id: u32) -> String {
-    let id = id.to_string();
-    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let line = users.lines().find(|line| line.split(':').nth(2) == Some(&id));
-    line.and_then(|line| line.split(':').next()).map_or(id.clone(), str::to_owned)
 }

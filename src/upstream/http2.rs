@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
-use http::header::{CONTENT_TYPE, EXPECT, HOST, HeaderMap, UPGRADE};
+use http::header::{EXPECT, HOST, HeaderMap, UPGRADE};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Request, Response, Version};
 use hyper::client::conn::http2::SendRequest;
@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout};
 use super::connect::{connect_http2, too_late};
 use super::patience::Patience;
 use super::upload::Upload;
-use super::{Address, Error, Pool, reply};
+use super::{Address, Error, Pool, is_grpc, reply};
 use crate::body::Body;
 
 /// The connection in use, if there is one.
@@ -31,14 +31,6 @@ pub(super) fn carries(address: &Address, headers: &HeaderMap) -> bool {
         Address::H2c { .. } => !headers.contains_key(UPGRADE),
         Address::Https { .. } => is_grpc(headers),
     }
-}
-
-/// Whether a message is one of gRPC: `application/grpc`, also with a message format (`+proto`) or parameters.
-/// gRPC-Web is not: it travels in plain HTTP bodies.
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    let Some(kind) = headers.get(CONTENT_TYPE) else { return false };
-    let rest = kind.as_bytes().strip_prefix(b"application/grpc");
-    rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';' | b' ')))
 }
 
 impl Shared {
@@ -138,21 +130,12 @@ fn own_authority(upstream: &Address) -> Option<Authority> {
 #[cfg(test)]
 mod tests {
     use http::HeaderValue;
+    use http::header::CONTENT_TYPE;
 
     use super::*;
 
     fn of(kind: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(kind))])
-    }
-
-    #[test]
-    fn grpc_is_told_by_its_content_type() {
-        for kind in ["application/grpc", "application/grpc+proto", "application/grpc;charset=utf-8"] {
-            assert!(is_grpc(&of(kind)), "{kind}");
-        }
-        for kind in ["application/grpc-web", "application/grpc-web+proto", "application/json", "application/grpcx"] {
-            assert!(!is_grpc(&of(kind)), "{kind}");
-        }
     }
 
     #[test]

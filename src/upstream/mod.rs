@@ -1,20 +1,34 @@
 //! The app behind: connections to it, and what a request looks like when it gets there.
 
 mod address;
+#[cfg(feature = "server")]
 mod connect;
+#[cfg(feature = "server")]
 mod expect;
+mod fault;
 pub mod forward;
 mod forwarded;
+mod grpc;
+#[cfg(feature = "server")]
 mod http2;
+#[cfg(feature = "server")]
 mod patience;
+#[cfg_attr(not(feature = "server"), path = "pool_absent.rs")]
 mod pool;
+#[cfg(feature = "server")]
 mod reply;
+#[cfg(feature = "server")]
 mod tls;
+mod tls_settings;
+#[cfg_attr(not(feature = "server"), allow(dead_code, reason = "trailers go through the server alone"))]
 mod trailers;
+#[cfg(feature = "server")]
 mod tunnel;
+#[cfg(feature = "server")]
 mod upload;
 
 pub use address::{Address, AddressError};
-pub use http2::is_grpc;
-pub use pool::{Error, Pool, Upstreams};
-pub use tls::{Tls, TlsError, TlsSettings};
+pub use fault::Error;
+pub use grpc::is_grpc;
+pub use pool::{Pool, Upstreams};
+pub use tls_settings::{Tls, TlsError, TlsSettings};

@@ -1,6 +1,6 @@
-//! One table of decisions, and every shape in which they are taken: our own proxy, the layer in a program, and nginx,
-//! Caddy, HAProxy and Envoy (over HTTP and over gRPC) that ask, and a script that asks as Traefik does. The same verdict,
-//! and the same identity for the app, in each. A row more runs everywhere.
+//! One table of decisions, and every shape in which they are taken: our own proxy, the layer in a program, nginx, Caddy,
+//! HAProxy and Envoy (over HTTP and over gRPC) that ask, and a script that asks as Traefik does. The same verdict, and the
+//! same identity for the app, in each. A row more runs everywhere.
 
 mod gateways;
 

@@ -151,6 +151,50 @@ fn files_are_short_and_folders_one_level_deep() {
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
+/// Packages whose types users of the library meet; axum's behind its feature.
+const SHOWN: [&str; 11] =
+    ["std", "http", "http_body", "bytes", "tower_layer", "tower_service", "serde", "axum", "crate", "super", "self"];
+
+/// The names that a source imports from packages which stay inside, and those packages.
+fn inner_names(source: &str) -> Vec<String> {
+    let mut names = Vec::new();
+    for line in source.split(";\n").filter_map(|part| part.trim_start().rsplit("\nuse ").next()) {
+        let line = line.trim_start_matches("use ");
+        let package = first_word(line);
+        if !line.contains("::") || package.is_empty() || SHOWN.contains(&package.as_str()) {
+            continue;
+        }
+        names.push(format!("{package}::"));
+        let words = line.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        names.extend(words.filter(|word| word.starts_with(|c: char| c.is_uppercase())).map(str::to_owned));
+    }
+    names
+}
+
+#[test]
+fn the_library_shows_no_types_of_packages_that_stay_inside() {
+    let src = root().join("src");
+    let mut shown = files(&src.join("gate"), ".rs");
+    shown.push(src.join("test.rs"));
+    let mut count = 0;
+    for file in shown {
+        let source = read_to_string(&file).unwrap();
+        let inner = inner_names(source.split("\n/// ").next().unwrap());
+        for line in source.lines().map(str::trim_start) {
+            let is_public = ["pub fn ", "pub async fn ", "pub struct ", "pub enum ", "pub trait ", "pub type "];
+            if !is_public.iter().any(|start| line.starts_with(start)) {
+                continue;
+            }
+            count += 1;
+            let words: Vec<_> = line.split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).collect();
+            let found = inner.iter().find(|name| words.iter().any(|word| word == name || word.starts_with(&**name)));
+            assert!(found.is_none(), "{}: {found:?} in {line}", file.display());
+        }
+    }
+    assert!(count > 60, "{count}");
+    assert_eq!(inner_names("use serde_json::{Map, Value};\nuse http::Uri;\n"), ["serde_json::", "Map", "Value"]);
+}
+
 #[test]
 fn no_second_tls_library_comes_in() {
     let lock: Table = read_to_string(root().join("Cargo.lock")).unwrap().parse().unwrap();

@@ -1,0 +1,70 @@
+//! Stands for the connections to upstreams in a program that was built without a server: the app is in the program.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+
+use super::{Address, Error, TlsError, TlsSettings};
+use crate::body::Body;
+use crate::limit::Timeouts;
+
+/// Every upstream of the configuration, by number. None is asked.
+#[derive(Debug)]
+pub struct Upstreams(Vec<Address>);
+
+/// Connections to the upstreams. There are none.
+#[derive(Clone)]
+pub struct Pool;
+
+impl Upstreams {
+    /// These upstreams.
+    pub fn new(addresses: Vec<Address>, _: Timeouts) -> Arc<Self> {
+        Arc::new(Self(addresses))
+    }
+
+    /// These upstreams.
+    ///
+    /// # Errors
+    /// None.
+    pub fn open(addresses: Vec<Address>, timeouts: Timeouts, _: &TlsSettings) -> Result<Arc<Self>, TlsError> {
+        Ok(Self::new(addresses, timeouts))
+    }
+
+    /// No connections.
+    pub fn pool(self: &Arc<Self>) -> Pool {
+        Pool
+    }
+
+    /// Each upstream, of which nothing is known.
+    pub fn states(&self) -> impl Iterator<Item = (&Address, bool)> {
+        self.0.iter().map(|address| (address, false))
+    }
+
+    /// None has failed.
+    pub fn is_down(&self, _: usize) -> bool {
+        false
+    }
+}
+
+impl Pool {
+    /// Sends nothing.
+    ///
+    /// # Errors
+    /// Always.
+    pub async fn send(&self, upstream: usize, _: Request<Body>) -> Result<Response<Body>, Error> {
+        Err(Error::Unknown(upstream))
+    }
+
+    /// Sends nothing.
+    ///
+    /// # Errors
+    /// Always.
+    pub async fn upgrade(
+        &self,
+        upstream: usize,
+        _: Request<Body>,
+        _: impl Future<Output = ()> + Send + 'static,
+    ) -> Result<Response<Body>, Error> {
+        Err(Error::Unknown(upstream))
+    }
+}
