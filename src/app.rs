@@ -17,6 +17,7 @@ use crate::account::password::Hasher;
 use crate::admin::{self, Admin};
 use crate::body::Body;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::fetch;
 use crate::function::{self, Program, Workers};
@@ -43,6 +44,7 @@ pub struct App {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) admin: Option<Arc<Admin>>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) mailer: Mailer,
     pub(crate) public_url: PublicUrl,
     pub(crate) clock: Clock,
@@ -114,6 +116,11 @@ impl App {
             Some(app) => app.store.clone(),
             None => store::open(&config.store)?,
         };
+        let cluster = match (before, &config.cluster) {
+            (Some(app), _) => app.cluster.clone(),
+            (None, Some(settings)) => Some(Cluster::join(settings).await),
+            (None, None) => None,
+        };
         // Certificate files may have changed although their names have not.
         let upstreams = match alike(|old, new| old.limits.timeouts == new.limits.timeouts && new.upstreams.is_empty())
             .filter(|app| app.house.config.upstreams.is_empty() && app.house.router.upstreams() == router.upstreams())
@@ -125,7 +132,12 @@ impl App {
         let sessions =
             match at_home(|old, new| old.session == new.session && old.identity_headers == new.identity_headers) {
                 Some(app) => app.house.sessions.clone(),
-                None => Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?,
+                None => {
+                    let sessions =
+                        Sessions::open(store.clone(), clock.clone(), config.session.clone(), &public_url).await?;
+                    cluster.iter().for_each(|cluster| cluster.connect(&sessions));
+                    sessions
+                }
             };
         let mailer = match at_home(|old, new| old.mail == new.mail && old.pages.title == new.pages.title) {
             Some(app) => app.mailer.clone(),
@@ -133,7 +145,7 @@ impl App {
         };
         let limits = alike(|old, new| old.limits.rates() == new.limits.rates())
             .map(|app| app.house.limits.clone())
-            .unwrap_or_else(|| Arc::new(Limits::new(&config.limits, &clock)));
+            .unwrap_or_else(|| Arc::new(Limits::new(&config.limits, &clock).shared(cluster.as_ref())));
         let hasher = alike(|old, new| hash_threads(old) == hash_threads(new))
             .map(|app| app.hasher.clone())
             .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
@@ -148,6 +160,7 @@ impl App {
             upstreams,
             traffic,
             store,
+            cluster,
             mailer,
             public_url,
             clock,
@@ -166,6 +179,11 @@ impl App {
     /// The store, for what a command does before the first request.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// The other instances, if there can be any.
+    pub fn cluster(&self) -> Option<&Cluster> {
+        self.cluster.as_ref()
     }
 
     /// Ways to sign in, likewise.

@@ -8,6 +8,7 @@ use crate::admin::{self, Admin};
 use crate::app::{App, Error};
 use crate::app_services::{self, AppServices};
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::fetch::Fetch;
 use crate::function::Workers;
@@ -33,6 +34,7 @@ pub(crate) struct Ground {
     pub(crate) upstreams: Arc<Upstreams>,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) cluster: Option<Cluster>,
     pub(crate) mailer: Mailer,
     pub(crate) public_url: PublicUrl,
     pub(crate) clock: Clock,
@@ -51,6 +53,7 @@ impl Ground {
             upstreams,
             traffic,
             store,
+            cluster,
             mailer,
             public_url,
             clock,
@@ -93,6 +96,7 @@ impl Ground {
                 limits: limits.clone(),
                 upstreams: upstreams.clone(),
                 traffic: traffic.clone(),
+                cluster: cluster.clone(),
                 clock: clock.clone(),
                 roles: config.roles.clone(),
                 refresh_token: config.session.refresh_token,
@@ -128,7 +132,7 @@ impl Ground {
             providers,
             limits,
         });
-        Ok(App { house, upstreams, admin, store, mailer, public_url, clock, hasher, workers, listening })
+        Ok(App { house, upstreams, admin, store, cluster, mailer, public_url, clock, hasher, workers, listening })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod body;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod cluster;
 pub mod config;
 pub mod fetch;
 pub mod function;

@@ -166,6 +166,7 @@ fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("tls", old.listen.tls != new.listen.tls),
         ("shutdown", (old.listen.drain, old.listen.timeout) != (new.listen.drain, new.listen.timeout)),
         ("store.url", old.store != new.store),
+        ("cluster", old.cluster != new.cluster),
         ("limits.header_bytes", was.0 != is.0),
         ("limits.header_fields", was.1 != is.1),
         ("limits.connections", was.2 != is.2),

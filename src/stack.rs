@@ -21,14 +21,16 @@ use crate::layer::body_limit::BodyLimit;
 use crate::layer::client_addr::ClientAddr;
 use crate::layer::csrf::Csrf;
 use crate::layer::data_api::DataApi;
+use crate::layer::ext_authz::ExtAuthz;
 use crate::layer::forward::forward;
-use crate::layer::forward_auth::{ForwardAuth, Verdict};
+use crate::layer::forward_auth::ForwardAuth;
 use crate::layer::identity_headers::IdentityHeaders;
 use crate::layer::locate::Locate;
 use crate::layer::provider_token::ProviderToken;
 use crate::layer::rate_limit::{ByAddress, ByUser};
 use crate::layer::respond::RespondLayer;
 use crate::layer::sanitize::Sanitize;
+use crate::layer::verdict::Verdict;
 use crate::layer::{Answer, Refusal, StepLayer};
 use crate::limit::Limits;
 use crate::portal::Portal;
@@ -130,7 +132,7 @@ where
         // Last, so that nothing below can be mistaken for what a client sent.
         .layer(StepLayer(identity_headers))
         // Whoever only asked gets the identity; nothing is sent on.
-        .layer(StepLayer(Verdict::new(config.identity_headers.clone())))
+        .layer(StepLayer(Verdict))
         .service(app);
 
     ServiceBuilder::new()
@@ -138,6 +140,8 @@ where
         .layer(respond)
         // Who is at the other end; limits and rules count by it.
         .layer(StepLayer(ClientAddr::new(config.trusted_proxies.clone())))
+        // Envoy's question names another client, who is the one to count.
+        .layer(StepLayer(ExtAuthz(house.forward_auth.clone())))
         // Cheapest refusal first: a flood is turned away before it costs a look at the store.
         .layer(StepLayer(ByAddress(house.limits.clone())))
         // A question of another proxy becomes the request it is about.

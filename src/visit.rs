@@ -100,6 +100,8 @@ pub struct Check {
     pub every_method: bool,
     /// The request wants to become a WebSocket.
     pub upgrade: bool,
+    /// What the client sent in fields that may carry a credential of ours, where the proxy can take them out.
+    pub credentials: Vec<(HeaderName, HeaderValue)>,
     /// What the client sent under names that are ours.
     pub removed: Vec<HeaderName>,
 }
@@ -114,6 +116,15 @@ pub enum Dialect {
     Forwarded,
     /// The path behind `check`: Envoy. It does, too.
     Path,
+    /// A message over gRPC: Envoy, answered by one.
+    Grpc,
+}
+
+impl Dialect {
+    /// Whether the proxy can be told to take fields out of the request.
+    pub fn takes_away(self) -> bool {
+        matches!(self, Self::Path | Self::Grpc)
+    }
 }
 
 /// The names of identity headers in an answer, by the endpoint that was asked.
@@ -185,20 +196,21 @@ impl Asker {
     /// Reads it from a request's head: `Sec-Fetch-Mode: navigate` where the browser says so (Fetch Metadata
     /// Request Headers), else an `Accept` that wants HTML.
     pub fn of(method: &Method, headers: &HeaderMap) -> Self {
-        let is = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
         if upstream::is_grpc(headers) {
             return Self::Grpc;
         }
         if is_upgrade(headers) || (method == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD)) {
             return Self::Program;
         }
-        let navigates = match headers.get("sec-fetch-mode") {
-            Some(mode) => mode == "navigate" && !is("sec-fetch-dest", "empty"),
+        let navigates = match headers.get(SEC_FETCH_MODE) {
+            Some(mode) => mode == "navigate" && headers.get("sec-fetch-dest").is_none_or(|dest| dest != "empty"),
             None => headers.get(ACCEPT).is_some_and(|accept| contains(accept.as_bytes(), b"text/html")),
         };
         if navigates { Self::Navigation } else { Self::Program }
     }
 }
+
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Whether the connection is asked to become something else (RFC 9110 §7.8).
 fn is_upgrade(headers: &HeaderMap) -> bool {

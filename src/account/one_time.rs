@@ -20,7 +20,8 @@ pub enum Purpose {
     Invite,
     /// Proves the new address of an account.
     ChangeEmail,
-    /// A sign-in that is on its way at a provider; its token is the `state`, and nobody is sent a link.
+    /// A sign-in that is on its way at a provider; its token is the `state`, or of a link that came back to an app the
+    /// access token it came back with. Nobody is sent a link.
     SignIn,
     /// A provider's word that somebody signed out there; kept so that it does not count twice.
     LogoutToken,

@@ -13,6 +13,7 @@ use prometheus_client::registry::{Registry, Unit};
 use super::Admin;
 use super::answer::typed;
 use crate::body::Body;
+use crate::cluster::Cluster;
 use crate::limit::Limits;
 use crate::provider::Providers;
 use crate::session::Sessions;
@@ -29,6 +30,7 @@ struct Figures {
     providers: Providers,
     upstreams: Arc<Upstreams>,
     store: Arc<dyn Store>,
+    cluster: Option<Cluster>,
 }
 
 impl Admin {
@@ -42,6 +44,7 @@ impl Admin {
             providers: self.providers.clone(),
             upstreams: self.upstreams.clone(),
             store: self.store.clone(),
+            cluster: self.cluster.clone(),
         }));
         let mut page = String::new();
         match text::encode(&mut page, &registry) {
@@ -67,7 +70,8 @@ impl Collector for Figures {
         let hits = self.limits.hits().map(|(limit, count)| ([("limit", limit)], count));
         counters(&mut to, "limits_hit", "Requests that a rate limit turned away.", hits)?;
         self.upstreams(&mut to)?;
-        self.store(&mut to)
+        self.store(&mut to)?;
+        self.cluster(&mut to)
     }
 }
 
@@ -105,6 +109,26 @@ impl Figures {
         Ok(())
     }
 
+    fn cluster(&self, to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let Some(cluster) = &self.cluster else { return Ok(()) };
+        let numbers = cluster.numbers();
+        let mut up = to.encode_descriptor("cluster_up", "Whether Redis is there.", None, MetricType::Gauge)?;
+        up.encode_gauge(&u64::from(cluster.is_up()))?;
+        let help = "How long Redis took to answer.";
+        let mut took = to.encode_descriptor("cluster", help, Some(&Unit::Seconds), MetricType::Histogram)?;
+        let Spread { sum, count, classes } = numbers.answers.spread();
+        took.encode_histogram::<NoLabelSet>(sum, count, &classes, None)?;
+        let unanswered = [([], numbers.unanswered())];
+        counters(to, "cluster_unanswered", "What Redis did not answer, or by an error.", unanswered)?;
+        let told = [("sent", numbers.sent()), ("seen", numbers.seen())].map(|(way, n)| ([("direction", way)], n));
+        counters(to, "cluster_revocations", "Revocations that instances told each other.", told)?;
+        let help = "How often everybody was read from the store again for want of messages.";
+        counters(to, "cluster_missed", help, [([], numbers.missed())])?;
+        let help = "How long the last message took through Redis and back.";
+        let mut lag = to.encode_descriptor("cluster_lag", help, Some(&Unit::Seconds), MetricType::Gauge)?;
+        lag.encode_gauge(&numbers.lag().as_secs_f64())
+    }
+
     fn store(&self, to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let Some(timings) = self.store.timings() else { return Ok(()) };
         let help = "How long the store took.";
@@ -113,6 +137,12 @@ impl Figures {
             let labels = [("kind", kind)];
             let mut one = family.encode_family(&labels)?;
             one.encode_histogram::<NoLabelSet>(spread.sum, spread.count, &spread.classes, None)?;
+        }
+        let Some(pool) = self.store.connections() else { return Ok(()) };
+        let mut family =
+            to.encode_descriptor("store_connections", "Connections to the store.", None, MetricType::Gauge)?;
+        for (state, count) in [("busy", pool.busy), ("idle", pool.idle), ("most", pool.most)] {
+            family.encode_family(&[("state", state)])?.encode_gauge(&(count as u64))?;
         }
         Ok(())
     }

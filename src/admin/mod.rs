@@ -31,6 +31,7 @@ use crate::account::audit::{self, By, Origin};
 use crate::body::Body;
 use crate::client::Client;
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::limit::Limits;
 use crate::provider::Providers;
 use crate::rejection::Reason;
@@ -52,6 +53,7 @@ pub struct Admin {
     limits: Arc<Limits>,
     upstreams: Arc<Upstreams>,
     traffic: Arc<Traffic>,
+    cluster: Option<Cluster>,
     clock: Clock,
     roles: BTreeSet<String>,
     refresh_token: Duration,
@@ -75,6 +77,8 @@ pub struct Parts {
     pub upstreams: Arc<Upstreams>,
     /// What becomes of requests.
     pub traffic: Arc<Traffic>,
+    /// The other instances, if there can be any.
+    pub cluster: Option<Cluster>,
     /// The time.
     pub clock: Clock,
     /// The roles the configuration declares.
@@ -102,7 +106,7 @@ type Answer = Result<Response<Body>, Reason>;
 impl Admin {
     /// Puts it together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { settings, store, sessions, providers, limits, upstreams, traffic, clock, .. } = parts;
+        let Parts { settings, store, sessions, providers, limits, upstreams, traffic, cluster, clock, .. } = parts;
         let Parts { roles, refresh_token, origin, site, .. } = parts;
         Self {
             settings,
@@ -112,6 +116,7 @@ impl Admin {
             limits,
             upstreams,
             traffic,
+            cluster,
             clock,
             roles,
             refresh_token,

@@ -28,12 +28,18 @@ impl Admin {
         let down: Vec<String> =
             self.upstreams.states().filter(|(_, up)| !up).map(|(address, _)| address.to_string()).collect();
         let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        let state = match (is_ready, down.is_empty()) {
+        // Without it everything goes on, less well: see `docs/scaling.md`.
+        let cluster = self.cluster.as_ref().map(|cluster| if cluster.is_up() { "ok" } else { "away" });
+        let state = match (is_ready, down.is_empty() && cluster != Some("away")) {
             (true, true) => "ready",
             (true, false) => "degraded",
             (false, _) => "not ready",
         };
-        let checks = json!({ "store": store, "signing_keys": keys, "serving": serving, "upstreams_down": down.len() });
+        let mut checks =
+            json!({ "store": store, "signing_keys": keys, "serving": serving, "upstreams_down": down.len() });
+        if let Some(cluster) = cluster {
+            checks["cluster"] = cluster.into();
+        }
         json(status, &json!({ "status": state, "checks": checks }))
     }
 }

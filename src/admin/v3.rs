@@ -94,7 +94,7 @@ impl Admin {
             "local-userpass" => "password",
             _ => return Err(Refusal::new(StatusCode::NOT_FOUND, "AuthProviderNotFound", "no such provider")),
         };
-        let counted = self.limits.sign_in.check(asked.client.address, None);
+        let counted = self.limits.sign_in.count(asked.client.address, None).await;
         counted.map_err(|_| Refusal::new(StatusCode::TOO_MANY_REQUESTS, "", "too many tries"))?;
         let mut fields = call.fields().await?;
         let (name, key) = (fields.required("username")?, Secret::new(fields.required(secret)?));

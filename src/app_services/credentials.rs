@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 use super::AppServices;
 use super::call::{Call, text};
+use super::popup::told;
 use super::refusal::Refusal;
 use crate::account::User;
 use crate::account::email::Email;
@@ -37,12 +38,12 @@ impl AppServices {
         match provider {
             ANON_USER if self.providers.anon_user().is_some() => Ok(Proof::Guest),
             LOCAL_USERPASS if self.providers.local_userpass().is_some() => {
-                let (email, password) = self.password_of(call, &fields)?;
+                let (email, password) = self.password_of(call, &fields).await?;
                 self.by_password(&email, &password).await.map(Proof::Password)
             }
             API_KEY if self.providers.api_key().is_some() => {
                 let key = Secret::new(text(&fields, "key")?);
-                self.count_try(call, None)?;
+                self.count_try(call, None).await?;
                 // Looked up by its digest; a key that is off, over or unknown finds nobody.
                 let caller = self.sessions.by_key(key.expose().trim()).await?;
                 caller.map(Proof::Key).ok_or_else(|| Refusal::credential("invalid API key"))
@@ -56,10 +57,14 @@ impl AppServices {
     }
 
     /// The address and the password that are tried, counted.
-    pub(super) fn password_of(&self, call: &Call, fields: &Map<String, Value>) -> Result<(Email, Secret), Refusal> {
+    pub(super) async fn password_of(
+        &self,
+        call: &Call,
+        fields: &Map<String, Value>,
+    ) -> Result<(Email, Secret), Refusal> {
         let (email, password) = (text(fields, "username")?, Secret::new(text(fields, "password")?));
         let email = Email::parse(email).ok();
-        self.count_try(call, email.as_ref().map(Email::key))?;
+        self.count_try(call, email.as_ref().map(Email::key)).await?;
         let email = email.ok_or_else(Refusal::wrong_password)?;
         // Known or not: nobody learns from it which accounts there are.
         if !self.limits.failures.charge(email.key()) {
@@ -84,7 +89,11 @@ impl AppServices {
         named: &Named,
         credentials: &Map<String, Value>,
     ) -> Result<Box<Account>, Refusal> {
-        self.count_try(call, None)?;
+        self.count_try(call, None).await?;
+        if let Some(client) = named.provider.redirect() {
+            let account = client.native(credentials).await;
+            return account.map(Box::new).map_err(|error| told(call, &named.name, &error));
+        }
         match named.provider.sign_in(credentials, &call.facts()).await {
             Verdict::Yes(account) => Ok(account),
             Verdict::No(why) => {
@@ -100,8 +109,8 @@ impl AppServices {
         }
     }
 
-    pub(super) fn count_try(&self, call: &Call, account: Option<&str>) -> Result<(), Refusal> {
-        let counted = self.limits.sign_in.check(call.client.address, account);
+    pub(super) async fn count_try(&self, call: &Call, account: Option<&str>) -> Result<(), Refusal> {
+        let counted = self.limits.sign_in.count(call.client.address, account).await;
         counted.map_err(|retry_after| Refusal::too_often("sign_in", retry_after))
     }
 }

@@ -34,7 +34,7 @@ impl AppServices {
     async fn register(&self, call: &Call, local: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
         let email = Email::parse(text(fields, "email")?).ok();
         let password = Secret::new(text(fields, "password")?);
-        let counted = self.limits.sign_up.check(call.client.address, email.as_ref().map(Email::key));
+        let counted = self.limits.sign_up.count(call.client.address, email.as_ref().map(Email::key)).await;
         counted.map_err(|retry_after| Refusal::too_often("sign_up", retry_after))?;
         let email = email.ok_or_else(|| Refusal::bad("email invalid"))?;
         expect_length(local, &password)?;
@@ -68,7 +68,7 @@ impl AppServices {
 
     async fn confirm(&self, call: &Call, local: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
         let token = token(fields)?;
-        self.count_link(call)?;
+        self.count_link(call).await?;
         // Looked up by its digest.
         local.confirm(token.expose()).await?;
         Ok(())
@@ -80,7 +80,7 @@ impl AppServices {
         local: &LocalUserpass,
         fields: &Map<String, Value>,
     ) -> Result<(), Refusal> {
-        let email = self.address(call, fields)?;
+        let email = self.address(call, fields).await?;
         if local.settings().confirm == Confirm::Function {
             return Err(Refusal::bad("please use confirm via function"));
         }
@@ -94,7 +94,7 @@ impl AppServices {
         local: &LocalUserpass,
         fields: &Map<String, Value>,
     ) -> Result<(), Refusal> {
-        let email = self.address(call, fields)?;
+        let email = self.address(call, fields).await?;
         if local.settings().confirm == Confirm::Automatic {
             let text = format!("cannot run confirmation for {}: automatic confirmation is enabled", email.as_str());
             return Err(Refusal::new(StatusCode::BAD_REQUEST, "", text));
@@ -108,7 +108,7 @@ impl AppServices {
 
     async fn reset(&self, call: &Call, local: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
         let (token, password) = (token(fields)?, Secret::new(text(fields, "password")?));
-        self.count_link(call)?;
+        self.count_link(call).await?;
         expect_length(local, &password)?;
         // Looked up by its digest.
         local.reset(token.expose(), &password).await?;
@@ -116,7 +116,7 @@ impl AppServices {
     }
 
     async fn send_reset(&self, call: &Call, local: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
-        let email = self.address(call, fields)?;
+        let email = self.address(call, fields).await?;
         if local.settings().reset == Reset::Function {
             return Err(Refusal::bad("please use reset password via function"));
         }
@@ -127,7 +127,7 @@ impl AppServices {
     }
 
     async fn call_reset(&self, call: &Call, local: &LocalUserpass, fields: &Map<String, Value>) -> Result<(), Refusal> {
-        let (email, arguments) = (self.address(call, fields)?, arguments(fields)?);
+        let (email, arguments) = (self.address(call, fields).await?, arguments(fields)?);
         let password = Secret::new(text(fields, "password")?);
         if local.settings().reset != Reset::Function {
             return Err(Refusal::bad("please use reset password via email"));
@@ -149,9 +149,9 @@ impl AppServices {
     }
 
     /// The address that something is to be sent to, counted.
-    fn address(&self, call: &Call, fields: &Map<String, Value>) -> Result<Email, Refusal> {
+    async fn address(&self, call: &Call, fields: &Map<String, Value>) -> Result<Email, Refusal> {
         let email = Email::parse(text(fields, "email")?).ok();
-        let counted = self.limits.reset.check(call.client.address, email.as_ref().map(Email::key));
+        let counted = self.limits.reset.count(call.client.address, email.as_ref().map(Email::key)).await;
         counted.map_err(|retry_after| Refusal::too_often("reset", retry_after))?;
         // What is no address is nobody's.
         email.ok_or_else(|| match self.settings.accounts {
@@ -161,8 +161,8 @@ impl AppServices {
     }
 
     /// Counts a link that comes back: 256 bits cannot be guessed, but each try of a password costs a hash.
-    fn count_link(&self, call: &Call) -> Result<(), Refusal> {
-        let counted = self.limits.sign_in.check(call.client.address, None);
+    async fn count_link(&self, call: &Call) -> Result<(), Refusal> {
+        let counted = self.limits.sign_in.count(call.client.address, None).await;
         counted.map_err(|retry_after| Refusal::too_often("sign_in", retry_after))
     }
 

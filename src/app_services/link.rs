@@ -56,7 +56,7 @@ impl AppServices {
         fields: &Map<String, Value>,
     ) -> Result<Linked, Refusal> {
         let local = self.providers.local_userpass().ok_or_else(|| Refusal::no_such_provider(LOCAL_USERPASS))?;
-        let (email, password) = self.password_of(call, fields)?;
+        let (email, password) = self.password_of(call, fields).await?;
         let linked = local.link(self.providers.admission(), linker, email.as_str(), &password).await;
         let linked = linked.map_err(|error| match error {
             provider::Error::Refused => Refusal::wrong_password(),

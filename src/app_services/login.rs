@@ -72,7 +72,7 @@ impl AppServices {
 
     async fn guest(&self, call: &Call) -> Result<Incomer, Refusal> {
         let guests = self.providers.anon_user().ok_or_else(|| Refusal::no_such_provider("anon-user"))?;
-        let counted = self.limits.guest.check(call.client.address, None);
+        let counted = self.limits.guest.count(call.client.address, None).await;
         counted.map_err(|retry_after| Refusal::too_often("guest", retry_after))?;
         Ok(Incomer { user: guests.make().await?, opened_by: OpenedBy::Ourselves })
     }

@@ -18,6 +18,7 @@ mod functions;
 mod link;
 mod login;
 mod popup;
+mod popup_link;
 mod profile;
 mod refusal;
 mod session;
@@ -184,6 +185,7 @@ impl AppServices {
             UserEndpoint::Profile => {
                 call.expect("GET")?;
                 let caller = self.by_access(call, who).await?;
+                self.take_over(call, &caller).await?;
                 self.profile(&caller).await
             }
             UserEndpoint::Delete => {

@@ -8,16 +8,18 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
 use serde_json::{Map, Value, json};
 
 use super::call::Call;
-use super::link::refused;
 use super::refusal::Refusal;
 use super::{Answer, AppServices, ROOT, Who, device, empty};
 use crate::body::Body;
 use crate::id::DeviceId;
 use crate::json;
+use crate::provider::Account;
 use crate::provider::oauth2::{self, Begun, Client, Wishes};
-use crate::provider::pending::{self, Attempt, Pending};
-use crate::provider::{Account, Linker};
+use crate::provider::pending::{self, Attempt, Pending, Taken};
 use crate::session::Travel;
+
+/// What goes into the fragment.
+pub(super) type Outcome = Vec<(&'static str, String)>;
 
 impl AppServices {
     /// Sends a popup to the provider of this name; or, for a link, says in a header where to send it.
@@ -40,7 +42,7 @@ impl AppServices {
             let caller = self.by_access(call, who).await?;
             (attempt.link, attempt.session) = (Some(caller.user.id), caller.session);
         } else {
-            self.count_try(call, None)?;
+            self.count_try(call, None).await?;
         }
         let wishes =
             Wishes { redirect_uri: Some(self.public_url.join(&format!("{ROOT}/auth/callback"))), ..no_wishes() };
@@ -67,20 +69,33 @@ impl AppServices {
         };
         let parameters = parameters.ok_or_else(|| Refusal::bad("a parameter stands twice, or is no text"))?;
         let cookie = |attempt: &str| self.cookie.binding(&call.headers, attempt);
-        let taken = Pending::take(&self.store, self.clock.now(), &parameters, cookie).await;
-        let pending = taken.map_err(|error| told(call, "", &error))?;
-        let state = pending.attempt.extra.get("state").and_then(Value::as_str).unwrap_or_default();
+        let taken = Pending::take_from(&self.store, self.clock.now(), &parameters, cookie).await;
+        let taken = taken.map_err(|error| told(call, "", &error))?;
+        let attempt = match &taken {
+            Taken::Here(pending) => &pending.attempt,
+            Taken::Elsewhere(unbound) => unbound.attempt(),
+        };
+        let state = attempt.extra.get("state").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let return_to = attempt.return_to.clone();
         // An attempt of our own pages ends there (RFC 9700 §4.4).
-        if state.is_empty() || !self.settings.redirect_uris.contains(&pending.attempt.return_to) {
+        if state.is_empty() || !self.settings.redirect_uris.contains(&return_to) {
             return Err(Refusal::bad("the attempt began elsewhere"));
         }
-        let outcome = self.conclude(call, &pending, &parameters).await.unwrap_or_else(|refusal| {
+        let outcome = match taken {
+            Taken::Here(pending) => self.conclude(call, &pending, &parameters).await,
+            // Browsers keep no cookies for a page of another site: the page that asked finishes the link.
+            Taken::Elsewhere(unbound) if unbound.attempt().link.is_some() => {
+                self.hand_over(call, unbound, &parameters).await
+            }
+            Taken::Elsewhere(_) => return Err(told(call, "", &oauth2::Error::State("it began in another browser"))),
+        };
+        let outcome = outcome.unwrap_or_else(|refusal| {
             refusal.note(&call.id);
             vec![("error", refusal.text().to_owned())]
         });
-        let mut all = vec![("client_app_id", self.settings.app_id.clone()), ("state", state.to_owned())];
+        let mut all = vec![("client_app_id", self.settings.app_id.clone()), ("state", state)];
         all.extend(outcome);
-        let location = format!("{}#{}", pending.attempt.return_to, fragment(&all));
+        let location = format!("{return_to}#{}", fragment(&all));
         let mut response = empty(StatusCode::FOUND);
         response.headers_mut().insert(LOCATION, HeaderValue::try_from(location).map_err(|_| Refusal::internal())?);
         let theirs = parameters.get("state").and_then(Value::as_str).unwrap_or_default();
@@ -94,7 +109,7 @@ impl AppServices {
         call: &Call,
         pending: &Pending,
         parameters: &Map<String, Value>,
-    ) -> Result<Vec<(&'static str, String)>, Refusal> {
+    ) -> Result<Outcome, Refusal> {
         let name = &pending.provider;
         let client: &Client = self.providers.redirect(name).ok_or_else(|| Refusal::no_such_provider(name))?;
         let links = pending.attempt.link.is_some();
@@ -107,19 +122,15 @@ impl AppServices {
             refusal
         })?;
         if links {
-            return self.finish_link(pending, &account).await;
+            let (session, user) = self.finish_link(pending, &account).await?;
+            return self.told_linked(&session, &user);
         }
         let signed_in = self.finish_sign_in(call, pending, &account).await;
         self.count_sign_in(name, signed_in.as_ref().err());
         signed_in
     }
 
-    async fn finish_sign_in(
-        &self,
-        call: &Call,
-        pending: &Pending,
-        account: &Account,
-    ) -> Result<Vec<(&'static str, String)>, Refusal> {
+    async fn finish_sign_in(&self, call: &Call, pending: &Pending, account: &Account) -> Result<Outcome, Refusal> {
         let name = &pending.provider;
         let admitted = self.providers.admission().admit(name, account, None).await?;
         let told = pending.attempt.extra.get("device").and_then(Value::as_str).and_then(device_of);
@@ -130,25 +141,6 @@ impl AppServices {
         // Exposed to the page that was named by the operator.
         let (access, refresh) = (tokens.access_token.expose(), tokens.refresh_token.expose());
         Ok(vec![("ua", ua(access, refresh, &admitted.user.id.to_string(), device))])
-    }
-
-    /// Links to whoever asked, if that session is still there.
-    async fn finish_link(&self, pending: &Pending, account: &Account) -> Result<Vec<(&'static str, String)>, Refusal> {
-        let session = pending.attempt.session.ok_or_else(Refusal::no_session)?;
-        let (session, user) = self.store.session(session).await?.ok_or_else(Refusal::no_session)?;
-        if pending.attempt.link != Some(user.id) || user.disabled || !session.is_live(self.clock.now()) {
-            return Err(Refusal::no_session());
-        }
-        let linker = Linker { user: user.id, signed_in_at: session.created_at, keeps: Some(session.id) };
-        let linked = self.link_account(&linker, &pending.provider, account).await?;
-        if !linked.outcome.is_yes() {
-            return Err(refused(linked.outcome));
-        }
-        let device = session.device.app.as_ref().and_then(|app| app.id);
-        let token = self.sessions.access_token(user.id, session.id, &self.of_access(&linked.user, device))?;
-        // Exposed to the page that was named by the operator.
-        let ua = ua(token.expose(), "", &user.id.to_string(), device);
-        Ok(vec![("ua", ua), ("link", "ok".to_owned())])
     }
 
     /// The cookie that binds an attempt to the browser; one that a page of another site asked for travels with it.
@@ -173,7 +165,7 @@ fn fragment(entries: &[(&str, String)]) -> String {
     pairs.collect::<Vec<_>>().join("&")
 }
 
-fn ua(access: &str, refresh: &str, user: &str, id: Option<DeviceId>) -> String {
+pub(super) fn ua(access: &str, refresh: &str, user: &str, id: Option<DeviceId>) -> String {
     format!("{access}${refresh}${user}${}", device::shown(id))
 }
 
@@ -201,7 +193,7 @@ fn fields(bytes: &[u8]) -> Option<Map<String, Value>> {
 }
 
 /// A provider's no, as ours; what it was in detail is for the log.
-fn told(call: &Call, provider: &str, error: &oauth2::Error) -> Refusal {
+pub(super) fn told(call: &Call, provider: &str, error: &oauth2::Error) -> Refusal {
     use oauth2::Error;
     tracing::warn!(request = %call.id, provider, %error, "nobody was signed in");
     match error {

@@ -9,6 +9,7 @@ use serde_json::json;
 use tokio::time::timeout;
 
 use super::{Exit, Global, print};
+use crate::cluster::tell_once;
 use crate::config::Config;
 use crate::mail::Outbox;
 use crate::route::Router;
@@ -107,6 +108,9 @@ fn listeners(config: &Config) -> Vec<Finding> {
 
 async fn online(config: &Config) -> Vec<Finding> {
     let mut findings = vec![store(config).await, clock(), mail(config).await];
+    if let Some(settings) = &config.cluster {
+        findings.push(cluster(settings).await);
+    }
     match Router::new(&config.routes) {
         Ok(router) => {
             for address in router.upstreams() {
@@ -133,6 +137,14 @@ async fn store(config: &Config) -> Finding {
         Ok(Ok(())) => Finding::new("store", State::Fine, "answers and takes writes"),
         Ok(Err(error)) => Finding::new("store", State::Wrong, error.to_string()),
         Err(_) => Finding::new("store", State::Wrong, slow()),
+    }
+}
+
+/// Nothing fails without it, so it is no fault.
+async fn cluster(settings: &crate::cluster::Settings) -> Finding {
+    match tell_once(settings, &[]).await {
+        true => Finding::new("cluster", State::Fine, format!("{} passes messages on", settings.address)),
+        false => Finding::new("cluster", State::Odd, format!("{} does not answer, or refuses us", settings.address)),
     }
 }
 

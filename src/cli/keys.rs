@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::config;
 use crate::id::KeyId;
 use crate::provider::server_key::{self, NewKey, Owner};
+use crate::session::{Neighbours as _, Subject};
 
 /// What to do, and how to say it.
 #[derive(Debug, clap::Args)]
@@ -135,13 +136,14 @@ async fn list(operator: &Operator, json: bool) -> Result<Exit, Failure> {
 async fn set_disabled(operator: &Operator, key: &str, disabled: bool) -> Result<Exit, Failure> {
     let id = key_id(key)?;
     let changed = server_key::set_disabled(&operator.store, id, disabled, operator.clock.now()).await?;
-    changed.ok_or_else(|| no_key(id))?;
+    operator.changed.tell(Subject::User(changed.ok_or_else(|| no_key(id))?.id));
     Ok(print(&format!("key {id} is {}", if disabled { "disabled" } else { "enabled" })))
 }
 
 async fn delete(operator: &Operator, key: &str) -> Result<Exit, Failure> {
     let id = key_id(key)?;
-    server_key::delete(&operator.store, id, operator.clock.now()).await?.ok_or_else(|| no_key(id))?;
+    let gone = server_key::delete(&operator.store, id, operator.clock.now()).await?;
+    operator.changed.tell(Subject::User(gone.ok_or_else(|| no_key(id))?.id));
     Ok(print(&format!("key {id} is gone")))
 }
 

@@ -80,10 +80,11 @@ pub(super) async fn providers_mailing(
     public_url: &Option<PublicUrl>,
     mail: &mail::Settings,
 ) -> Result<(Providers, Mailer), Failure> {
-    let Operator { config, store, clock } = operator;
+    let Operator { config, store, clock, changed } = operator;
     let nowhere = || "http://localhost".parse().ok();
     let public_url = public_url.clone().or_else(nowhere).ok_or(Failure::Refused("no address".to_owned()))?;
     let sessions = Sessions::open(Arc::clone(store), clock.clone(), config.session.clone(), &public_url).await?;
+    sessions.announce_to(changed.clone());
     let site = config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned());
     let mailer =
         Mailer::new(mail, &site, &public_url, clock.clone()).map_err(|error| Failure::Refused(error.to_string()))?;

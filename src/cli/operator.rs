@@ -1,25 +1,43 @@
 //! What the operator's commands share: the store of the configuration, opened beside a running server.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Exit, Global, print_error};
 use crate::account::User;
 use crate::account::audit::{self, By, Origin};
 use crate::account::email::Email;
 use crate::clock::Clock;
+use crate::cluster;
 use crate::config::Config;
 use crate::id::UserId;
 use crate::provider;
+use crate::session::{Neighbours, Subject, TakingTurn};
 use crate::store::{self, Address, Along, Saved, Store};
 
 /// The end of `--help` of every family that changes something.
-pub(super) const HELP: &str = "Works also while the server runs; it follows within `session.cache`.";
+pub(super) const HELP: &str =
+    "Works also while the server runs; it follows within `session.cache`, with [cluster] at once.";
 
 /// What a command works with.
 pub(super) struct Operator {
     pub(super) config: Config,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Clock,
+    pub(super) changed: Arc<Changed>,
+}
+
+/// Whom running servers have to read again.
+#[derive(Debug, Default)]
+pub(super) struct Changed(Mutex<Vec<Subject>>);
+
+impl Neighbours for Changed {
+    fn tell(&self, subject: Subject) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(subject);
+    }
+
+    fn turn(&self, _: String) -> TakingTurn<'_> {
+        Box::pin(std::future::ready(None))
+    }
 }
 
 /// Opens the store and does this with it. What goes wrong is printed.
@@ -33,7 +51,10 @@ pub(super) fn act(global: &Global, deed: impl AsyncFnOnce(&Operator) -> Result<E
         Err(error) => return Failure::Refused(format!("no runtime: {error}")).print(),
     };
     let origin = Origin { request_id: None, by: By::Operator("cli".to_owned()) };
-    runtime.block_on(audit::on_behalf(origin, deed(&operator))).unwrap_or_else(|failure| failure.print())
+    let outcome = runtime.block_on(audit::on_behalf(origin, deed(&operator)));
+    // Also after a failure: part of it may be done.
+    runtime.block_on(operator.tell_servers());
+    outcome.unwrap_or_else(|failure| failure.print())
 }
 
 impl Operator {
@@ -49,7 +70,7 @@ impl Operator {
             print_error(&format!("help: {}", error.help()));
             Exit::Store
         })?;
-        Ok(Self { config, store, clock: Clock::system() })
+        Ok(Self { config, store, clock: Clock::system(), changed: Arc::default() })
     }
 
     /// The user of this id or e-mail address.
@@ -86,10 +107,20 @@ impl Operator {
             let mut user = before.clone();
             change(&mut user);
             if self.store.save_user_with(&user, &along(&before, &user)).await? == Saved::Done {
+                self.changed.tell(Subject::User(user.id));
                 return Ok(user);
             }
         }
         Err(Failure::Refused(format!("{name} changes all the time; try again")))
+    }
+
+    /// Tells running servers whom they have to read again.
+    async fn tell_servers(&self) {
+        let changed = std::mem::take(&mut *self.changed.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let (Some(cluster), false) = (&self.config.cluster, changed.is_empty()) else { return };
+        if !cluster::tell_once(cluster, &changed).await {
+            print_error("note: Redis does not answer; servers follow within `session.cache`");
+        }
     }
 
     /// Refuses a role that the configuration does not declare: a typo would give nothing to nobody.

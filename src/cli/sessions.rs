@@ -9,7 +9,7 @@ use super::{Exit, Global, print};
 use crate::account::audit::{Action, Event};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
-use crate::session::Session;
+use crate::session::{Neighbours as _, Session, Subject};
 
 /// What to do, and how to say it.
 #[derive(Debug, clap::Args)]
@@ -57,12 +57,14 @@ pub fn run(args: &Args, global: &Global) -> Exit {
             if !operator.store.end_session_with(*id, &[event]).await? {
                 return Err(unknown());
             }
+            operator.changed.tell(Subject::Session(*id));
             Ok(say_ended(&[*id], args.json))
         }
         Command::Revoke { user: Some(user), .. } => {
             let user = operator.user(user).await?;
             let event = revoked(operator, user.id).before("sessions", "all");
             let ended = operator.store.end_sessions_of_with(user.id, None, &[event]).await?;
+            operator.changed.tell(Subject::User(user.id));
             Ok(say_ended(&ended, args.json))
         }
         Command::Revoke { id: None, user: None } => Err(Failure::Usage("name a session, or a user by --user".into())),

@@ -8,6 +8,7 @@ use super::table::{cell, moment, table};
 use super::{Exit, Global, linking, new_user, pending, print};
 use crate::account::audit::{self, Action, Event};
 use crate::account::{Identity, User};
+use crate::session::{Neighbours as _, Subject};
 use crate::store::{Along, Ends};
 
 /// What to do, and how to say it.
@@ -149,6 +150,7 @@ pub fn run(args: &Args, global: &Global) -> Exit {
                 let user = operator.user(user).await?;
                 let event = Event::new(Action::DELETE, user.id, operator.clock.now());
                 operator.store.delete_user_with(user.id, &[event.before("user", audit::user(&user))]).await?;
+                operator.changed.tell(Subject::User(user.id));
                 Ok(done(&user, "is gone", json))
             }
             Command::Role { user, change, role } => change_role(operator, user, *change, role, json).await,

@@ -20,6 +20,11 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
     let doc = "What operators send as Bearer or as the password of Basic; of a list each counts. Without it only probes \
                and operators' keys (`keys create NAME --operator`) are answered.";
     let tokens = r.secrets("token", doc).unwrap_or_default();
+    // Looked at for its length alone. Nothing counts wrong tokens: a good one is beyond guessing.
+    if tokens.iter().any(|token| token.expose().len() < SHORTEST) {
+        let fault = Fault::new(Code::SecretWeak, "`token` is shorter than 20 characters", r.place_of("token"));
+        r.fault(fault.help("make one: openssl rand -base64 32"));
+    }
     let doc = "The App Services Admin API at /api/admin/v3.0, by the ids that scripts have in their paths.";
     let app = r.optional("app_services", doc, |r| {
         let group = id(r, "group_id", "The project's id, 24 hexadecimal digits; other paths are 404.");
@@ -39,3 +44,6 @@ fn id(r: &mut Reader<'_>, key: &str, doc: &'static str) -> Option<UserId> {
         text.parse().map_err(|_| Trouble::new(Code::Form, format!("`{key}` has 24 lower-case hexadecimal digits")))
     })
 }
+
+/// Characters of an operator's token.
+const SHORTEST: usize = 20;

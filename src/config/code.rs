@@ -45,7 +45,7 @@ codes! {
     SecretLiteral "VB0201" "A secret stands in the file itself, where backups, commits and error reports find it. Name its source: { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" } (systemd)."
     SecretMissing "VB0202" "The source of a secret is not there or is empty."
     SecretExposed "VB0203" "Every account of this machine can read the file that holds a secret. Take the right to read from others: chmod o-r."
-    SecretWeak "VB0204" "The secret can be guessed: it is one of the samples everybody tries first, or a single character repeated."
+    SecretWeak "VB0204" "The secret can be guessed: it is short, one of the samples everybody tries first, or a single character repeated."
     SecretForm "VB0205" "A secret is a table with exactly one of env, file and credential, or a list of such tables of which the first is used and all are accepted."
     Who "VB0301" "A rule names somebody in a way that is not known. Who is one of: anyone, guest, signed_in, service, nobody, role:R, provider:P, email:ADDRESS, email:*@DOMAIN, data:FIELD=VALUE, policy:N."
     UndeclaredRole "VB0302" "Roles are declared once in `roles`, so that a typo in a rule is an error and not a rule that nobody fulfils."

@@ -5,6 +5,7 @@
 
 mod admin;
 mod app_services;
+mod cluster;
 mod code;
 mod crossing;
 mod custom_token;
@@ -97,6 +98,8 @@ pub struct Config {
     pub trusted_proxies: TrustedProxies,
     /// `[store]`.
     pub store: crate::store::Address,
+    /// `[cluster]`; absent: one instance, or several that hear of each other through the store alone.
+    pub cluster: Option<crate::cluster::Settings>,
     /// `[session]`.
     pub session: crate::session::Settings,
     /// `[functions]`.

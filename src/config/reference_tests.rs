@@ -107,6 +107,7 @@ fn its_examples_are_taken() {
         "HOOK_SECRET",
         "PEPPER",
         "STORE_PASSWORD",
+        "REDIS_PASSWORD",
         "OIDC_SECRET",
         "GOOGLE_SECRET",
         "FACEBOOK_SECRET",

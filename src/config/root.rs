@@ -8,8 +8,8 @@ use super::known::Kind;
 use super::reader::Reader;
 use super::value::no_such_word;
 use super::{
-    Config, admin, app_services, function, headers, limits, listen, mail, notes, observe, origins, outgoing, pages,
-    providers, proxies, routes, session, store, upstreams,
+    Config, admin, app_services, cluster, function, headers, limits, listen, mail, notes, observe, origins, outgoing,
+    pages, providers, proxies, routes, session, store, upstreams,
 };
 use crate::account::linking::Policy;
 use crate::layer::Alias;
@@ -33,6 +33,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         underscore_headers: headers::underscores(r),
         trusted_proxies: r.table("trusted_proxies", "Proxies before this one.", proxies::read),
         store: r.table("store", "Where users and sessions live.", store::read),
+        cluster: r.table("cluster", "What several instances share besides the store.", cluster::read),
         session: r.table("session", "How long sign-ins last.", session::read),
         functions: r.table("functions", "How far functions in JavaScript may go.", function::limits),
         limits: r.table("limits", limits, limits::read),
@@ -64,10 +65,11 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
 }
 
 fn aliases(r: &mut Reader<'_>) -> Vec<Alias> {
-    const WORDS: [(&str, Alias); 2] = [("oauth2-proxy", Alias::Oauth2Proxy), ("authelia", Alias::Authelia)];
+    const WORDS: [(&str, Alias); 3] =
+        [("oauth2-proxy", Alias::Oauth2Proxy), ("authelia", Alias::Authelia), ("envoy", Alias::Envoy)];
     let kind = Kind::List(Box::new(Kind::Words(WORDS.map(|(word, _)| word).to_vec())));
     let doc = "Whose endpoint names are answered, too: \"oauth2-proxy\" (/oauth2/…), \"authelia\" (/api/verify, \
-               /api/authz/…). No app gets requests for these paths then.";
+               /api/authz/…), \"envoy\" (ext_authz over gRPC). No app gets requests for these paths then.";
     let all = r.list("aliases", (kind, Some("[]".to_owned())), doc, |text| {
         let found = WORDS.iter().find(|(word, _)| *word == text).map(|(_, alias)| *alias);
         found.ok_or_else(|| no_such_word("aliases", text, &WORDS.map(|(word, _)| word)))

@@ -170,6 +170,16 @@ fn sec_conf_01_exposed_and_weak_secrets_are_refused() {
     }
 }
 
+/// SEC-CONF-01
+#[test]
+fn sec_conf_01_an_operators_token_is_not_to_be_guessed() {
+    let text = "upstream = \"http://127.0.0.1:3000\"\n[admin]\ntoken.env = \"T\"";
+    for (token, code) in [("brass-vane-88-a-b-c", Some(Code::SecretWeak)), ("brass-vane-88-a-b-cd", None)] {
+        let found = parse(text, "v.toml", [("T".to_owned(), token.to_owned())]).err();
+        assert_eq!(found.map(|report| report.problems[0].code), code, "{token}");
+    }
+}
+
 #[test]
 fn a_literal_secret_is_never_shown() {
     for text in [

@@ -1,4 +1,4 @@
-//! The endpoints of oauth2-proxy and Authelia by their own names, so that the configuration of a gateway that asks
+//! The endpoints of oauth2-proxy and Authelia by their own names, and whether Envoy's is on, so that the configuration of a gateway that asks
 //! one of them works with another address. Only names: what answers is what answers under our prefix.
 
 use std::borrow::Cow;
@@ -16,6 +16,7 @@ pub(super) struct Aliases {
     prefix: String,
     checks: Vec<Question>,
     pages: bool,
+    grpc: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -39,7 +40,12 @@ impl Aliases {
             }
             checks.push(question("/api/authz/ext-authz", Names::Remote, true));
         }
-        Self { prefix: prefix.to_owned(), checks, pages: aliases.contains(&Alias::Oauth2Proxy) }
+        Self {
+            prefix: prefix.to_owned(),
+            checks,
+            pages: aliases.contains(&Alias::Oauth2Proxy),
+            grpc: aliases.contains(&Alias::Envoy),
+        }
     }
 
     /// Whether a decision is asked for at this path: the rest of it, and under which names the answer is wanted.
@@ -49,6 +55,11 @@ impl Aliases {
             let fits = rest.is_empty() || question.takes_path && rest.starts_with('/');
             fits.then_some((rest, question.names))
         })
+    }
+
+    /// Whether Envoy may ask under the name of its own service.
+    pub(super) fn grpc(&self) -> bool {
+        self.grpc
     }
 
     /// The address of the page of ours that this one of oauth2-proxy stands for.

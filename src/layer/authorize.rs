@@ -96,10 +96,8 @@ impl Guests {
 
     async fn make(&self, visit: &mut Visit) -> Result<(), Reason> {
         let provider = self.providers.anon_user().ok_or(Reason::SignInNeeded)?;
-        self.limits
-            .guest
-            .check(visit.client.address, None)
-            .map_err(|retry_after| Reason::RateLimited { limit: "guest", retry_after })?;
+        let counted = self.limits.guest.count(visit.client.address, None).await;
+        counted.map_err(|retry_after| Reason::RateLimited { limit: "guest", retry_after })?;
         let user = provider.make().await.map_err(|error| {
             tracing::error!(request = %visit.id, %error, "no guest can be made");
             Reason::Unavailable

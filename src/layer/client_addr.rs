@@ -30,32 +30,41 @@ impl ClientAddr {
         if self.0.addresses.is_empty() || !self.is_trusted(peer.peer) {
             return peer;
         }
-        let hops = match self.0.header {
-            ForwardedHeader::XForwardedFor => x_forwarded_for(headers),
-            ForwardedHeader::Forwarded => forwarded(headers),
+        let address = match self.0.header {
+            ForwardedHeader::XForwardedFor => self.nearest(peer.peer, x_forwarded_for(headers)),
+            ForwardedHeader::Forwarded => self.nearest(peer.peer, forwarded(headers).into_iter().rev()),
         };
-        // From the right: each hop is named by the one after it, so the first untrusted one is the client.
-        let mut address = peer.peer;
-        for hop in hops.iter().rev() {
+        let scheme = match self.0.header {
+            ForwardedHeader::XForwardedFor => last_token(headers, "x-forwarded-proto").and_then(scheme),
+            ForwardedHeader::Forwarded => {
+                forwarded_parameter(headers, "proto").pop().flatten().and_then(|s| scheme(&s))
+            }
+        };
+        let scheme = scheme.unwrap_or(peer.scheme);
+        Client { address, scheme, trusted: true, ..peer }
+    }
+
+    /// The first hop that is no trusted proxy, from the nearest on: each is named by the one after it.
+    fn nearest(&self, peer: IpAddr, hops: impl Iterator<Item = Option<IpAddr>>) -> IpAddr {
+        let mut address = peer;
+        for hop in hops {
             match hop {
-                Some(named) => address = *named,
+                Some(named) => address = named,
                 None => break,
             }
             if !self.is_trusted(address) {
                 break;
             }
         }
-        let scheme = match self.0.header {
-            ForwardedHeader::XForwardedFor => last_token(headers, "x-forwarded-proto"),
-            ForwardedHeader::Forwarded => forwarded_parameter(headers, "proto").pop().flatten(),
-        };
-        let scheme = match scheme.as_deref() {
-            Some("https") => Scheme::Https,
-            Some("http") => Scheme::Http,
-            _ => peer.scheme,
-        };
-        Client { address, scheme, trusted: true, ..peer }
+        address
     }
+}
+
+fn scheme(word: &str) -> Option<Scheme> {
+    if word.eq_ignore_ascii_case("https") {
+        return Some(Scheme::Https);
+    }
+    word.eq_ignore_ascii_case("http").then_some(Scheme::Http)
 }
 
 impl Step for ClientAddr {
@@ -79,10 +88,10 @@ fn given_id(headers: &HeaderMap) -> Option<RequestId> {
     }
 }
 
-/// The hops in order; `None` stands for one that cannot be read, beyond which nothing is believed.
-fn x_forwarded_for(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
-    let lines = headers.get_all("x-forwarded-for");
-    lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b',').map(node)).collect()
+/// The hops, the nearest first; `None` stands for one that cannot be read, beyond which nothing is believed.
+fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
+    let lines = headers.get_all("x-forwarded-for").into_iter().rev();
+    lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',').map(node))
 }
 
 fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
@@ -105,9 +114,9 @@ fn forwarded_parameter(headers: &HeaderMap, wanted: &str) -> Vec<Option<String>>
         .collect()
 }
 
-fn last_token(headers: &HeaderMap, name: &str) -> Option<String> {
+fn last_token<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     let text = headers.get_all(name).iter().next_back()?.to_str().ok()?;
-    text.rsplit(',').next().map(|token| token.trim().to_ascii_lowercase())
+    text.rsplit(',').next().map(str::trim)
 }
 
 /// A node of a forwarding header: an address, maybe with brackets and a port (RFC 7239 §6).

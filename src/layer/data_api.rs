@@ -26,8 +26,8 @@ use crate::store::{self, Store};
 pub(super) const API_KEY: HeaderName = HeaderName::from_static("apikey");
 /// `jwtTokenString`.
 pub(super) const TOKEN: HeaderName = HeaderName::from_static("jwttokenstring");
-const EMAIL: HeaderName = HeaderName::from_static("email");
-const PASSWORD: HeaderName = HeaderName::from_static("password");
+pub(super) const EMAIL: HeaderName = HeaderName::from_static("email");
+pub(super) const PASSWORD: HeaderName = HeaderName::from_static("password");
 
 /// Checks pairs of address and password.
 pub struct DataApi {
@@ -93,7 +93,7 @@ impl DataApi {
         if let Some(caller) = self.still(&name).await? {
             return Ok(Some(caller));
         }
-        let counted = self.limits.sign_in.check(address, Some(email.key()));
+        let counted = self.limits.sign_in.count(address, Some(email.key())).await;
         counted.map_err(|retry_after| Reason::RateLimited { limit: "sign_in", retry_after })?;
         if !self.limits.failures.charge(email.key()) {
             return Err(Reason::RateLimited { limit: "failures", retry_after: Duration::from_hours(24) });

@@ -6,7 +6,7 @@ use std::time::Instant;
 use http::Request;
 
 use crate::body::Body;
-use crate::layer::{Answer, Refusal};
+use crate::layer::{Answer, Refusal, cut};
 use crate::rejection::Reason;
 use crate::session::{Sessions, cookie};
 use crate::upstream::forward::{self, Upgrade};
@@ -31,13 +31,17 @@ pub async fn forward(
     let sent = Instant::now();
     let outcome = match visit.upgrade {
         Upgrade::No => pool.send(upstream, request).await,
-        Upgrade::WebSocket => pool.upgrade(upstream, request, end_of(&visit, sessions)).await,
+        // Boxed: else every request would carry the room for a tunnel.
+        Upgrade::WebSocket => Box::pin(pool.upgrade(upstream, request, end_of(&visit, sessions.clone()))).await,
     };
     visit.upstream_time = sent.elapsed();
     match outcome {
         Ok(mut response) => {
             forward::response(&mut response, &[cookie.as_str()]);
             cookie.guard(response.headers_mut());
+            if visit.caller.is_some() {
+                response = cut::when(response, || end_of(&visit, sessions));
+            }
             Ok(Answer::new(visit, response))
         }
         Err(error) => {
@@ -48,7 +52,7 @@ pub async fn forward(
     }
 }
 
-/// When a tunnel has to end although both ends go on: when what let it in no longer counts.
+/// When a tunnel or a stream has to end although both ends go on: when what let it in no longer counts.
 fn end_of(visit: &Visit, sessions: Sessions) -> impl Future<Output = ()> + Send + use<> {
     let caller = visit.caller.clone();
     async move {

@@ -1,22 +1,21 @@
 //! Answers other proxies that ask whether they may let a request through (nginx `auth_request`, Traefik ForwardAuth,
 //! Caddy `forward_auth`, Envoy `ext_authz`): turns the question into the request it is about, which then goes the way
-//! of every request, and answers instead of an app. Reads the peer and the forwarding headers; sets method, target and
-//! host; refuses with 403 whoever is no trusted proxy, and questions that contradict themselves. Sits above
-//! [`sanitize`](super::sanitize), which removes what it reads.
+//! of every request. Reads the peer and the forwarding headers; sets method, target and host; refuses with 403 whoever is
+//! no trusted proxy, and questions that contradict themselves. Sits above [`sanitize`](super::sanitize), which removes
+//! what it reads; [`verdict`](super::verdict) answers.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::header::{CACHE_CONTROL, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::Method;
+use http::header::{HOST, HeaderMap, HeaderValue, UPGRADE};
 use http::uri::{PathAndQuery, Uri};
-use http::{Method, Response, StatusCode};
 
-use crate::body::Body;
-use crate::layer::aliases::{self, Aliases};
-use crate::layer::{Alias, Answer, IdentityHeaders, Progress, Step, identity_headers};
+use crate::layer::aliases::Aliases;
+use crate::layer::{Alias, Progress, Step, verdict};
 use crate::rejection::Reason;
-use crate::visit::{Asker, Check, Dialect, Names, Visit};
+use crate::visit::{Asker, Check, Client, Dialect, Names, Visit};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -25,16 +24,24 @@ pub struct ForwardAuth {
     strangers: Arc<Mutex<BTreeSet<IpAddr>>>,
 }
 
-/// Answers in place of an app.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    settings: Arc<IdentityHeaders>,
-}
-
 impl ForwardAuth {
     /// Asked under `{prefix}/check`, and where these others are asked.
     pub fn new(prefix: &str, aliases: &[Alias]) -> Self {
         Self { aliases: Arc::new(Aliases::new(prefix, aliases)), strangers: Arc::default() }
+    }
+
+    /// Whether Envoy may ask over gRPC.
+    pub(super) fn speaks_grpc(&self) -> bool {
+        self.aliases.grpc()
+    }
+
+    /// Why this client is told nothing, if it is not a trusted proxy's.
+    pub(super) fn distrusts(&self, client: &Client) -> Option<Reason> {
+        if client.trusted {
+            return None;
+        }
+        self.note_stranger(client.peer);
+        Some(Reason::UntrustedPeer)
     }
 
     /// One line for each: a scanner must not fill the log.
@@ -52,15 +59,18 @@ impl ForwardAuth {
 
 impl Step for ForwardAuth {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
+        // It was one already, in other words.
+        if visit.check.is_some() {
+            return Progress::Go(visit);
+        }
         let Some((rest, names)) = self.aliases.check(visit.request.uri().path()) else {
             if let Some(page) = self.aliases.page(visit.request.uri(), visit.request.headers()) {
                 *visit.request.uri_mut() = page;
             }
             return Progress::Go(visit);
         };
-        if !visit.client.trusted {
-            self.note_stranger(visit.client.peer);
-            return Progress::refuse(visit, Reason::UntrustedPeer);
+        if let Some(reason) = self.distrusts(&visit.client) {
+            return Progress::refuse(visit, reason);
         }
         let query = visit.request.uri().query();
         let own = (!rest.is_empty()).then(|| query.map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")));
@@ -79,11 +89,11 @@ impl Step for ForwardAuth {
 
 /// The request another proxy asks about.
 #[derive(Debug, PartialEq)]
-struct Question {
-    dialect: Dialect,
-    method: Option<Method>,
-    target: PathAndQuery,
-    host: Option<HeaderValue>,
+pub(super) struct Question {
+    pub(super) dialect: Dialect,
+    pub(super) method: Option<Method>,
+    pub(super) target: PathAndQuery,
+    pub(super) host: Option<HeaderValue>,
 }
 
 impl Question {
@@ -111,7 +121,8 @@ impl Question {
         Ok(first)
     }
 
-    fn put_into(self, visit: &mut Visit, names: Names) {
+    /// Puts that request into the place of the one that asks.
+    pub(super) fn put_into(self, visit: &mut Visit, names: Names) {
         let request = &mut visit.request;
         let headers = request.headers();
         // Gateways do not pass `Connection` on, so these tell.
@@ -124,8 +135,9 @@ impl Question {
             request.headers_mut().insert(HOST, host);
         }
         visit.asker = if upgrade { Asker::Program } else { Asker::of(request.method(), request.headers()) };
-        visit.check =
-            Some(Box::new(Check { dialect: self.dialect, names, every_method, upgrade, removed: Vec::new() }));
+        let credentials = if self.dialect.takes_away() { verdict::credentials(request.headers()) } else { Vec::new() };
+        let check = Check { dialect: self.dialect, names, every_method, upgrade, credentials, removed: Vec::new() };
+        visit.check = Some(Box::new(check));
     }
 }
 
@@ -179,7 +191,7 @@ fn text(value: &HeaderValue) -> Result<&str, &'static str> {
 }
 
 /// A fragment never travels (RFC 9112 §3.2): the parser would drop it.
-fn parse(target: &str) -> Result<PathAndQuery, &'static str> {
+pub(super) fn parse(target: &str) -> Result<PathAndQuery, &'static str> {
     if !target.starts_with('/') || target.contains('#') {
         return Err("forward_auth.form");
     }
@@ -190,50 +202,13 @@ fn is_same_host(one: &HeaderValue, other: &HeaderValue) -> bool {
     one.as_bytes().eq_ignore_ascii_case(other.as_bytes())
 }
 
-impl Verdict {
-    /// Names the identity headers of these settings.
-    pub fn new(settings: IdentityHeaders) -> Self {
-        Self { settings: Arc::new(settings) }
-    }
-}
-
-impl Step for Verdict {
-    fn take(&self, visit: Box<Visit>) -> Progress {
-        let Some(check) = &visit.check else { return Progress::Go(visit) };
-        let mut response = Response::new(Body::empty());
-        // What oauth2-proxy answers; some look for exactly this.
-        if check.names == Names::XAuthRequest {
-            *response.status_mut() = StatusCode::ACCEPTED;
-        }
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        // Whoever copies all of these overwrites what a client sent under their names.
-        for name in identity_headers::names(&aliases::under(&self.settings, check.names)) {
-            headers.insert(name, HeaderValue::from_static(""));
-        }
-        for (name, value) in visit.request.headers() {
-            if headers.contains_key(name) || name.as_str().starts_with("x-auth-meta-") {
-                headers.insert(name, value.clone());
-            }
-        }
-        if check.dialect == Dialect::Path && !check.removed.is_empty() {
-            let said = |name: &&str| headers.get(*name).is_some_and(|value| !value.is_empty());
-            let removed: Vec<&str> = check.removed.iter().map(HeaderName::as_str).filter(|name| !said(name)).collect();
-            if let Ok(removed) = HeaderValue::from_str(&removed.join(",")) {
-                headers.insert(TO_REMOVE, removed);
-            }
-        }
-        Progress::Answer(Answer::new(visit, response))
-    }
-}
-
-/// What Envoy takes out of the request before it goes on (`ext_authz` over HTTP).
-const TO_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
 /// Peers that are named in the log.
 const STRANGERS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderName;
+
     use super::*;
 
     fn read(

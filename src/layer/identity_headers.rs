@@ -1,10 +1,10 @@
-//! Writes who it is into the request, last of all. Reads caller and route; sets the identity headers and
-//! `X-Request-Id`; removes our cookies. Refuses with 503 when there is no key to sign with. Sits right above the upstream, far below
-//! [`sanitize`](super::sanitize), which removed what the client sent under these names.
+//! Writes who it is into the request, last of all, or into the answer to another proxy. Reads caller and route; sets the
+//! identity headers and `X-Request-Id`; removes our cookies. Refuses with 503 when there is no key to sign with. Sits right
+//! above the upstream, far below [`sanitize`](super::sanitize), which removed what the client sent under these names.
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value};
 
@@ -24,6 +24,8 @@ pub struct IdentityHeaders {
     sessions: Sessions,
     cookie: cookie::Name,
     audience: Arc<str>,
+    /// The whole set for nobody: made once, because an answer to another proxy always has all of it.
+    nobody: Arc<HeaderMap>,
 }
 
 impl IdentityHeaders {
@@ -35,50 +37,84 @@ impl IdentityHeaders {
         cookie: cookie::Name,
         audience: &str,
     ) -> Self {
-        Self { settings: Arc::new(settings), router, sessions, cookie, audience: audience.into() }
+        let nobody = Arc::new(nobody(&settings));
+        Self { settings: Arc::new(settings), router, sessions, cookie, audience: audience.into(), nobody }
     }
 
-    fn assertion(&self, visit: &Visit, caller: &Arc<Caller>) -> Option<HeaderValue> {
+    /// `None` where the set has none.
+    fn assertion(&self, visit: &Visit, caller: &Arc<Caller>) -> Result<Option<HeaderValue>, Reason> {
         if self.settings.preset != Preset::XAuth {
-            return None;
+            return Ok(None);
         }
         let own = visit.authorized.and_then(|authorized| self.router.route(authorized).audience());
-        self.sessions.assertion(caller, own.unwrap_or(&self.audience))
+        let assertion = self.sessions.assertion(caller, own.unwrap_or(&self.audience));
+        if assertion.is_none() {
+            // The app would get less than the whole set.
+            tracing::error!(request = %visit.id, "there is no key to sign the assertion with");
+            return Err(Reason::Unavailable);
+        }
+        Ok(assertion)
     }
 }
 
 impl Step for IdentityHeaders {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
         self.cookie.strip(visit.request.headers_mut());
+        if let Some(check) = &visit.check {
+            let names = check.names;
+            return match self.answer(&visit, names) {
+                Ok(said) => {
+                    *visit.response.headers_mut() = said;
+                    Progress::Go(visit)
+                }
+                Err(reason) => Progress::refuse(visit, reason),
+            };
+        }
         if let Some(caller) = visit.caller.clone() {
-            let names = visit.check.as_ref().map_or(Names::Own, |check| check.names);
-            if names != Names::Own {
-                let settings = aliases::under(&self.settings, names);
-                let built = headers(&settings, &caller.user, &caller.provider);
-                visit.request.headers_mut().extend(built);
-                return Progress::Go(visit);
-            }
-            let assertion = self.assertion(&visit, &caller);
-            // Without a key to sign with, the app would get less than the whole set.
-            if assertion.is_none() && self.settings.preset == Preset::XAuth {
-                tracing::error!(request = %visit.id, "there is no key to sign the assertion with");
-                return Progress::refuse(visit, Reason::Unavailable);
-            }
-            let built = caller.headers.get_or_init(|| headers(&self.settings, &caller.user, &caller.provider).into());
-            let map = visit.request.headers_mut();
+            let assertion = match self.assertion(&visit, &caller) {
+                Ok(assertion) => assertion,
+                Err(reason) => return Progress::refuse(visit, reason),
+            };
             // With room for the forwarding headers to come: growing hashes every name again.
-            map.reserve(built.len() + 8);
-            for (name, value) in built.iter() {
-                map.insert(name, value.clone());
-            }
-            if let Some(assertion) = assertion {
-                map.insert(ASSERTION, assertion);
-            }
+            visit.request.headers_mut().reserve(self.built(&caller).len() + 8);
+            self.write(visit.request.headers_mut(), &caller, assertion);
         }
         if let Ok(id) = HeaderValue::from_str(visit.id.as_str()) {
             visit.request.headers_mut().insert(REQUEST_ID, id);
         }
         Progress::Go(visit)
+    }
+}
+
+impl IdentityHeaders {
+    /// What another proxy is told: every header of the set, under the names it wants.
+    fn answer(&self, visit: &Visit, names: Names) -> Result<HeaderMap, Reason> {
+        if names == Names::Own {
+            let mut said = HeaderMap::clone(&self.nobody);
+            if let Some(caller) = &visit.caller {
+                self.write(&mut said, caller, self.assertion(visit, caller)?);
+            }
+            return Ok(said);
+        }
+        let settings = aliases::under(&self.settings, names);
+        let mut said = nobody(&settings);
+        for (name, value) in visit.caller.iter().flat_map(|caller| headers(&settings, &caller.user, &caller.provider)) {
+            said.insert(name, value);
+        }
+        Ok(said)
+    }
+
+    fn write(&self, map: &mut HeaderMap, caller: &Caller, assertion: Option<HeaderValue>) {
+        for (name, value) in self.built(caller) {
+            map.insert(name, value.clone());
+        }
+        if let Some(assertion) = assertion {
+            map.insert(ASSERTION, assertion);
+        }
+    }
+
+    fn built<'c>(&self, caller: &'c Caller) -> &'c [(HeaderName, HeaderValue)] {
+        caller.headers.get_or_init(|| headers(&self.settings, &caller.user, &caller.provider).into())
     }
 }
 
@@ -129,8 +165,13 @@ pub fn headers(settings: &Settings, user: &User, provider: &str) -> Vec<(HeaderN
     out
 }
 
+/// What is said of nobody. Whoever copies all of it overwrites what a client sent under these names.
+fn nobody(settings: &Settings) -> HeaderMap {
+    names(settings).map(|name| (name, HeaderValue::from_static(""))).collect()
+}
+
 /// The names under which something is always said, be it nothing.
-pub fn names(settings: &Settings) -> impl Iterator<Item = HeaderName> {
+fn names(settings: &Settings) -> impl Iterator<Item = HeaderName> {
     let preset: &[&'static str] = match settings.preset {
         Preset::XAuth => &[
             "x-auth-user",

@@ -156,7 +156,7 @@ fn without_port(authority: &str) -> Option<&str> {
     (good && !name.is_empty()).then_some(name)
 }
 
-/// A quick look that is true only of names that need no second one.
+/// A quick look that is true only of names that need no second one; `--`, which those of IDNA have, is none of them.
 fn is_canonical(name: &str) -> bool {
     let mut before = b'.';
     for byte in name.bytes() {
@@ -170,7 +170,7 @@ fn is_canonical(name: &str) -> bool {
         }
         before = byte;
     }
-    !matches!(before, b'.' | b'-') && !name.contains("xn--") && name.len() <= 253
+    !matches!(before, b'.' | b'-') && name.len() <= 253
 }
 
 fn with_path(uri: &Uri, path: &str) -> Option<Uri> {

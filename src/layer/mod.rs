@@ -8,17 +8,21 @@ pub mod authorize;
 pub mod body_limit;
 pub mod client_addr;
 pub mod csrf;
+mod cut;
 pub mod data_api;
+pub mod ext_authz;
 pub mod forward;
 pub mod forward_auth;
 pub mod identity_headers;
 pub mod locate;
+mod protobuf;
 pub mod provider_token;
 pub mod rate_limit;
 pub mod respond;
 pub mod sanitize;
 mod settings;
 mod step;
+pub mod verdict;
 
 pub use settings::{
     Alias, ForwardedHeader, IdentityHeaders, Preset, Source, SourceError, TrustedProxies, UnderscoreHeaders,

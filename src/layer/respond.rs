@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::header::{HeaderName, HeaderValue, LOCATION};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -20,7 +20,7 @@ use tower_service::Service;
 use crate::account::api_key;
 use crate::app_services::{self, AppServices};
 use crate::body::Body;
-use crate::layer::{Answer, Refusal, locate};
+use crate::layer::{Answer, Refusal, ext_authz, locate};
 use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
@@ -121,7 +121,7 @@ impl RespondLayer {
         let (mut response, mut visit) = answer.into_parts();
         add(&mut response, &mut visit.reply);
         self.note(&visit, response.status(), None);
-        response
+        for_asker(response, &visit)
     }
 
     fn refuse(&self, refusal: Refusal) -> Response<Body> {
@@ -144,7 +144,7 @@ impl RespondLayer {
         // The status of a gRPC answer says nothing.
         let status = if visit.asker == Asker::Grpc { reason.status() } else { response.status() };
         self.note(&visit, status, Some(&reason));
-        response
+        for_asker(response, &visit)
     }
 
     /// Apps of App Services read refusals in their own form, and with the fields that let a page read them.
@@ -189,7 +189,10 @@ impl RespondLayer {
             return response;
         }
         let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
-        let to_login = self.portal.to_login(&self.portal.target(asked));
+        let mut to_login = self.portal.to_login(&self.portal.target(asked));
+        if check.dialect == Dialect::Forwarded {
+            make_absolute(to_login.headers_mut(), visit);
+        }
         if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && hands_on(check) {
             return to_login;
         }
@@ -275,6 +278,23 @@ fn shown(path: &str) -> Cow<'_, str> {
 /// Whether a redirect gets through to the visitor. Whoever asks in the words of oauth2-proxy knows 2xx, 401 and 403.
 fn hands_on(check: &Check) -> bool {
     check.dialect != Dialect::Original && check.names != Names::XAuthRequest
+}
+
+/// Traefik takes an address without a host for one of ours, not for one of the site that was asked for.
+fn make_absolute(headers: &mut HeaderMap, visit: &Visit) {
+    let (Some(path), Some(host)) = (headers.get(LOCATION), visit.request.headers().get(HOST)) else { return };
+    let address = [visit.client.scheme.as_str().as_bytes(), b"://", host.as_bytes(), path.as_bytes()].concat();
+    if let Ok(address) = HeaderValue::from_bytes(&address) {
+        headers.insert(LOCATION, address);
+    }
+}
+
+/// The answer in the words of the question.
+fn for_asker(response: Response<Body>, visit: &Visit) -> Response<Body> {
+    match &visit.check {
+        Some(check) if check.dialect == Dialect::Grpc => ext_authz::answer(response),
+        _ => response,
+    }
 }
 
 fn add(response: &mut Response<Body>, reply: &mut Vec<(HeaderName, HeaderValue)>) {

@@ -84,11 +84,11 @@ impl Step for Sanitize {
         for name in &refused {
             headers.remove(name);
         }
-        if let Some(check) = &mut visit.check {
-            check.removed.clone_from(&refused);
-        }
         if !refused.is_empty() {
             tracing::debug!(request = %visit.id, count = refused.len(), "header_stripped");
+        }
+        if let Some(check) = &mut visit.check {
+            check.removed = refused;
         }
         Progress::Go(visit)
     }

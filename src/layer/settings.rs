@@ -34,6 +34,8 @@ pub enum Alias {
     Oauth2Proxy,
     /// `authelia`: `/api/verify` and `/api/authz/…`.
     Authelia,
+    /// `envoy`: `ext_authz` over gRPC, `/envoy.service.auth.v3.Authorization/Check`.
+    Envoy,
 }
 
 /// What a header of `identity_headers.set` carries.

@@ -2,6 +2,7 @@ use std::fmt;
 use std::hash::BuildHasher as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use governor::{Quota, RateLimiter};
 use crate::clock::Clock;
 use crate::id::UserId;
 use crate::limit::table::{Table, Ticks};
-use crate::limit::{Pair, Rate, Settings, Streaks};
+use crate::limit::{PairLimiter, Rate, Settings, Shared, Streaks};
 
 /// A limit counted apart for each key, in bounded memory: with 100,000 keys under way the next share
 /// sixteen budgets.
@@ -37,13 +38,6 @@ pub enum Key<'a> {
     Account(&'a str),
     /// Somebody signed in.
     User(UserId),
-}
-
-/// A limit per client address together with one per account.
-#[derive(Debug)]
-pub struct PairLimiter {
-    address: Limiter,
-    account: Limiter,
 }
 
 /// The limits of `[limits]`, counting.
@@ -103,13 +97,17 @@ impl Limiter {
         count(own, self.number(key))?;
         let Key::Address(address) = key else { return Ok(()) };
         // The client first: one that is shut out does not use up what its neighbours have left.
-        for (tier, prefix) in wider.iter().zip([56, 48]) {
-            if let IpAddr::V6(six) = network(address) {
-                let wide = six.to_bits() >> (128 - prefix);
-                count(tier, self.hasher.hash_one(wide))?;
-            }
-        }
-        Ok(())
+        wider
+            .iter()
+            .zip(Self::wider(address))
+            .try_for_each(|(tier, (wide, ..))| count(tier, self.hasher.hash_one(wide)))
+    }
+
+    /// Who shares an IPv6 address's budgets with others: its networks, each with a prefix and so many clients' budgets.
+    pub(super) fn wider(address: IpAddr) -> impl Iterator<Item = (u128, u32, u32)> {
+        let IpAddr::V6(six) = network(address) else { return None.into_iter().flatten() };
+        let wide = move |(prefix, times): (u32, u32)| (six.to_bits() >> (128 - prefix), prefix, times);
+        Some([(56, WIDER), (48, WIDER * WIDER)].into_iter().map(wide)).into_iter().flatten()
     }
 
     /// Keys of any length take the same room. The hash is seeded anew in each process, so nobody can choose
@@ -127,50 +125,43 @@ fn count(tier: &RateLimiter<u64, Table, Ticks, NoOpMiddleware<Nanos>>, number: u
     tier.check_key(&number).map_err(|refused| refused.wait_time_from(governor::clock::Clock::now(tier.clock())))
 }
 
-impl PairLimiter {
-    /// Counts from now on.
-    pub fn new(pair: Pair, clock: &Clock) -> Self {
-        Self {
-            address: Limiter::new(pair.per_address, clock.clone()),
-            account: Limiter::new(pair.per_account, clock.clone()),
-        }
-    }
-
-    /// Counts one for the address and one for the account. Call it before anything is computed or looked up.
-    /// `account` is the canonical name (for instance an [`Email::key`](crate::account::email::Email::key)),
-    /// the same for every spelling and whether or not there is such an account.
-    ///
-    /// # Errors
-    /// When that is one too many: how long to wait until the next counts.
-    pub fn check(&self, address: IpAddr, account: Option<&str>) -> Result<(), Duration> {
-        // The address first: one that is shut out already does not use up what the account's owner has left.
-        self.address.check(address)?;
-        account.map_or(Ok(()), |account| self.account.check(account))
-    }
-}
-
 impl Limits {
     /// All limits of the settings, each counting for itself.
     pub fn new(settings: &Settings, clock: &Clock) -> Self {
         Self {
-            sign_in: PairLimiter::new(settings.sign_in, clock),
-            sign_up: PairLimiter::new(settings.sign_up, clock),
-            reset: PairLimiter::new(settings.reset, clock),
-            guest: PairLimiter::new(settings.guest, clock),
+            sign_in: PairLimiter::new("sign_in", settings.sign_in, clock),
+            sign_up: PairLimiter::new("sign_up", settings.sign_up, clock),
+            reset: PairLimiter::new("reset", settings.reset, clock),
+            guest: PairLimiter::new("guest", settings.guest, clock),
             failures: Streaks::new(settings.failures),
             request_address: Limiter::new(settings.requests.per_address, clock.clone()),
             request_user: Limiter::new(settings.requests.per_user, clock.clone()),
         }
     }
 
+    /// The same, sign-ins, new accounts, mails and new guests counted together with other instances, if there are any.
+    /// Requests are counted here alone: they are not worth a question each.
+    #[must_use]
+    pub fn shared(self, shared: Option<&(impl Shared + Clone + 'static)>) -> Self {
+        let Some(shared) = shared else { return self };
+        let shared: Arc<dyn Shared> = Arc::new(shared.clone());
+        let with = |pair: PairLimiter| pair.shared(shared.clone());
+        Self {
+            sign_in: with(self.sign_in),
+            sign_up: with(self.sign_up),
+            reset: with(self.reset),
+            guest: with(self.guest),
+            ..self
+        }
+    }
+
     /// How often each limit was hit so far, by its name.
     pub fn hits(&self) -> [(&'static str, u64); 7] {
-        let pair = |pair: &PairLimiter| pair.address.refused() + pair.account.refused();
         [
-            ("sign_in", pair(&self.sign_in)),
-            ("sign_up", pair(&self.sign_up)),
-            ("reset", pair(&self.reset)),
-            ("guest", pair(&self.guest)),
+            ("sign_in", self.sign_in.refused()),
+            ("sign_up", self.sign_up.refused()),
+            ("reset", self.reset.refused()),
+            ("guest", self.guest.refused()),
             ("failures", self.failures.refused()),
             ("requests.per_address", self.request_address.refused()),
             ("requests.per_user", self.request_user.refused()),
@@ -204,7 +195,7 @@ impl fmt::Debug for Limiter {
 
 /// The network one client holds: a /64 of IPv6; one address of IPv4, also when it comes as `::ffff:0:0/96`
 /// (RFC 4291 §2.5.5.2) or through a translator's `64:ff9b::/96` (RFC 6052 §2.1).
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = address.to_canonical() else { return address.to_canonical() };
     if six.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] {
         return IpAddr::V4(Ipv4Addr::from_bits(six.to_bits() as u32));
@@ -307,25 +298,6 @@ mod tests {
         for other in ["192.0.2.2", "::ffff:192.0.2.3", "64:ff9b::c000:204"] {
             assert!(limiter.check(address(other)).is_ok(), "{other}");
         }
-    }
-
-    /// SEC-RATE-01
-    #[test]
-    fn sec_rate_01_other_addresses_do_not_refill_an_account() {
-        let rate = |count| Some(Rate::new(count, Duration::from_secs(900)));
-        let pair = PairLimiter::new(Pair { per_account: rate(10), per_address: rate(50) }, &clock());
-        let from = |n: u32| IpAddr::V4(Ipv4Addr::from_bits(n));
-        assert_eq!((0..1000).filter(|n| pair.check(from(*n), Some("ann@example.com")).is_ok()).count(), 10);
-        assert!(pair.check(from(1), Some("bob@example.com")).is_ok());
-    }
-
-    #[test]
-    fn an_address_that_is_shut_out_does_not_use_up_an_account() {
-        let rate = |count| Some(Rate::new(count, Duration::from_secs(900)));
-        let pair = PairLimiter::new(Pair { per_account: rate(10), per_address: rate(4) }, &clock());
-        let (thief, owner) = (address("192.0.2.1"), address("192.0.2.2"));
-        assert_eq!((0..100).filter(|_| pair.check(thief, Some("ann")).is_ok()).count(), 4);
-        assert_eq!((0..100).filter(|_| pair.check(owner, Some("ann")).is_ok()).count(), 4);
     }
 
     /// SEC-RATE-04

@@ -108,11 +108,11 @@ impl Portal {
         let Some(token) = input.optional("token")? else {
             let (typed, code) = (input.text("email")?, input.text("code")?);
             let email = Email::parse(typed).map_err(|_| bad_email())?;
-            self.count_try(call, Some(email.key()))?;
+            self.count_try(call, Some(email.key())).await?;
             let user = local.confirm_code(email.as_str(), code).await.map_err(reason_of)?;
             return Ok((user, Purpose::Confirm));
         };
-        self.count_try(call, None)?;
+        self.count_try(call, None).await?;
         let link = local.peek(token).await.map_err(reason_of)?.ok_or(Reason::Conflict("link.over"))?;
         let user = match (link.purpose, &call.caller) {
             (Purpose::ChangeEmail, Some(caller)) => local.confirm_email_change(caller.user.id, token).await,
@@ -125,7 +125,7 @@ impl Portal {
     async fn try_send(&self, call: &Call, input: &Input, kind: &'static str) -> Result<Email, Reason> {
         let local = self.local()?;
         let email = Email::parse(input.text("email")?).ok();
-        let counted = self.limits.reset.check(call.client.address, email.as_ref().map(Email::key));
+        let counted = self.limits.reset.count(call.client.address, email.as_ref().map(Email::key)).await;
         counted.map_err(|retry_after| Reason::RateLimited { limit: "reset", retry_after })?;
         let email = email.ok_or_else(bad_email)?;
         match kind {

@@ -80,7 +80,7 @@ impl Portal {
 
     async fn change_password(&self, call: &Call, caller: &Caller, input: &Input) -> Result<Done, Reason> {
         let (current, new) = (input.secret("current_password")?, input.secret("new_password")?);
-        self.count_own_try(call, caller)?;
+        self.count_own_try(call, caller).await?;
         let changed = self.local()?.change_password(caller.user.id, &current, &new, caller.session).await;
         changed.map_err(reason_of)?;
         Ok(Done::Told("password"))
@@ -90,7 +90,7 @@ impl Portal {
         let (typed, password) = (input.text("new_email")?, input.secret("new_password")?);
         self.expect_recent(caller, "link.sign_in_too_old")?;
         let email = Email::parse(typed).map_err(|_| bad_email())?;
-        let counted = self.limits.reset.check(call.client.address, Some(email.key()));
+        let counted = self.limits.reset.count(call.client.address, Some(email.key())).await;
         counted.map_err(|retry_after| Reason::RateLimited { limit: "reset", retry_after })?;
         let asked = self.local()?.request_password(caller.user.id, email.as_str(), &password).await;
         match asked.map_err(reason_of)? {
@@ -121,9 +121,9 @@ impl Portal {
 
     async fn change_email(&self, call: &Call, caller: &Caller, input: &Input) -> Result<Done, Reason> {
         let (typed, password) = (input.text("new_email")?, input.secret("password")?);
-        self.count_own_try(call, caller)?;
+        self.count_own_try(call, caller).await?;
         let email = Email::parse(typed).map_err(|_| bad_email())?;
-        let counted = self.limits.reset.check(call.client.address, Some(email.key()));
+        let counted = self.limits.reset.count(call.client.address, Some(email.key())).await;
         counted.map_err(|retry_after| Reason::RateLimited { limit: "reset", retry_after })?;
         let asked = self.local()?.request_email_change(caller.user.id, &password, email.as_str()).await;
         asked.map_err(reason_of)?;
@@ -187,7 +187,7 @@ impl Portal {
         match &caller.user.password {
             Some(_) => {
                 let password = input.secret("password")?;
-                self.count_own_try(call, caller)?;
+                self.count_own_try(call, caller).await?;
                 self.local()?.confirm_password(caller.user.id, &password).await.map_err(reason_of)?;
             }
             None if Linker::of(caller).is_recent(self.clock.now()) => {}
@@ -203,8 +203,8 @@ impl Portal {
     }
 
     /// Counts a try of the own password: somebody at a foreign keyboard must not try many.
-    fn count_own_try(&self, call: &Call, caller: &Caller) -> Result<(), Reason> {
-        self.count_try(call, caller.user.password.as_ref().map(|credential| credential.email.key()))
+    async fn count_own_try(&self, call: &Call, caller: &Caller) -> Result<(), Reason> {
+        self.count_try(call, caller.user.password.as_ref().map(|credential| credential.email.key())).await
     }
 
     fn show_key(&self, call: &Call, input: &Input, id: KeyId, name: &str, key: &Secret) -> Response<Body> {

@@ -55,7 +55,7 @@ impl Portal {
         let mut account = None;
         let linked = match way {
             Way::LocalUserpass => {
-                let typed = self.try_password(call, input)?;
+                let typed = self.try_password(call, input).await?;
                 let linked = self.local()?.link(admission, &linker, typed.email.as_str(), &typed.password).await;
                 if linked.is_ok() {
                     self.limits.failures.forget(&typed.tried);

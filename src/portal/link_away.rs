@@ -46,7 +46,7 @@ impl Portal {
             return Err(Reason::Conflict(Outcome::PolicyForbids.code()));
         }
         self.expect_recent(caller, Outcome::SignInTooOld.code())?;
-        self.count_try(call, None)?;
+        self.count_try(call, None).await?;
         let attempt = Attempt {
             return_to: format!("{}/account?note=linked", self.prefix),
             session: caller.session,

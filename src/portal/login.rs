@@ -120,9 +120,9 @@ impl Portal {
     }
 
     /// Counts a try before anything is looked up or computed.
-    pub(super) fn count_try(&self, call: &Call, account: Option<&str>) -> Result<(), Reason> {
+    pub(super) async fn count_try(&self, call: &Call, account: Option<&str>) -> Result<(), Reason> {
         let account = account.map(|account| self.tried(call, account));
-        let counted = self.limits.sign_in.check(call.client.address, account.as_deref());
+        let counted = self.limits.sign_in.count(call.client.address, account.as_deref()).await;
         counted.map_err(|retry_after| Reason::RateLimited { limit: "sign_in", retry_after })
     }
 
@@ -135,18 +135,18 @@ impl Portal {
     }
 
     async fn by_password(&self, call: &Call, input: &Input) -> Result<User, Reason> {
-        let typed = self.try_password(call, input)?;
+        let typed = self.try_password(call, input).await?;
         let user = self.local()?.sign_in(typed.email.as_str(), &typed.password).await.map_err(reason_of)?;
         self.limits.failures.forget(&typed.tried);
         Ok(user)
     }
 
     /// Counts a try of a password before anything is looked up.
-    pub(super) fn try_password(&self, call: &Call, input: &Input) -> Result<Try, Reason> {
+    pub(super) async fn try_password(&self, call: &Call, input: &Input) -> Result<Try, Reason> {
         self.local()?;
         let (typed, password) = (input.text("email")?, input.secret("password")?);
         let email = Email::parse(typed).ok();
-        self.count_try(call, email.as_ref().map(Email::key))?;
+        self.count_try(call, email.as_ref().map(Email::key)).await?;
         let email = email.ok_or(Reason::SignInRefused)?;
         let tried = self.tried(call, email.key());
         // Known or not: nobody learns from it which accounts there are. A browser that has used its tries up is strange.
@@ -160,7 +160,7 @@ impl Portal {
 
     pub(super) async fn by_key(&self, call: &Call, input: &Input) -> Result<User, Reason> {
         let key = input.secret("key")?;
-        self.count_try(call, None)?;
+        self.count_try(call, None).await?;
         // Looked up by its digest; a key that is off, over or unknown finds nobody.
         let caller = self.sessions.by_key(key.expose().trim()).await.map_err(unavailable)?;
         caller.map(|caller| caller.user.clone()).ok_or(Reason::SignInRefused)
@@ -180,7 +180,7 @@ impl Portal {
         credentials: &Map<String, Value>,
     ) -> Result<Account, Reason> {
         let named = self.providers.other(name).ok_or(Reason::NotFound)?;
-        self.count_try(call, None)?;
+        self.count_try(call, None).await?;
         match named.provider.sign_in(credentials, &call.facts()).await {
             Verdict::Yes(account) => Ok(*account),
             Verdict::No(why) => {
@@ -216,7 +216,7 @@ impl Portal {
         if let Some(caller) = call.caller.as_deref().filter(|caller| is_guest(Some(caller))) {
             return Ok(caller.user.clone());
         }
-        let counted = self.limits.guest.check(call.client.address, None);
+        let counted = self.limits.guest.count(call.client.address, None).await;
         counted.map_err(|retry_after| Reason::RateLimited { limit: "guest", retry_after })?;
         guests.make().await.map_err(reason_of)
     }

@@ -33,7 +33,7 @@ impl Portal {
             let page = format!("{}/login", self.prefix);
             return if call.is_person() { Ok(see_other(&page)) } else { Err(Reason::MethodNotAllowed("POST")) };
         };
-        self.count_try(call, None)?;
+        self.count_try(call, None).await?;
         let rd = call.return_to(&self.allowed);
         let wishes =
             Wishes { login_hint: call.parameter("login_hint"), prompt: call.parameter("prompt"), redirect_uri: None };

@@ -75,7 +75,7 @@ impl Portal {
         let local = self.local()?;
         let (typed, password) = (input.text("email")?, input.secret("password")?);
         let email = Email::parse(typed).ok();
-        let counted = self.limits.sign_up.check(call.client.address, email.as_ref().map(Email::key));
+        let counted = self.limits.sign_up.count(call.client.address, email.as_ref().map(Email::key)).await;
         counted.map_err(|retry_after| Reason::RateLimited { limit: "sign_up", retry_after })?;
         let email = email.ok_or_else(bad_email)?;
         let guest = call.caller.as_deref().filter(|caller| is_guest(Some(caller))).map(|caller| caller.user.id);

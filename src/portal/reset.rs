@@ -58,12 +58,12 @@ impl Portal {
         let Some(token) = input.optional("token")? else {
             let (typed, code) = (input.text("email")?, input.text("code")?);
             let email = Email::parse(typed).map_err(|_| bad_email())?;
-            self.count_try(call, Some(email.key()))?;
+            self.count_try(call, Some(email.key())).await?;
             let user = local.reset_code(email.as_str(), code, &password).await.map_err(reason_of)?;
             self.limits.failures.forget(email.key());
             return Ok((user, "reset"));
         };
-        self.count_try(call, None)?;
+        self.count_try(call, None).await?;
         let link = local.peek(token).await.map_err(reason_of)?.ok_or(Reason::Conflict("link.over"))?;
         if link.purpose == Purpose::Invite {
             let email = input.optional("email")?.filter(|_| link.email.is_none());

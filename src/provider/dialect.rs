@@ -31,6 +31,18 @@ pub(super) trait Dialect: std::fmt::Debug + Send + Sync + 'static {
     }
 }
 
+impl Client {
+    /// Whose account it is that these credentials prove, which an app got by itself: an id_token, a code, an access
+    /// token.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for what proves nothing, [`Error::NotAllowed`] for an account that may not come in,
+    /// [`Error::Down`] where the provider has to be asked and does not answer, [`Error::Store`].
+    pub async fn native(&self, credentials: &Map<String, Value>) -> Result<Account, Error> {
+        self.dialect.native(self, credentials).await
+    }
+}
+
 /// An account, some time later.
 pub(super) type Asking<'a> = Pin<Box<dyn Future<Output = Result<Account, Error>> + Send + 'a>>;
 

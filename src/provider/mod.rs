@@ -156,7 +156,7 @@ impl Providers {
         let admission =
             Admission::new(parts.store.clone(), parts.sessions.clone(), parts.clock.clone(), *linking, created.clone());
         Ok(Self {
-            tokens: ProviderTokens::new(parts.store.clone(), parts.clock.clone(), Arc::clone(&others)),
+            tokens: ProviderTokens::new(parts, Arc::clone(&others)),
             bearers: Bearers::new(others.values(), admission.clone(), parts.sessions.clone(), parts.clock.clone()),
             anon_user: anon_user.as_ref().map(|settings| anon_user::AnonUser::new(settings, parts)),
             local_userpass: local_userpass.as_ref().map(local).transpose()?,

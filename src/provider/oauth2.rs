@@ -35,7 +35,7 @@ pub struct Client {
     pub(super) discovery: Discovery,
     pub(super) clock: Clock,
     pub(super) verifiers: openid::Verifiers,
-    dialect: Box<dyn Dialect>,
+    pub(super) dialect: Box<dyn Dialect>,
     proof: ClientProof,
     redirect_uri: String,
     pub(super) store: Arc<dyn Store>,
@@ -323,7 +323,7 @@ impl<'c> AsyncHttpClient<'c> for Wire {
 impl Provider for Client {
     fn sign_in<'a>(&'a self, credentials: &'a Map<String, Value>, _: &'a Facts) -> Deciding<'a> {
         Box::pin(async move {
-            match self.dialect.native(self, credentials).await {
+            match self.native(credentials).await {
                 Ok(account) => Verdict::Yes(Box::new(account)),
                 Err(error @ (Error::Down(_) | Error::Store(_))) => Verdict::CannotTell(error.to_string()),
                 Err(error) => Verdict::No(error.to_string()),

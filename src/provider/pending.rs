@@ -42,6 +42,19 @@ pub struct Pending {
     pub(super) verifier: Secret,
 }
 
+/// An attempt, and whether this is the browser it began in.
+#[derive(Clone, Debug)]
+pub enum Taken {
+    /// It is.
+    Here(Pending),
+    /// It is not, or it keeps no cookies of sites that it shows within others.
+    Elsewhere(Unbound),
+}
+
+/// An attempt that somebody else may have begun: nothing can be finished with it here.
+#[derive(Clone, Debug)]
+pub struct Unbound(Pending);
+
 /// A new attempt, before it is kept.
 pub(super) struct New {
     pub(super) state: Secret,
@@ -60,6 +73,9 @@ struct Kept {
     /// Of the secret in the browser's cookie, as hexadecimal digits.
     binding: String,
     attempt: Attempt,
+    /// What the callback said, once it came to a browser that nothing binds to the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    said: Option<Map<String, Value>>,
 }
 
 impl New {
@@ -81,7 +97,6 @@ impl New {
         attempt: Attempt,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let user_id = attempt.link;
         let kept = Kept {
             provider: provider.to_owned(),
             redirect_uri: redirect_uri.to_owned(),
@@ -90,21 +105,9 @@ impl New {
             verifier: self.verifier.expose().to_owned(),
             binding: hex(&Digest::of(self.binding.expose())),
             attempt,
+            said: None,
         };
-        let expires_at = now + LIFETIME;
-        let record = OneTime {
-            token: token(self.state.expose()),
-            purpose: Purpose::SignIn,
-            email_key: String::new(),
-            // There is no code to type; a random one is found by nobody.
-            code: Digest::from_bytes(secret::random()),
-            user_id,
-            payload: serde_json::to_value(kept).map_err(|_| Error::State("the attempt cannot be written down"))?,
-            expires_at,
-            code_expires_at: expires_at,
-            attempts: 0,
-        };
-        Ok(store.add_one_time(&record).await?)
+        kept.keep(store, token(self.state.expose()), now + LIFETIME).await
     }
 }
 
@@ -121,6 +124,22 @@ impl Pending {
         parameters: &Map<String, Value>,
         cookie: impl FnOnce(&str) -> Option<Secret>,
     ) -> Result<Self, Error> {
+        match Self::take_from(store, now, parameters, cookie).await? {
+            Taken::Here(pending) => Ok(pending),
+            Taken::Elsewhere(_) => Err(Error::State("the attempt began in another browser")),
+        }
+    }
+
+    /// The same, where it is not an error yet that nothing binds this browser to the attempt.
+    ///
+    /// # Errors
+    /// As [`Pending::take`].
+    pub async fn take_from(
+        store: &Arc<dyn Store>,
+        now: Timestamp,
+        parameters: &Map<String, Value>,
+        cookie: impl FnOnce(&str) -> Option<Secret>,
+    ) -> Result<Taken, Error> {
         let text = |name: &str| parameters.get(name).and_then(Value::as_str);
         if ["id_token", "access_token"].iter().any(|name| parameters.contains_key(*name)) {
             return Err(Error::Malformed("a token came where only a code is asked for"));
@@ -130,20 +149,96 @@ impl Pending {
         }
         let state = text("state").filter(|state| state.len() == STATE).ok_or(Error::State("no state"))?;
         let cookie = cookie(&name_of(state));
-        let taken = store.take_one_time(token(state), now).await?;
-        let taken = taken.filter(|taken| taken.purpose == Purpose::SignIn);
-        let taken = taken.ok_or(Error::State("the attempt is unknown, over or finished"))?;
-        let kept: Kept = serde_json::from_value(taken.payload).map_err(|_| Error::State("the attempt is damaged"))?;
+        let kept = Kept::take(store, token(state), now).await?;
         // RFC 9700 §4.7: whoever began it, in the same browser, or somebody else's account is signed in here.
         let bound = cookie.is_some_and(|cookie| {
             use subtle::ConstantTimeEq as _;
             hex(&Digest::of(cookie.expose())).as_bytes().ct_eq(kept.binding.as_bytes()).into()
         });
-        if !bound {
-            return Err(Error::State("the attempt began in another browser"));
+        let pending = Self::from(kept);
+        Ok(if bound { Taken::Here(pending) } else { Taken::Elsewhere(Unbound(pending)) })
+    }
+
+    /// The attempt that was [handed](Unbound::hand_to) to the holder of this access token, with what its callback said;
+    /// once.
+    ///
+    /// # Errors
+    /// [`Error::Store`]; [`Error::State`] for an attempt that is damaged.
+    pub async fn claim(
+        store: &Arc<dyn Store>,
+        now: Timestamp,
+        access_token: &Secret,
+    ) -> Result<Option<(Self, Map<String, Value>)>, Error> {
+        // Exposed to be digested. Nearly every token has none: that is found out by reading.
+        let name = claim(access_token.expose());
+        if store.one_time(name, now).await?.is_none() {
+            return Ok(None);
         }
+        match Kept::take(store, name, now).await {
+            Ok(mut kept) => Ok(kept.said.take().map(|said| (kept.into(), said))),
+            // Of many at once one gets it.
+            Err(Error::State(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Unbound {
+    /// Whether somebody is to be linked, and what was remembered.
+    pub fn attempt(&self) -> &Attempt {
+        &self.0.attempt
+    }
+
+    /// Leaves the attempt and what its callback said to whoever comes with this access token. The token has to go
+    /// nowhere but to the browser that consented: somebody else who began the attempt never sees it (RFC 9700 §4.7).
+    ///
+    /// # Errors
+    /// [`Error::Store`].
+    pub async fn hand_to(
+        self,
+        access_token: &Secret,
+        parameters: &Map<String, Value>,
+        (store, now): (&Arc<dyn Store>, Timestamp),
+    ) -> Result<(), Error> {
+        let Pending { provider, redirect_uri, attempt, nonce, verifier } = self.0;
+        // Exposed to be kept where nobody but us reads it, for a minute.
+        let verifier = verifier.expose().to_owned();
+        let said = Some(parameters.clone());
+        let kept = Kept { provider, redirect_uri, nonce, verifier, binding: String::new(), attempt, said };
+        // Exposed to be digested.
+        kept.keep(store, claim(access_token.expose()), now + CLAIM_LIFETIME).await
+    }
+}
+
+impl Kept {
+    async fn keep(self, store: &Arc<dyn Store>, token: Digest, expires_at: Timestamp) -> Result<(), Error> {
+        let record = OneTime {
+            token,
+            purpose: Purpose::SignIn,
+            email_key: String::new(),
+            // There is no code to type; a random one is found by nobody.
+            code: Digest::from_bytes(secret::random()),
+            user_id: self.attempt.link,
+            payload: serde_json::to_value(self).map_err(|_| Error::State("the attempt cannot be written down"))?,
+            expires_at,
+            code_expires_at: expires_at,
+            attempts: 0,
+        };
+        Ok(store.add_one_time(&record).await?)
+    }
+
+    async fn take(store: &Arc<dyn Store>, token: Digest, now: Timestamp) -> Result<Self, Error> {
+        let taken = store.take_one_time(token, now).await?;
+        let taken = taken.filter(|taken| taken.purpose == Purpose::SignIn);
+        let taken = taken.ok_or(Error::State("the attempt is unknown, over or finished"))?;
+        serde_json::from_value(taken.payload).map_err(|_| Error::State("the attempt is damaged"))
+    }
+}
+
+impl From<Kept> for Pending {
+    fn from(kept: Kept) -> Self {
         let Kept { provider, redirect_uri, nonce, verifier, attempt, .. } = kept;
-        Ok(Self { provider, redirect_uri, attempt, nonce, verifier: Secret::new(verifier) })
+        Self { provider, redirect_uri, attempt, nonce, verifier: Secret::new(verifier) }
     }
 }
 
@@ -155,12 +250,20 @@ pub fn name_of(state: &str) -> String {
 /// How long somebody may take at the provider.
 pub const LIFETIME: Duration = Duration::from_mins(10);
 
+/// How long an app's page may take to come back with what it was handed.
+const CLAIM_LIFETIME: Duration = Duration::from_mins(1);
+
 /// Characters of a state: 256 bits as base64url.
 const STATE: usize = 43;
 
 /// What an attempt is found by. Bound to its purpose, so that no other token finds it.
 fn token(state: &str) -> Digest {
     Digest::of(format!("sign_in\0{state}"))
+}
+
+/// What an attempt is found by that was handed to the holder of an access token.
+fn claim(access_token: &str) -> Digest {
+    Digest::of(format!("claim\0{access_token}"))
 }
 
 fn hex(digest: &Digest) -> String {
@@ -214,6 +317,25 @@ mod tests {
         for state in [new.state.expose(), other.expose(), "", "x"] {
             let taken = Pending::take(&store, late, &parameters(state), |_| Some(new.binding.clone())).await;
             assert!(matches!(taken, Err(Error::State(_))), "{state}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_handed_on_goes_once_and_in_time_to_the_holder_of_that_token() {
+        let (now, token) = (Timestamp::default(), Secret::new("a.b.c"));
+        for (holder, after, is_theirs) in [("a.b.c", 59, true), ("a.b.c", 60, false), ("a.b.d", 1, false)] {
+            let (store, new) = kept().await;
+            let said = parameters(new.state.expose());
+            let taken = Pending::take_from(&store, now, &said, |_| None).await.unwrap();
+            let Taken::Elsewhere(unbound) = taken else { panic!("nothing binds it") };
+            unbound.hand_to(&token, &said, (&store, now)).await.unwrap();
+            let (holder, at) = (Secret::new(holder), Timestamp::from_seconds(after));
+            let claimed = Pending::claim(&store, at, &holder).await.unwrap();
+            assert_eq!(
+                claimed.map(|(pending, said)| (pending.verifier, said)),
+                is_theirs.then_some((new.verifier, said))
+            );
+            assert!(Pending::claim(&store, at, &holder).await.unwrap().is_none());
         }
     }
 

@@ -8,12 +8,12 @@ use moka::sync::Cache;
 use oauth2::TokenResponse as _;
 use tokio::sync::Mutex;
 
-use super::Named;
 use super::oauth2::Error;
+use super::{Named, Parts};
 use crate::clock::{Clock, Timestamp};
 use crate::id::SessionId;
 use crate::secret::Secret;
-use crate::session::ProviderSession;
+use crate::session::{Neighbours, ProviderSession};
 use crate::store::Store;
 
 /// Gives the access token of a session for calls to its provider. Clones share everything.
@@ -23,6 +23,7 @@ pub struct ProviderTokens(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     store: Arc<dyn Store>,
+    neighbours: Option<Arc<dyn Neighbours>>,
     clock: Clock,
     others: Arc<BTreeMap<String, Named>>,
     known: Cache<SessionId, Known>,
@@ -40,10 +41,11 @@ struct Known {
 type Lasting = (Secret, Option<Timestamp>);
 
 impl ProviderTokens {
-    pub(super) fn new(store: Arc<dyn Store>, clock: Clock, others: Arc<BTreeMap<String, Named>>) -> Self {
+    pub(super) fn new(parts: &Parts, others: Arc<BTreeMap<String, Named>>) -> Self {
+        let (store, clock, neighbours) = (parts.store.clone(), parts.clock.clone(), parts.sessions.neighbours());
         let known = Cache::builder().max_capacity(SESSIONS).time_to_live(KEPT).build();
         let flights = Cache::builder().max_capacity(SESSIONS).time_to_idle(KEPT).build();
-        Self(Arc::new(Inner { store, clock, others, known, flights }))
+        Self(Arc::new(Inner { store, neighbours, clock, others, known, flights }))
     }
 
     /// The access token of this session, good for a while yet. None where the provider gave none, it is over, and
@@ -91,12 +93,40 @@ impl ProviderTokens {
         if now + EARLY < end {
             return Ok(Some((token, Some(end))));
         }
-        match self.renew(&kept, now).await {
+        // A provider that gives each refresh token once ends the session of whoever sends one twice (RFC 9700 §4.14.2).
+        let turn = match &self.0.neighbours {
+            Some(neighbours) => neighbours.turn(format!("refresh:{session}")).await,
+            None => None,
+        };
+        let renewed = match &turn {
+            Some(_) => self.renew_unless_done(session, &kept, now).await,
+            None => self.renew(&kept, now).await,
+        };
+        if let Some(turn) = turn {
+            turn.end().await;
+        }
+        match renewed {
             Ok(Some(renewed)) => Ok(Some(renewed)),
             // What is still good is used to its end.
             _ if now < end => Ok(Some((token, Some(end)))),
             Ok(None) => Ok(None),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Takes what another instance got while this one waited for its turn, else renews.
+    async fn renew_unless_done(
+        &self,
+        session: SessionId,
+        before: &ProviderSession,
+        now: Timestamp,
+    ) -> Result<Option<Lasting>, Error> {
+        let Some(kept) = self.0.store.provider_session(session).await? else { return Ok(None) };
+        match (&kept.access_token, kept.expires_at) {
+            (Some(token), end) if kept.access_token != before.access_token && end.is_none_or(|end| now < end) => {
+                Ok(Some((token.clone(), end)))
+            }
+            _ => self.renew(&kept, now).await,
         }
     }
 

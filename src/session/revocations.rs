@@ -20,8 +20,10 @@ pub(super) struct Revocations {
 
 /// Whom a revocation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Subject {
+pub enum Subject {
+    /// A user with all its sessions and keys.
     User(UserId),
+    /// One session.
     Session(SessionId),
 }
 
@@ -78,6 +80,16 @@ impl Revocations {
         self.waiting.at(subject).notify_waiters();
     }
 
+    /// From now on nothing counts that was read before, whoever it is about. Those who wait are not woken: each of them
+    /// asks the store again soon, and all at once would be a flood.
+    pub(super) fn note_everything(&self) {
+        let mut recent = self.recent();
+        let count = self.count.load(Ordering::Relaxed) + 1;
+        recent.at.clear();
+        recent.floor = count;
+        self.count.store(count, Ordering::Release);
+    }
+
     /// Whether what was read at this count still holds.
     pub(super) fn spare(&self, read_at: u64, user: UserId, session: Option<SessionId>) -> bool {
         if read_at == self.count() {
@@ -132,6 +144,17 @@ mod tests {
         revocations.note(Subject::Session(session));
         assert!(!revocations.spare(before, bob, Some(session)));
         assert!(revocations.spare(before, bob, None));
+    }
+
+    #[test]
+    fn after_a_gap_nobody_is_spared_who_was_read_before_it() {
+        let revocations = Revocations::default();
+        let bob = user();
+        let before = revocations.count();
+        assert!(revocations.spare(before, bob, None));
+        revocations.note_everything();
+        assert!(!revocations.spare(before, bob, None));
+        assert!(revocations.spare(revocations.count(), bob, None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::account::audit::{Action, Event};
@@ -16,14 +16,14 @@ use crate::session::credential::{self, Claim};
 use crate::session::keyring::{KeyRing, Lives};
 use crate::session::lookup::{self, Flights};
 use crate::session::revocations::Subject;
-use crate::session::{Caller, Device, Session, Settings};
+use crate::session::{Caller, Device, Neighbours, Session, Settings};
 use crate::store::{self, Store};
 use crate::tally::Tallies;
 
 /// Opens, finds and ends sessions, and finds whom other credentials speak for.
 ///
 /// Clones share everything. What ends here takes effect at the next request in this process, and within
-/// [`Settings::cache`] in others on the same store.
+/// [`Settings::cache`] in others on the same store, or as soon as [`Neighbours`] tell them.
 #[derive(Clone)]
 pub struct Sessions(pub(super) Arc<Inner>);
 
@@ -37,6 +37,8 @@ pub(super) struct Inner {
     pub(super) ring: KeyRing,
     /// Uses that are being written down.
     pub(super) touches: AtomicUsize,
+    /// Who tells the other instances.
+    pub(super) neighbours: OnceLock<Arc<dyn Neighbours>>,
     /// Look-ups: [`KNOWN`] and [`READ`].
     pub(super) looks: Tallies,
 }
@@ -71,7 +73,8 @@ impl Sessions {
         };
         let ring = KeyRing::open(store.clone(), lives, clock.now()).await?;
         let (flights, touches, looks) = (Flights::default(), AtomicUsize::new(0), Tallies::new(2));
-        Ok(Self(Arc::new(Inner { store, clock, settings, issuer, cache, flights, ring, touches, looks })))
+        let neighbours = OnceLock::new();
+        Ok(Self(Arc::new(Inner { store, clock, settings, issuer, cache, flights, ring, touches, looks, neighbours })))
     }
 
     /// Whom the session cookie with this digest speaks for, if that is known without asking the store.
@@ -153,7 +156,7 @@ impl Sessions {
         let inner = self.0.clone();
         carry_through(async move {
             let ended = inner.store.end_session_with(id, &events).await;
-            inner.cache.revocations.note(Subject::Session(id));
+            inner.revoke(Subject::Session(id));
             ended
         })
         .await
@@ -180,7 +183,7 @@ impl Sessions {
         let inner = self.0.clone();
         carry_through(async move {
             let ended = inner.store.end_sessions_of_with(user, except, &events).await;
-            inner.cache.revocations.note(Subject::User(user));
+            inner.revoke(Subject::User(user));
             ended.map(|ended| ended.len())
         })
         .await
@@ -199,7 +202,7 @@ impl Sessions {
     /// Forgets what is cached of a user and of its keys: to be called after any change to either. The next
     /// request reads the store.
     pub fn forget_user(&self, user: UserId) {
-        self.0.cache.revocations.note(Subject::User(user));
+        self.0.revoke(Subject::User(user));
     }
 
     /// Does what is due from time to time (once a minute is enough): makes and reads signing keys, removes

@@ -272,10 +272,26 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Whether the store answers, for readiness.
     fn ping(&self) -> Answer<'_, ()>;
 
+    /// Its connections now, where it has any.
+    fn connections(&self) -> Option<Connected> {
+        None
+    }
+
     /// How long it took so far, where it measures that.
     fn timings(&self) -> Option<&Timings> {
         None
     }
+}
+
+/// How many connections a store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Connected {
+    /// At work.
+    pub busy: usize,
+    /// Made, and waiting for work.
+    pub idle: usize,
+    /// As many as there may be.
+    pub most: usize,
 }
 
 /// How long a store took, as whoever asked waited.

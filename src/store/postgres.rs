@@ -13,9 +13,9 @@ use super::postgres_pool::Connections;
 use super::postgres_settings::PostgresSettings;
 use super::postgres_transaction::{Values, change, query};
 use super::{
-    Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, Timings, postgres_deeds as deeds,
-    postgres_rows as rows, postgres_schema as schema, postgres_sql as sql, postgres_tls as tls,
-    postgres_users as users,
+    Along, Answer, AtProvider, AuditFilter, Connected, Rotated, Saved, SigningKey, Store, Timings,
+    postgres_deeds as deeds, postgres_rows as rows, postgres_schema as schema, postgres_sql as sql,
+    postgres_tls as tls, postgres_users as users,
 };
 use crate::account::api_key::ApiKey;
 use crate::account::audit::{Entry, Event};
@@ -379,6 +379,10 @@ impl Store for Postgres {
                 }
             })
         })
+    }
+
+    fn connections(&self) -> Option<Connected> {
+        Some(self.0.connected())
     }
 
     fn timings(&self) -> Option<&Timings> {

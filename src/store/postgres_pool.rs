@@ -24,7 +24,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::postgres_fault::{Fault, no_connection};
 use super::postgres_settings::PostgresSettings;
-use super::{Answer, Error, Timings, postgres_sql as sql};
+use super::{Answer, Connected, Error, Timings, postgres_sql as sql};
 use crate::secret;
 
 /// A connection with its prepared statements.
@@ -139,6 +139,12 @@ impl Connections {
             }
             outcome
         })
+    }
+
+    /// How many there are.
+    pub(super) fn connected(&self) -> Connected {
+        let status = self.shared.pool.status();
+        Connected { busy: status.size.saturating_sub(status.available), idle: status.available, most: status.max_size }
     }
 
     /// How long deeds took so far.

@@ -1,5 +1,6 @@
 use std::collections::VecDeque;
 use std::io;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -150,20 +151,31 @@ impl Pool {
         }
         expect::hold_body(&mut request);
         let mut request = Some(request);
-        let now = Instant::now();
-        if let Some((link, age)) = self.take(upstream, now) {
-            let spare = request.as_ref().filter(|_| age >= self.upstreams.doubtful).and_then(spare);
+        let mut now = Instant::now();
+        let (mut link, mut spare, mut is_new) = match self.take(upstream, now) {
+            // Boxed, as there hardly ever is one.
+            Some((link, age)) if age < self.upstreams.doubtful => (link, None, false),
+            Some((link, _)) => (link, request.as_ref().and_then(spare).map(Box::new), false),
+            None => (self.open(upstream).await?, None, true),
+        };
+        loop {
             match self.exchange(upstream, link, &mut request, now).await {
-                Ok(response) => return Ok(response),
-                Err(Error::Timeout) => return Err(Error::Timeout),
+                Err(error) if is_new || matches!(error, Error::Timeout) => return Err(error),
                 Err(error) if request.is_none() && spare.is_none() => return Err(error),
-                Err(_) => request = request.or(spare),
+                Err(_) => request = request.or(spare.take().map(|spare| *spare)),
+                Ok(response) => return Ok(response),
             }
+            link = self.open(upstream).await?;
+            (now, is_new) = (Instant::now(), true);
         }
-        let sender = self.reach(upstream, connect).await.map_err(Error::Down)?;
-        let now = Instant::now();
-        let link = Link { sender, patience: Patience::new(now + self.upstreams.timeouts.upstream) };
-        self.exchange(upstream, link, &mut request, now).await
+    }
+
+    /// A new connection. Boxed: few requests need one, and every one would carry the room for its making.
+    fn open(&self, upstream: usize) -> Pin<Box<dyn Future<Output = Result<Link, Error>> + Send + '_>> {
+        Box::pin(async move {
+            let sender = self.reach(upstream, connect).await.map_err(Error::Down)?;
+            Ok(Link { sender, patience: Patience::new(Instant::now() + self.upstreams.timeouts.upstream) })
+        })
     }
 
     /// Sends a WebSocket handshake. When the upstream agrees, both connections become one tunnel, until an end closes
@@ -357,5 +369,14 @@ mod tests {
     async fn a_request_on_a_lively_connection_is_never_repeated() {
         let outcome = comes_again(DOUBTFUL, request(Method::GET, "")).await;
         assert!(matches!(outcome, Err(Error::Broken(_))));
+    }
+
+    /// Every request pays for copying what it carries, and for the cache it fills.
+    #[tokio::test]
+    async fn what_waits_for_an_answer_is_small() {
+        let address = "http://127.0.0.1:9".parse().unwrap();
+        let pool = Upstreams::new(vec![address], Timeouts::default()).pool();
+        let size = size_of_val(&pool.send(0, Request::new(Body::empty())));
+        assert!(size <= 2048, "{size} bytes");
     }
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 use crate::headers::{EVIL, RULES};
 use crate::support::site::PASSWORD;
 use crate::support::tools::{self, Program};
+use crate::support::traefik::{Middleware, Traefik};
 use crate::support::{Client, RecordingUpstream, Reply, Site, Vestibule};
 
 const TRUSTING: &str = "[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n";
@@ -134,6 +135,33 @@ async fn oauth2_proxys_pages_are_ours() {
     ann.get("/.auth/me").script().await.is(200);
 }
 
+/// The middlewares that oauth2-proxy documents for Traefik: `forwardAuth` at its address, `errors` with its page.
+#[tokio::test]
+async fn the_published_traefik_configuration_of_oauth2_proxy_works_with_our_address() {
+    let app = RecordingUpstream::start();
+    let server = site(&app, "aliases = [\"oauth2-proxy\"]\nprefix = \"/oauth2\"").await;
+    let middleware = Middleware {
+        server: server.address(),
+        path: "/oauth2/auth",
+        removes: &[],
+        copies: |name| name.starts_with("x-auth-request-"),
+        pages: "/oauth2/",
+        on_refusal: Some("/oauth2/sign_in?rd={url}"),
+    };
+    let traefik = Traefik::start(middleware, app.address());
+    let client = Client::new(traefik.address(), server.client().origin());
+    let page = client.get("/page?a=b").navigate().await;
+    page.is(401);
+    assert!(plain(&page).contains("/oauth2/login/local-userpass"), "{}", page.text());
+    assert!(plain(&page).contains("value=\"/page?a=b\""), "{}", page.text());
+    assert_eq!(app.count(), 0);
+    let form = [("email", "ann@example.com"), ("password", PASSWORD)];
+    client.post("/oauth2/login/local-userpass?rd=%2Fpage").submit(&form).await.is(303);
+    client.get("/page?a=b").navigate().header("x-auth-request-email", EVIL).await.is(200);
+    assert_eq!(app.last().header("x-auth-request-email"), "ann@example.com");
+    assert_eq!(app.last().header("x-auth-request-groups"), "admin,journalist");
+}
+
 /// The `auth_request` configuration that oauth2-proxy documents, but for the addresses.
 fn nginx(server: SocketAddr, app: SocketAddr) -> (Program, SocketAddr) {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
@@ -153,7 +181,14 @@ fn nginx(server: SocketAddr, app: SocketAddr) -> (Program, SocketAddr) {
                auth_request_set $user $upstream_http_x_auth_request_user;\n\
                auth_request_set $email $upstream_http_x_auth_request_email;\n\
                proxy_set_header X-User $user; proxy_set_header X-Email $email;\n\
+               auth_request_set $token $upstream_http_x_auth_request_access_token;\n\
+               proxy_set_header X-Access-Token $token;\n\
                auth_request_set $auth_cookie $upstream_http_set_cookie; add_header Set-Cookie $auth_cookie;\n\
+               auth_request_set $auth_cookie_name_upstream_1 $upstream_cookie_auth_cookie_name_1;\n\
+               if ($auth_cookie ~* \"(; .*)\") {{ set $auth_cookie_name_0 $auth_cookie;\n\
+                 set $auth_cookie_name_1 \"auth_cookie_name_1=$auth_cookie_name_upstream_1$1\"; }}\n\
+               if ($auth_cookie_name_upstream_1) {{ add_header Set-Cookie $auth_cookie_name_0;\n\
+                 add_header Set-Cookie $auth_cookie_name_1; }}\n\
                proxy_pass http://{app}/; }}\n\
              location @oauth2_signin {{ return 302 /oauth2/sign_in?rd=$scheme://$host$request_uri; }}\n\
              }} }}\n",

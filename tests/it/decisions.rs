@@ -1,5 +1,5 @@
-//! One table of decisions, and every shape in which they are taken: our own proxy, and nginx, Caddy, HAProxy and Envoy
-//! that ask. The same verdict, and the same identity for the app, in each. A row more runs everywhere.
+//! One table of decisions, and every shape in which they are taken: our own proxy, and nginx, Caddy, HAProxy and Envoy (over
+//! HTTP and over gRPC) that ask, and a script that asks as Traefik does. The same verdict, and the same identity for the app, in each. A row more runs everywhere.
 
 mod gateways;
 
@@ -10,11 +10,12 @@ use tokio::net::TcpStream;
 
 use crate::headers::{EVIL, RULES};
 use crate::support::client::Call;
-use crate::support::tools::Program;
 use crate::support::{Client, RecordingUpstream, Site, Vestibule, within};
 
 const TABLE: &str = include_str!("decisions.txt");
-const TRUSTING: &str = "[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n";
+const FIRST: &str = "aliases = [\"envoy\"]";
+const MORE: &str =
+    "\"/inside/**\" = { all = \"anyone\", from = [\"10.0.0.0/8\"] }\n[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n";
 
 struct Row<'a> {
     line: &'a str,
@@ -45,8 +46,11 @@ struct People {
     told: BTreeMap<&'static str, Vec<(&'static str, String)>>,
 }
 
+/// Those that take nothing out of a request: there the app gets to see credentials of ours.
+const HANDS_EVERYTHING_ON: [&str; 4] = ["nginx", "caddy", "haproxy", "traefik"];
+
 async fn site(app: &RecordingUpstream) -> Vestibule {
-    let site = Site::new(app, &format!("{RULES}\n{TRUSTING}"));
+    let site = Site::new(app, &format!("{FIRST}\n{RULES}{MORE}"));
     site.user("ann@example.com", &["journalist", "admin"]).user("max@example.com", &[]).start().await
 }
 
@@ -129,11 +133,18 @@ async fn differing(shape: &str, at: SocketAddr, people: &People, app: &Recording
             faults.push(format!("{shape}: {}: the app is told {said:?}", row.line));
         }
     }
+    let seen = String::from_utf8_lossy(&app.bytes()).into_owned();
+    let sessions = ["guest", "max", "ann"].map(|who| people.clients[who].session());
+    for secret in sessions.iter().chain([&people.bearer, &people.key]) {
+        if seen.contains(secret) && !HANDS_EVERYTHING_ON.contains(&shape) {
+            faults.push(format!("{shape}: the app got hold of a credential"));
+        }
+    }
     faults
 }
 
 /// Takes every decision of the table in this shape.
-async fn decides(shape: &str, start: impl FnOnce(SocketAddr, SocketAddr) -> Option<(Program, SocketAddr)>) {
+async fn decides<P>(shape: &str, start: impl FnOnce(SocketAddr, SocketAddr) -> Option<(P, SocketAddr)>) {
     let app = RecordingUpstream::start();
     let server = site(&app).await;
     let people = people(&server).await;
@@ -175,6 +186,11 @@ async fn caddy_decides_by_the_table() {
 }
 
 #[tokio::test]
+async fn what_traefik_does_decides_by_the_table() {
+    decides("traefik", gateways::traefik).await;
+}
+
+#[tokio::test]
 async fn haproxy_decides_by_the_table() {
     decides("haproxy", gateways::haproxy).await;
 }
@@ -182,4 +198,9 @@ async fn haproxy_decides_by_the_table() {
 #[tokio::test]
 async fn envoy_decides_by_the_table() {
     decides("envoy", gateways::envoy).await;
+}
+
+#[tokio::test]
+async fn envoy_decides_by_the_table_over_grpc() {
+    decides("envoy over gRPC", gateways::envoy_grpc).await;
 }

@@ -33,6 +33,19 @@ async fn sec_dos_03_a_client_that_opens_streams_to_reset_them_is_sent_away() {
 }
 
 #[tokio::test]
+async fn sec_dos_02_a_header_block_without_end_is_cut() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let before = server.resident();
+    let mut attacker = RawH2::connect(server.address()).await;
+    let outcome = attacker.endless_head(50_000).await;
+    assert!(matches!(outcome, Outcome::GoAway(_)), "{outcome:?}");
+    server.client().http2().get("/public/healthy").await.is(200);
+    assert_eq!(app.count(), 1);
+    assert!(server.resident() < before + (16 << 20), "fifty megabytes were not kept");
+}
+
+#[tokio::test]
 async fn sec_dos_05_a_flood_of_sign_ins_is_turned_away_and_requests_go_on() {
     let app = RecordingUpstream::start();
     let server = site(&app).await;

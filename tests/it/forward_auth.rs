@@ -191,7 +191,11 @@ async fn people_are_led_to_the_sign_in_as_their_gateway_can() {
     let call = gateway.get("/.auth/check").navigate();
     let reply = call.header("x-forwarded-uri", "/page?a=b").header("x-forwarded-method", "GET").await;
     reply.is(303);
-    assert_eq!(reply.location(), "/.auth/login?rd=%2Fpage%3Fa%3Db");
+    assert_eq!(reply.location(), "http://app.localhost/.auth/login?rd=%2Fpage%3Fa%3Db");
+    let call = gateway.get("/.auth/check").navigate().header("x-forwarded-host", "b.test:8443");
+    let call = call.header("x-forwarded-uri", "/page").header("x-forwarded-method", "GET");
+    let reply = call.without("host").header("host", "b.test:8443").header("x-forwarded-proto", "https").await;
+    assert_eq!(reply.location(), "https://b.test:8443/.auth/login?rd=%2Fpage");
     let call = gateway.get("/.auth/check").navigate();
     let reply = call.header("x-original-url", "/page?a=b").header("x-original-method", "GET").await;
     reply.is(401);

@@ -1,5 +1,10 @@
 //! Where one message ends and the next begins is never in doubt.
 
+use bytes::Bytes;
+use http::Request;
+use http_body_util::Full;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+
 use crate::support::h2::{GOOD, Outcome, PROTOCOL_ERROR, RawH2};
 use crate::support::{RecordingUpstream, Site, Vestibule};
 
@@ -161,6 +166,31 @@ async fn sec_smug_06_an_early_refusal_does_not_shift_the_next_answer() {
         }
         assert_eq!(app.count(), 0, "{target}");
     }
+}
+
+#[tokio::test]
+async fn sec_smug_06_an_unread_body_on_http2_is_that_of_its_stream() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let stream = TokioIo::new(tokio::net::TcpStream::connect(server.address()).await.unwrap());
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake::<_, _, Full<Bytes>>(TokioExecutor::new(), stream).await.unwrap();
+    tokio::spawn(connection);
+    let request = |method: &str, path: &str, body: &[u8]| {
+        let request = Request::builder().method(method).uri(format!("http://app.localhost{path}"));
+        request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()
+    };
+    let body = b"GET /public/smuggled HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20_000);
+    for (path, status) in [("/page", 401), ("/.auth/nothing", 404), ("/a//b", 400)] {
+        // Refused before its end, a body may be cut off, by which the client sees no answer.
+        if let Ok(reply) = sender.send_request(request("POST", path, &body)).await {
+            assert_eq!(reply.status(), status, "{path}");
+        }
+        let next = sender.send_request(request("GET", "/admin/keys", b"")).await.unwrap();
+        assert_eq!((next.status().as_u16(), app.count()), (401, 0), "{path}: on its own merits");
+    }
+    assert_eq!(sender.send_request(request("GET", "/public/a", b"")).await.unwrap().status(), 200);
+    assert_eq!(app.count(), 1);
 }
 
 #[tokio::test]

@@ -11,7 +11,7 @@ use toml::Table;
 const LEVELS: [&[&str]; 10] = [
     &["client", "clock", "secret", "body", "gather", "id", "json", "language", "limit", "public_url", "tally"],
     &["account"],
-    &["route", "store", "session", "token", "fetch", "upstream", "provider", "function", "mail"],
+    &["route", "store", "session", "token", "fetch", "upstream", "provider", "function", "mail", "cluster"],
     &["rejection", "visit"],
     &["portal", "app_services", "admin"],
     &["layer"],

@@ -1,6 +1,8 @@
 //! The unmodified npm package `realm-web` against the binary, line by line of the checklist in
 //! `tests/clients/realm-web`: one server for each group of lines, one Node program that prints `ok N - claim`.
 
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,7 +29,7 @@ functions = "functions"
 javascript = "functions/auth.js"
 "#;
 
-const AUTOMATIC: &str = "[providers.local-userpass]\nsign_up = \"open\"\nconfirm = \"automatic\"\n";
+pub const AUTOMATIC: &str = "[providers.local-userpass]\nsign_up = \"open\"\nconfirm = \"automatic\"\n";
 const FUNCTION: &str = r#"
 [providers.local-userpass]
 sign_up = "open"
@@ -69,21 +71,28 @@ const CONFIG: &str = r#"[{"name":"auth"},{"name":"confirm"},{"name":"reset"},{"n
     {"name":"throws"},{"name":"secret","private":true},{"name":"numbers"},{"name":"deep/add"},{"name":"typed"}]"#;
 
 /// A server for an app of App Services, whose base URL is where it listens; `None` without Node and the package.
-pub async fn server(upstream: &RecordingUpstream, toml: &str, test: &str) -> Option<Vestibule> {
+async fn server(upstream: &RecordingUpstream, toml: &str, test: &str) -> Option<Vestibule> {
+    Some(site(upstream, toml, &[], test)?.start().await)
+}
+
+/// The same with these files more, not started yet.
+pub fn site(upstream: &RecordingUpstream, toml: &str, files: &[(&str, &str)], test: &str) -> Option<Site> {
     if !tools::have(&[Path::new("node"), &modules().join("realm-web")], test) {
         return None;
     }
     let head = format!("listen = [\"127.0.0.1:0\"]\nupstream = \"{}\"\n", upstream.url());
     let site = Site::exactly(&format!("{head}{toml}{APP}[mail]\ndirectory = \"outbox\"\n"));
-    for (name, text) in FUNCTIONS {
-        let path = site.path("functions").join(name);
+    let functions = FUNCTIONS.iter().map(|(name, text)| (format!("functions/{name}"), *text));
+    for (name, text) in functions.chain(files.iter().map(|(name, text)| ((*name).to_owned(), *text))) {
+        let path = site.path(&name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(path, text).unwrap();
+        std::fs::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
     site.add_user("known@example.com", PASSWORD, &[]);
     let data = r#"{"plan":"pro","owner":{"$oid":"5f1a2b3c4d5e6f7a8b9c0d1e"},"größe":1.5}"#;
     site.cli(&["users", "custom-data", "known@example.com", "--set", data]).success();
-    Some(site.start().await)
+    Some(site)
 }
 
 /// Where the package is.
@@ -92,7 +101,7 @@ pub fn modules() -> PathBuf {
 }
 
 /// Runs a group of checks and holds it to these lines of the checklist: each is there, and is good.
-async fn group(server: &Vestibule, name: &str, lines: impl IntoIterator<Item = usize>, more: &[(&str, &str)]) {
+pub async fn group(server: &Vestibule, name: &str, lines: impl IntoIterator<Item = usize>, more: &[(&str, &str)]) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/realm-web/checklist.js");
     let mut command: Command = clean(tools::find(Path::new("node")).unwrap(), &server.path("."));
     command.arg(script).arg(name).env("NODE_PATH", modules()).env("APP_ID", APP_ID);
@@ -164,4 +173,31 @@ async fn app_50_functions_are_called() {
     let upstream = RecordingUpstream::start();
     let Some(server) = server(&upstream, AUTOMATIC, "realm-web: functions").await else { return };
     group(&server, "functions", [50], &[]).await;
+}
+
+/// The lines that tests of these sources are named after: `app_01_to_11_…`, `app_11_and_45_to_49_…`.
+fn lines(sources: &[&str]) -> BTreeSet<usize> {
+    let mut lines = BTreeSet::new();
+    for name in sources.iter().flat_map(|source| source.split("\nasync fn app_").skip(1)) {
+        let (mut last, mut to) = (None, false);
+        for word in name.split(['_', '(']) {
+            match (word, word.parse::<usize>()) {
+                ("to", _) => to = true,
+                ("and", _) => to = false,
+                (_, Ok(line)) => {
+                    lines.extend(last.filter(|_| to).unwrap_or(line)..=line);
+                    last = Some(line);
+                }
+                _ => break,
+            }
+        }
+    }
+    lines
+}
+
+#[test]
+fn every_line_of_the_checklist_has_a_test_of_its_name() {
+    let sources = [include_str!("realm_web.rs"), include_str!("realm_web_page.rs"), include_str!("realm_web_ways.rs")];
+    assert_eq!(lines(&sources), (1..=50).collect());
+    assert_eq!(lines(&["\nasync fn app_03_to_05_and_9_x()\nasync fn app_7()"]), [3, 4, 5, 7, 9].into());
 }

@@ -6,6 +6,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
+use crate::support::h2::{Outcome, PROTOCOL_ERROR, RawH2};
 use crate::support::{Client, RecordingUpstream, Site, Vestibule, within};
 
 const RULES: &str = r#"
@@ -114,6 +115,33 @@ async fn sec_smug_08_a_broken_handshake_is_never_tunnelled() {
     assert_ne!(ask("GET", &good[1..]).await.status, 101, "no Upgrade field");
     assert!(app.requests().iter().all(|seen| seen.header("upgrade").is_empty()), "{:?}", app.requests());
     assert_eq!(ask("GET", &good).await.status, 101);
+}
+
+/// RFC 8441 is not offered, so nobody may use it.
+#[tokio::test]
+async fn sec_smug_08_http2_opens_no_socket() {
+    let app = RecordingUpstream::start();
+    let (server, client) = site(&app).await;
+    let cookie = format!("{}={}", client.session_name(), client.session());
+    let extended = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":authority", "app.localhost"),
+        (":path", "/live"),
+        ("sec-websocket-version", "13"),
+        ("origin", "http://app.localhost"),
+        ("cookie", &cookie),
+    ];
+    let tunnel = [(":method", "CONNECT"), (":authority", "app.localhost:80"), ("cookie", &cookie)];
+    for fields in [&extended[..], &tunnel] {
+        let outcome = RawH2::connect(server.address()).await.ask(fields, None).await;
+        let refused = matches!(outcome, Outcome::Reset(PROTOCOL_ERROR) | Outcome::Status(400..=501));
+        assert!(refused || outcome == Outcome::GoAway(PROTOCOL_ERROR), "{fields:?}: {outcome:?}");
+    }
+    assert!(app.requests().is_empty());
+    let plain = [(":method", "GET"), extended[2], extended[3], extended[4], extended[7]];
+    assert_eq!(RawH2::connect(server.address()).await.ask(&plain, None).await, Outcome::Status(200));
 }
 
 #[tokio::test]

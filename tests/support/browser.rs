@@ -20,6 +20,11 @@ impl Browser {
     /// A browser for which the name `app.localhost` is at this address, and no other name exists.
     /// `None`: there is none on this machine, which was said.
     pub async fn start(app: SocketAddr, test: &str) -> Option<Self> {
+        Self::with(app, test, json!({})).await
+    }
+
+    /// The same with these preferences of Chromium.
+    pub async fn with(app: SocketAddr, test: &str, preferences: Value) -> Option<Self> {
         if !tools::have(&[Path::new("chromium"), Path::new("chromedriver")], test) {
             return None;
         }
@@ -30,6 +35,7 @@ impl Browser {
         let names =
             format!("MAP app.localhost:80 {app}, MAP app.localhost:443 {app}, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND");
         let options = json!({
+            "prefs": preferences,
             "binary": tools::find(Path::new("chromium")).unwrap(),
             "args": [
                 "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage",

@@ -43,6 +43,7 @@ const RST_STREAM: u8 = 3;
 const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
+const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 const ACK: u8 = 1;
@@ -84,18 +85,32 @@ impl RawH2 {
 
     /// Does this on so many streams, and how the connection ended; whatever happens to single streams is passed over.
     pub async fn flood(&mut self, flood: Flood, streams: u32) -> Outcome {
-        let block =
-            GOOD.iter().flat_map(|(name, value)| literal(name.as_bytes(), value.as_bytes())).collect::<Vec<_>>();
+        let block = block(&GOOD);
+        let frames = (0..streams).map(|number| {
+            let stream = 2 * number + 1;
+            let (flags, then) = match flood {
+                Flood::Resets => (END_STREAM, frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())),
+                Flood::ZeroWindows => (0, frame(WINDOW_UPDATE, 0, stream, &[0; 4])),
+                Flood::DataAfterTheEnd => (END_STREAM, frame(DATA, 0, stream, b"more")),
+            };
+            [frame(HEADERS, END_HEADERS | flags, stream, &block), then].concat()
+        });
+        self.pour(frames).await
+    }
+
+    /// Begins a header block and goes on with it for so many frames, never ending it (CVE-2024-27316).
+    pub async fn endless_head(&mut self, frames: u32) -> Outcome {
+        let more = block(&[("x-more", "m".repeat(100).as_str()); 10]);
+        let first = frame(HEADERS, END_STREAM, 1, &block(&GOOD));
+        self.pour(std::iter::once(first).chain((0..frames).map(|_| frame(CONTINUATION, 0, 1, &more)))).await
+    }
+
+    async fn pour(&mut self, frames: impl Iterator<Item = Vec<u8>>) -> Outcome {
         let (mut read, mut write) = self.stream.split();
         let sending = async {
             write.write_all(&frame(SETTINGS, ACK, 0, &[])).await?;
-            for stream in (0..streams).map(|number| 2 * number + 1) {
-                let (flags, then) = match flood {
-                    Flood::Resets => (END_STREAM, frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes())),
-                    Flood::ZeroWindows => (0, frame(WINDOW_UPDATE, 0, stream, &[0; 4])),
-                    Flood::DataAfterTheEnd => (END_STREAM, frame(DATA, 0, stream, b"more")),
-                };
-                write.write_all(&[frame(HEADERS, END_HEADERS | flags, stream, &block), then].concat()).await?;
+            for frame in frames {
+                write.write_all(&frame).await?;
             }
             // Not closed: the server is to end it.
             std::future::pending::<std::io::Result<()>>().await
@@ -127,10 +142,8 @@ impl RawH2 {
     }
 
     async fn headers(&mut self, fields: &[(&str, &str)], end: bool) {
-        let literals = fields.iter().map(|(name, value)| literal(name.as_bytes(), value.as_bytes()));
-        let block = literals.collect::<Vec<_>>().concat();
         let flags = END_HEADERS | if end { END_STREAM } else { 0 };
-        self.frame(HEADERS, flags, 1, &block).await;
+        self.frame(HEADERS, flags, 1, &block(fields)).await;
     }
 
     async fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
@@ -166,6 +179,10 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     frame.extend(stream.to_be_bytes());
     frame.extend(payload);
     frame
+}
+
+fn block(fields: &[(&str, &str)]) -> Vec<u8> {
+    fields.iter().flat_map(|(name, value)| literal(name.as_bytes(), value.as_bytes())).collect()
 }
 
 /// A field never indexed, as it is (RFC 7541 §6.2.3).

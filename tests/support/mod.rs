@@ -11,6 +11,8 @@ pub mod mailbox;
 #[path = "../../src/store/postgres_server.rs"]
 pub mod postgres;
 pub mod raw;
+#[path = "../../src/cluster/redis_server.rs"]
+pub mod redis;
 pub mod reply;
 pub mod secure;
 #[path = "../../src/token/signer.rs"]
@@ -18,6 +20,7 @@ pub mod secure;
 pub mod signer;
 pub mod site;
 pub mod tools;
+pub mod traefik;
 pub mod trip;
 pub mod upstream;
 pub mod vestibule;

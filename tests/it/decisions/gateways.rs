@@ -4,19 +4,23 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 
 use crate::support::tools::{self, Program};
+use crate::support::traefik::{Middleware, Traefik};
 
 const GUIDE: &str = include_str!("../../../docs/beside-another-proxy.md");
 
 type Started = Option<(Program, SocketAddr)>;
 
-/// The block of the guide after this heading, with our addresses in place of the examples'.
+/// The first block of the guide after this heading, with our addresses in place of the examples'.
 fn snippet(heading: &str, language: &str, server: SocketAddr, app: SocketAddr) -> String {
-    let start = GUIDE.find(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no chapter {heading}"));
-    let fence = format!("```{language}\n");
-    let rest = &GUIDE[start..];
-    let block = &rest[rest.find(&fence).unwrap_or_else(|| panic!("no {language} in {heading}")) + fence.len()..];
-    let block = &block[..block.find("```").unwrap()];
+    let block = *blocks(heading, language).first().unwrap_or_else(|| panic!("no {language} in {heading}"));
     block.replace("127.0.0.1:8080", &server.to_string()).replace("127.0.0.1:3000", &app.to_string())
+}
+
+fn blocks(heading: &str, language: &str) -> Vec<&'static str> {
+    let start = format!("\n## {heading}\n");
+    let (_, rest) = GUIDE.split_once(&start).unwrap_or_else(|| panic!("no chapter {heading}"));
+    let chapter = rest.split("\n## ").next().unwrap();
+    chapter.split(&format!("```{language}\n")).skip(1).map(|block| block.split("```").next().unwrap()).collect()
 }
 
 fn free() -> SocketAddr {
@@ -78,13 +82,44 @@ pub fn haproxy(server: SocketAddr, app: SocketAddr) -> Started {
     Some((started, at))
 }
 
+/// Not Traefik itself: a script that does as it does.
+pub fn traefik(server: SocketAddr, app: SocketAddr) -> Option<(Traefik, SocketAddr)> {
+    let text = snippet("Traefik", "yaml", server, app);
+    assert!(text.contains(&format!("address: http://{server}/.auth/check\n")), "{text}");
+    assert!(text.contains("\"(?i)^x[^a-z0-9]+auth([^a-z0-9]|$)\""), "what `is_identity` does: {text}");
+    let removes = &["x-original-url", "x-original-method"];
+    let middleware =
+        Middleware { server, path: "/.auth/check", removes, copies: is_identity, pages: "/.auth/", on_refusal: None };
+    let traefik = Traefik::start(middleware, app);
+    let at = traefik.address();
+    Some((traefik, at))
+}
+
+/// The expression of the guide.
+fn is_identity(name: &str) -> bool {
+    let words: Vec<_> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    words.starts_with(&["x", "auth"])
+}
+
 pub fn envoy(server: SocketAddr, app: SocketAddr) -> Started {
+    start_envoy(snippet("Envoy", "yaml", server, app), server, app)
+}
+
+pub fn envoy_grpc(server: SocketAddr, app: SocketAddr) -> Started {
+    let text = snippet("Envoy", "yaml", server, app);
+    let [filter, cluster] = blocks("Envoy over gRPC", "yaml")[..] else { panic!("a filter and a cluster") };
+    let (before, rest) = text.split_once("          - name: envoy.filters.http.ext_authz\n").unwrap();
+    let (_, after) = rest.split_once("          - name: envoy.filters.http.router\n").unwrap();
+    let text = [before, filter, "          - name: envoy.filters.http.router\n", after, cluster].concat();
+    start_envoy(text, server, app)
+}
+
+fn start_envoy(text: String, server: SocketAddr, app: SocketAddr) -> Started {
     let program: PathBuf = tools::folder().join("envoy/bin/envoy");
     if !tools::have(&[&program], "envoy_decides_by_the_table") {
         return None;
     }
     let at = free();
-    let text = snippet("Envoy", "yaml", server, app);
     let port = |address: SocketAddr| format!("port_value: {}", address.port());
     let text = text
         .replace("port_value: 8080", &port(server))

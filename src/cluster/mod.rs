@@ -1,0 +1,108 @@
+//! What instances on the same store tell each other and count together, through Redis or Valkey.
+//!
+//! Nothing here admits anybody: messages only make an instance ask the store again, and counts only refuse. So a Redis
+//! that is away, slow or in strange hands costs time and shared limits, never a wrong permission.
+
+mod address;
+mod budgets;
+mod connect;
+mod link;
+mod messages;
+mod numbers;
+#[cfg(test)]
+mod redis_server;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod turn;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use address::{Address, AddressError};
+pub use messages::tell_once;
+pub use numbers::Numbers;
+pub use settings::Settings;
+
+use crate::limit::{Budget, Counting, Shared};
+use crate::session::{Neighbours, Sessions, Subject, TakingTurn};
+use link::Link;
+use messages::Outgoing;
+
+/// The other instances, as far as they can be reached. Clones share everything; with the last the connections end.
+#[derive(Clone)]
+pub struct Cluster(Arc<Inner>);
+
+struct Inner {
+    link: Arc<Link>,
+    outgoing: Arc<Outgoing>,
+    keeper: tokio::task::AbortHandle,
+}
+
+impl Cluster {
+    /// Begins to look for Redis, and waits for the first answer as long as a connection may take. It is looked for as
+    /// long as the cluster is there, whether or not it is found now.
+    pub async fn join(settings: &Settings) -> Self {
+        let link = Arc::new(Link::new(settings.clone()));
+        let outgoing = Arc::new(Outgoing::default());
+        let mut first = link.state();
+        let keeper = tokio::spawn(watch::keep(link.clone(), outgoing.clone())).abort_handle();
+        let known = first.wait_for(|state| state.is_known());
+        // Not found in time is told by the keeper.
+        let _ = tokio::time::timeout(settings.connect_timeout, known).await;
+        Self(Arc::new(Inner { link, outgoing, keeper }))
+    }
+
+    /// Connects sessions with those of the other instances: what ends here ends there, and the other way round.
+    pub fn connect(&self, sessions: &Sessions) {
+        self.0.outgoing.add_ear(sessions.ear());
+        sessions.announce_to(Arc::new(self.clone()));
+    }
+
+    /// Whether Redis is there; if not, the service is degraded.
+    pub fn is_up(&self) -> bool {
+        self.0.link.is_up()
+    }
+
+    /// Where Redis is, for people: without account and password.
+    pub fn place(&self) -> String {
+        self.0.link.settings().address.to_string()
+    }
+
+    /// What has happened so far, for metrics.
+    pub fn numbers(&self) -> &Numbers {
+        self.0.link.numbers()
+    }
+}
+
+impl Neighbours for Cluster {
+    fn tell(&self, subject: Subject) {
+        self.0.outgoing.add(subject);
+    }
+
+    fn turn(&self, what: String) -> TakingTurn<'_> {
+        Box::pin(turn::take(self.0.link.clone(), what))
+    }
+}
+
+impl Shared for Cluster {
+    fn count<'a>(&'a self, limit: &'static str, budgets: &'a [Budget]) -> Counting<'a> {
+        Box::pin(budgets::count(&self.0.link, limit, budgets))
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.keeper.abort();
+    }
+}
+
+impl std::fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Cluster").field("address", &self.0.link.settings().address).finish_non_exhaustive()
+    }
+}
+
+/// Between two looks for a Redis that is away.
+const LOOK: Duration = Duration::from_millis(250);

@@ -1,0 +1,392 @@
+//! Against real servers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::redis_server::{Server, free_port};
+use super::*;
+use crate::clock::{Clock, Timestamp};
+use crate::limit::Rate;
+use crate::secret::Digest;
+
+fn settings(url: &str) -> Settings {
+    Settings::new(Address::parse(url).unwrap())
+}
+
+fn budget(owner: &str, count: u32, span: Duration) -> Budget {
+    Budget { owner: Digest::of(owner), rate: Rate::new(count, span) }
+}
+
+async fn up(cluster: &Cluster) {
+    let wanted = async {
+        let _ = cluster.0.link.state().wait_for(|state| *state == link::State::Up).await;
+    };
+    tokio::time::timeout(Duration::from_secs(20), wanted).await.unwrap();
+}
+
+async fn away(cluster: &Cluster) {
+    let wanted = async {
+        let _ = cluster.0.link.state().wait_for(|state| *state == link::State::Away).await;
+    };
+    tokio::time::timeout(Duration::from_secs(20), wanted).await.unwrap();
+}
+
+#[tokio::test]
+async fn of_many_at_once_on_several_instances_only_the_budget_passes() {
+    let Some(redis) = Server::start(&[]) else { return };
+    let mut instances = Vec::new();
+    for _ in 0..3 {
+        instances.push(Cluster::join(&settings(&redis.url())).await);
+    }
+    let budgets = [budget("ann", 10, Duration::from_hours(1))];
+    let tries = instances.iter().flat_map(|cluster| (0..20).map(|_| cluster.count("sign_in", &budgets)));
+    let passed = futures_util::future::join_all(tries).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(passed, 10);
+    let wait = instances[0].count("sign_in", &budgets).await.unwrap_err();
+    assert!(wait > Duration::from_mins(5) && wait <= Duration::from_mins(6), "{wait:?}");
+    // Another limit and another owner have budgets of their own; other installations, too.
+    assert_eq!(instances[1].count("reset", &budgets).await, Ok(()));
+    assert_eq!(instances[1].count("sign_in", &[budget("bob", 10, Duration::from_hours(1))]).await, Ok(()));
+    let other = Cluster::join(&Settings { name: "other".to_owned(), ..settings(&redis.url()) }).await;
+    assert_eq!(other.count("sign_in", &budgets).await, Ok(()));
+    assert!(redis.cli(&["KEYS", "*"]).lines().all(|key| key.contains(":limit:{") || key.contains(":pulse:")));
+}
+
+#[tokio::test]
+async fn a_budget_comes_back_one_by_one_and_what_is_whole_is_not_kept() {
+    let Some(redis) = Server::start(&[]) else { return };
+    let cluster = Cluster::join(&settings(&redis.url())).await;
+    let budgets = [budget("ann", 2, Duration::from_millis(400))];
+    let count = || cluster.count("sign_in", &budgets);
+    assert_eq!((count().await, count().await), (Ok(()), Ok(())));
+    let wait = count().await.unwrap_err();
+    assert!(wait <= Duration::from_millis(200), "{wait:?}");
+    while count().await.is_err() {}
+    while !redis.cli(&["KEYS", "*limit*"]).is_empty() {}
+}
+
+#[tokio::test]
+async fn budgets_count_in_their_order_up_to_the_first_that_is_used_up() {
+    let Some(redis) = Server::start(&[]) else { return };
+    let cluster = Cluster::join(&settings(&redis.url())).await;
+    let hour = Duration::from_hours(1);
+    let (address, account) = (budget("address", 2, hour), budget("account", 3, hour));
+    for _ in 0..5 {
+        let _ = cluster.count("sign_in", &[address, account]).await;
+    }
+    // The address was shut out after two: the account has one left.
+    assert_eq!(cluster.count("sign_in", &[account]).await, Ok(()));
+    assert!(cluster.count("sign_in", &[account]).await.is_err());
+}
+
+#[tokio::test]
+async fn without_redis_nobody_is_refused_or_kept_waiting_and_it_is_found_again() {
+    let Some(mut redis) = Server::start(&[]) else { return };
+    let cluster = Cluster::join(&settings(&redis.url())).await;
+    let budgets = [budget("ann", 1, Duration::from_hours(1))];
+    assert!(cluster.is_up());
+    assert_eq!(cluster.count("sign_in", &budgets).await, Ok(()));
+    assert!(cluster.count("sign_in", &budgets).await.is_err());
+    for (gone, back) in [("STOP", "CONT"), ("KILL", "")] {
+        redis.signal(gone);
+        away(&cluster).await;
+        let begun = std::time::Instant::now();
+        for _ in 0..100 {
+            assert_eq!(cluster.count("sign_in", &budgets).await, Ok(()), "{gone}");
+        }
+        assert!(begun.elapsed() < Duration::from_millis(200), "{gone}: {:?}", begun.elapsed());
+        if back.is_empty() {
+            redis.restart()
+        } else {
+            redis.signal(back)
+        }
+        up(&cluster).await;
+        let _ = cluster.count("sign_in", &budgets).await;
+        assert!(cluster.count("sign_in", &budgets).await.is_err(), "{gone}");
+    }
+    assert!(cluster.numbers().answers.spread().count > 5 && cluster.numbers().missed() >= 3);
+}
+
+#[tokio::test]
+async fn a_server_that_takes_no_writes_counts_as_away() {
+    let Some(redis) = Server::start(&[]) else { return };
+    let cluster = Cluster::join(&settings(&redis.url())).await;
+    assert!(cluster.is_up());
+    redis.cli(&["REPLICAOF", "127.0.0.1", "1"]);
+    away(&cluster).await;
+    redis.cli(&["REPLICAOF", "NO", "ONE"]);
+    up(&cluster).await;
+}
+
+#[tokio::test]
+async fn nobody_there_is_no_reason_not_to_start() {
+    let begun = std::time::Instant::now();
+    let cluster = Cluster::join(&settings("redis://127.0.0.1:1")).await;
+    assert!(!cluster.is_up() && begun.elapsed() < Duration::from_secs(2));
+    assert_eq!(cluster.count("sign_in", &[budget("ann", 1, Duration::from_secs(1))]).await, Ok(()));
+}
+
+/// A way in for an account that may do nothing but what is needed.
+const RIGHTS: [&str; 14] = [
+    "ACL",
+    "SETUSER",
+    "vestibule",
+    "on",
+    ">canary-47",
+    "~vestibule:*",
+    "&vestibule:*",
+    "+set",
+    "+get",
+    "+publish",
+    "+subscribe",
+    "+eval",
+    "+evalsha",
+    "+time",
+];
+
+#[tokio::test]
+async fn an_account_needs_few_rights_and_a_wrong_password_is_told_without_it() {
+    let Some(redis) = Server::start(&[]) else { return };
+    redis.cli(&RIGHTS);
+    redis.cli(&["ACL", "SETUSER", "default", "off"]);
+    let port_of_none = Cluster::join(&settings(&redis.url())).await;
+    assert!(!port_of_none.is_up());
+    let mut own = settings(&redis.url());
+    own.address.user = Some("vestibule".to_owned());
+    own.password = Some(crate::secret::Secret::new("canary-47"));
+    assert!(!format!("{own:?}").contains("canary"));
+    let cluster = Cluster::join(&own).await;
+    assert!(cluster.is_up());
+    let budgets = [budget("ann", 1, Duration::from_hours(1))];
+    assert_eq!(cluster.count("sign_in", &budgets).await, Ok(()));
+    assert!(cluster.count("sign_in", &budgets).await.is_err());
+    assert!(tell_once(&own, &[]).await);
+}
+
+#[tokio::test]
+async fn tls_is_spoken_to_the_named_host_with_a_trusted_certificate_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (cert, key) = (file("cert.pem", own.cert.pem()), file("key.pem", own.signing_key.serialize_pem()));
+    let stranger = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+    let other = file("other.pem", stranger.cert.pem());
+    let port = free_port().to_string();
+    let tls = ["--tls-port", &port, "--tls-cert-file", &cert, "--tls-key-file", &key, "--tls-auth-clients", "no"];
+    let Some(_redis) = Server::start(&tls) else { return };
+    let with = |host: &str, ca: &str| {
+        let settings = settings(&format!("rediss://{host}:{port}"));
+        Settings { ca: Some(ca.into()), ..settings }
+    };
+    assert!(Cluster::join(&with("localhost", &cert)).await.is_up());
+    assert!(!Cluster::join(&with("localhost", &other)).await.is_up());
+    assert!(!Cluster::join(&with("127.0.0.1", &cert)).await.is_up());
+    assert!(!Cluster::join(&settings(&format!("rediss://localhost:{port}"))).await.is_up());
+}
+
+#[tokio::test]
+async fn the_master_that_sentinels_name_is_used_also_when_it_becomes_another() {
+    let (one, two, watcher) = (free_port(), free_port(), free_port());
+    let ports = [one, two].map(|port| port.to_string());
+    let Some(mut master) = Server::start(&["--port", &ports[0]]) else { return };
+    let replica = Server::start(&["--port", &ports[1], "--replicaof", "127.0.0.1", &ports[0]]).unwrap();
+    while !replica.cli(&["INFO", "replication"]).contains("master_link_status:up") {}
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sentinel.conf");
+    let text = format!(
+        "port {watcher}\nsentinel monitor main 127.0.0.1 {one} 1\nsentinel down-after-milliseconds main 300\n\
+         sentinel failover-timeout main 3000\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let mut sentinel = std::process::Command::new("setpriv")
+        .args(["--pdeathsig", "KILL", "redis-server"])
+        .arg(&file)
+        .arg("--sentinel")
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let cluster = Cluster::join(&settings(&format!("redis-sentinel://127.0.0.1:1,127.0.0.1:{watcher}/main"))).await;
+    up(&cluster).await;
+    let budgets = [budget("ann", 1, Duration::from_hours(1))];
+    assert_eq!(cluster.count("sign_in", &budgets).await, Ok(()));
+    while !replica.cli(&["KEYS", "*limit*"]).contains("limit") {}
+    // It knows the replica from the master, and needs it to take over.
+    let replicas = || {
+        let port = watcher.to_string();
+        let mut ask = std::process::Command::new("redis-cli");
+        let output = ask.args(["-p", &port, "SENTINEL", "REPLICAS", "main"]).output().unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    };
+    while !replicas().contains(&ports[1]) {}
+    master.signal("KILL");
+    away(&cluster).await;
+    up(&cluster).await;
+    assert!(cluster.count("sign_in", &budgets).await.is_err(), "the replica has counted, too");
+    sentinel.kill().unwrap();
+    sentinel.wait().unwrap();
+}
+
+#[tokio::test]
+async fn a_redis_cluster_keeps_budgets_and_passes_messages_on() {
+    let ports: Vec<String> = (0..3).map(|_| free_port().to_string()).collect();
+    let mut nodes = Vec::new();
+    for port in &ports {
+        let bus = free_port().to_string();
+        let settings = ["--port", port, "--cluster-enabled", "yes", "--cluster-port", &bus];
+        let Some(node) = Server::start(&settings) else { return };
+        nodes.push(node);
+    }
+    let hosts: Vec<_> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
+    let mut create = std::process::Command::new("redis-cli");
+    let created = create.args(["--cluster", "create"]).args(&hosts).arg("--cluster-yes").output().unwrap();
+    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
+    while nodes.iter().any(|node| !node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")) {}
+    let one = Cluster::join(&settings(&format!("redis-cluster://{}", hosts.join(",")))).await;
+    let other = Cluster::join(&settings(&format!("redis-cluster://{}", hosts[2]))).await;
+    up(&one).await;
+    up(&other).await;
+    let budgets = [budget("a", 1, Duration::from_hours(1)), budget("b", 1, Duration::from_hours(1))];
+    for limit in ["sign_in", "sign_up", "reset", "guest"] {
+        assert_eq!(one.count(limit, &budgets).await, Ok(()), "{limit}");
+        assert!(other.count(limit, &budgets).await.is_err(), "{limit}");
+    }
+    one.tell(Subject::User(crate::id::UserId::generate(Timestamp::default())));
+    let heard = async {
+        while other.numbers().seen() == 0 {
+            tokio::task::yield_now().await
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), heard).await.unwrap();
+}
+
+#[tokio::test]
+async fn only_one_instance_has_its_turn_and_the_next_waits_for_the_end_of_it() {
+    let Some(mut redis) = Server::start(&[]) else { return };
+    let (one, other) = (Cluster::join(&settings(&redis.url())).await, Cluster::join(&settings(&redis.url())).await);
+    let turn = one.turn("refresh:a".to_owned()).await.unwrap();
+    let something_else = other.turn("refresh:b".to_owned()).await.unwrap();
+    let mut waiting = other.turn("refresh:a".to_owned());
+    let too_early = tokio::time::timeout(Duration::from_millis(300), &mut waiting).await;
+    assert!(too_early.is_err());
+    turn.end().await;
+    let next = tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap().unwrap();
+    // What ran out belongs to somebody else by now, and is not taken away.
+    redis.cli(&["SET", "vestibule:turn:refresh:a", "somebody"]);
+    next.end().await;
+    assert_eq!(redis.cli(&["GET", "vestibule:turn:refresh:a"]), "somebody");
+    something_else.end().await;
+    redis.signal("KILL");
+    away(&one).await;
+    assert!(one.turn("refresh:c".to_owned()).await.is_none(), "nobody waits for a Redis that is away");
+}
+
+mod sessions {
+    use super::*;
+    use crate::account::{Kind, User};
+    use crate::id::UserId;
+    use crate::session::{Device, Settings as Believed};
+    use crate::store::{self, Store};
+
+    struct Instance {
+        sessions: Sessions,
+        cluster: Cluster,
+    }
+
+    async fn instance(store: &Arc<dyn Store>, clock: &Clock, url: &str) -> Instance {
+        let home = "https://blog.example.com".parse().unwrap();
+        let believed = Believed { cache: Duration::from_mins(5), ..Believed::default() };
+        let sessions = Sessions::open(store.clone(), clock.clone(), believed, &home).await.unwrap();
+        let cluster = Cluster::join(&settings(url)).await;
+        cluster.connect(&sessions);
+        Instance { sessions, cluster }
+    }
+
+    async fn signed_in(at: &Instance, store: &Arc<dyn Store>, clock: &Clock) -> (User, Digest) {
+        let user = User::new(UserId::generate(clock.now()), Kind::User, clock.now());
+        store.save_user(&user).await.unwrap();
+        let token = at.sessions.start(&user, "local-userpass", Device::default()).await.unwrap();
+        (user, Digest::of(token.expose()))
+    }
+
+    async fn forgotten(at: &Instance, token: &Digest) {
+        let gone = async {
+            while at.sessions.cached(token).is_some() {
+                tokio::task::yield_now().await
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), gone).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_ends_at_one_instance_is_forgotten_by_the_others_and_nothing_else_is() {
+        let Some(redis) = Server::start(&[]) else { return };
+        let store = store::open(&store::Address::Memory).unwrap();
+        let clock = Clock::manual(Timestamp::from_seconds(1_700_000_000));
+        let (one, other) = (instance(&store, &clock, &redis.url()).await, instance(&store, &clock, &redis.url()).await);
+        let (ann, of_ann) = signed_in(&one, &store, &clock).await;
+        let (_, of_bob) = signed_in(&one, &store, &clock).await;
+        // The sign-ins have been told when another message after them has.
+        let settled = async {
+            while other.cluster.numbers().seen() < 2 {
+                tokio::task::yield_now().await
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), settled).await.unwrap();
+        for token in [&of_ann, &of_bob] {
+            assert!(other.sessions.by_cookie(token).await.unwrap().is_some());
+            assert!(other.sessions.cached(token).is_some());
+        }
+        let caller = other.sessions.by_cookie(&of_ann).await.unwrap().unwrap();
+        let stream = tokio::spawn({
+            let sessions = other.sessions.clone();
+            async move { sessions.over(&caller).await }
+        });
+        one.sessions.end_all(ann.id, None).await.unwrap();
+        forgotten(&other, &of_ann).await;
+        assert!(other.sessions.by_cookie(&of_ann).await.unwrap().is_none());
+        assert!(other.sessions.cached(&of_bob).is_some());
+        tokio::time::timeout(Duration::from_secs(10), stream).await.expect("its stream is over").unwrap();
+    }
+
+    #[tokio::test]
+    async fn after_a_lost_connection_everybody_is_read_once() {
+        let Some(mut redis) = Server::start(&[]) else { return };
+        let store = store::open(&store::Address::Memory).unwrap();
+        let clock = Clock::manual(Timestamp::from_seconds(1_700_000_000));
+        let here = instance(&store, &clock, &redis.url()).await;
+        let (_, token) = signed_in(&here, &store, &clock).await;
+        here.sessions.by_cookie(&token).await.unwrap().unwrap();
+        redis.signal("KILL");
+        away(&here.cluster).await;
+        assert!(here.sessions.cached(&token).is_some(), "nothing is lost with Redis");
+        redis.restart();
+        up(&here.cluster).await;
+        assert!(here.sessions.cached(&token).is_none());
+        assert!(here.sessions.by_cookie(&token).await.unwrap().is_some());
+        assert!(here.sessions.cached(&token).is_some(), "once");
+    }
+
+    #[tokio::test]
+    async fn what_ends_while_redis_is_away_is_told_when_it_is_back() {
+        let Some(mut redis) = Server::start(&[]) else { return };
+        let store = store::open(&store::Address::Memory).unwrap();
+        let clock = Clock::manual(Timestamp::from_seconds(1_700_000_000));
+        let (one, other) = (instance(&store, &clock, &redis.url()).await, instance(&store, &clock, &redis.url()).await);
+        redis.signal("KILL");
+        away(&one.cluster).await;
+        let user = UserId::generate(clock.now());
+        one.sessions.forget_user(user);
+        redis.restart();
+        let told = async {
+            while one.cluster.numbers().sent() == 0 {
+                tokio::task::yield_now().await
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), told).await.unwrap();
+        up(&other.cluster).await;
+    }
+}

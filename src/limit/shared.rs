@@ -1,0 +1,26 @@
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::limit::Rate;
+use crate::secret::Digest;
+
+/// Budgets that several instances count together. A local limit is asked first: what it refuses goes no further.
+pub trait Shared: Send + Sync {
+    /// Counts one for each of these budgets of a limit, in their order and up to the first that is used up.
+    ///
+    /// # Errors
+    /// When one is used up: how long to wait until the next counts. Nobody is refused for want of an answer.
+    fn count<'a>(&'a self, limit: &'static str, budgets: &'a [Budget]) -> Counting<'a>;
+}
+
+/// What was counted, some time later.
+pub type Counting<'a> = Pin<Box<dyn Future<Output = Result<(), Duration>> + Send + 'a>>;
+
+/// One budget: whose, and how much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Whose, the same on every instance: the digest of an address, a network or the name of an account.
+    pub owner: Digest,
+    /// How much.
+    pub rate: Rate,
+}
