@@ -10,6 +10,7 @@ mod admin_api;
 mod aliases;
 mod asking;
 mod assertion;
+mod audit;
 mod browser;
 mod cli;
 mod cluster;
