@@ -162,6 +162,10 @@ impl App {
                 let program = config.functions.program.clone().unwrap_or_else(|| Program::own(&[function::WORKER]));
                 Workers::new(program, config.functions.clone())
             });
+        // A file of authorities may have changed although its name has not.
+        let before =
+            at_home(|old, new| old.prefix == new.prefix && old.outgoing == new.outgoing && new.outgoing.ca.is_none())
+                .map(|app| (app.house.config.providers.clone(), app.house.providers.clone()));
         let ground = Ground {
             router,
             sessions,
@@ -175,6 +179,7 @@ impl App {
             clock,
             hasher,
             workers,
+            before,
             listening,
         };
         ground.furnish(config)

@@ -40,6 +40,8 @@ pub(crate) struct Ground {
     pub(crate) clock: Clock,
     pub(crate) hasher: Hasher,
     pub(crate) workers: Workers,
+    /// Ways to sign in by the settings before, if they stand on the same ground.
+    pub(crate) before: Option<(provider::Settings, Providers)>,
     pub(crate) listening: SocketAddr,
 }
 
@@ -59,9 +61,10 @@ impl Ground {
             clock,
             hasher,
             workers,
+            before,
             listening,
         } = self;
-        let providers = Providers::new(&provider::Parts {
+        let parts = provider::Parts {
             settings: config.providers.clone(),
             store: store.clone(),
             sessions: sessions.clone(),
@@ -73,7 +76,9 @@ impl Ground {
             public_url: public_url.clone(),
             prefix: config.prefix.clone(),
             site: title(&config, &public_url),
-        })?;
+        };
+        let before = before.as_ref().map(|(settings, providers)| (settings, providers));
+        let providers = Providers::after(&parts, before)?;
         let portal = Portal::new(portal::Parts {
             settings: config.pages.clone(),
             public_url: public_url.clone(),

@@ -141,6 +141,7 @@ pub mod token;
 pub mod upstream;
 #[doc(hidden)]
 pub mod visit;
+pub mod visitor;
 
 /// Ways to sign in of the program's own.
 pub mod custom {

@@ -43,6 +43,7 @@ use crate::session::{Sessions, cookie};
 use crate::tally::Traffic;
 use crate::upstream::Pool;
 use crate::visit::{Client, Place, RequestId, Visit};
+use crate::visitor::Visitor;
 
 /// What the layers share; one for all workers.
 pub struct House {
@@ -215,7 +216,8 @@ pub fn own_pages(
             *rest.request.uri_mut() = visit.request.uri().clone();
             let caller = visit.caller.as_ref().map(|caller| caller.user.id);
             let origin = Origin { request_id: Some(visit.id.to_string()), by: By::Visitor(caller) };
-            let response = audit::on_behalf(origin, portal.serve(*visit)).await;
+            let visitor = Visitor::of(visit.request.headers(), visit.id.as_str(), visit.client.address);
+            let response = visitor.serve(audit::on_behalf(origin, portal.serve(*visit))).await;
             // A page that sets the cookie has the last word: the clearing of an ended one must not undo it.
             if response.headers().contains_key(SET_COOKIE) {
                 rest.reply.retain(|(name, _)| *name != SET_COOKIE);

@@ -28,6 +28,15 @@ pub enum Purpose {
 }
 
 impl Purpose {
+    /// Each of them.
+    pub const ALL: [Self; 6] =
+        [Self::Confirm, Self::Reset, Self::Invite, Self::ChangeEmail, Self::SignIn, Self::LogoutToken];
+
+    /// What a word in a store means.
+    pub fn read(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|purpose| purpose.as_str() == text)
+    }
+
     /// The word in stores.
     pub fn as_str(self) -> &'static str {
         match self {

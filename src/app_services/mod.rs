@@ -49,6 +49,7 @@ use crate::session::cookie::Name;
 use crate::session::{Caller, Sessions};
 use crate::store::Store;
 use crate::visit::{RequestId, Visit};
+use crate::visitor::Visitor;
 use call::Call;
 use endpoint::{AppEndpoint, Endpoint, UserEndpoint};
 use functions::Functions;
@@ -127,7 +128,8 @@ impl AppServices {
         });
         // What is done to accounts is written down with the request that asked for it.
         let origin = Origin { request_id: Some(id.as_str().to_owned()), by: By::Visitor(None) };
-        let response = audit::on_behalf(origin, self.with_cors(request, inner)).await;
+        let visitor = Visitor::of(request.headers(), id.as_str(), client.address);
+        let response = visitor.serve(audit::on_behalf(origin, self.with_cors(request, inner))).await;
         (response, who.into_inner())
     }
 

@@ -93,13 +93,19 @@ impl AppServices {
             refusal.note(&call.id);
             vec![("error", refusal.text().to_owned())]
         });
-        let mut all = vec![("client_app_id", self.settings.app_id.clone()), ("state", state)];
-        all.extend(outcome);
-        let location = format!("{return_to}#{}", fragment(&all));
-        let mut response = empty(StatusCode::FOUND);
-        response.headers_mut().insert(LOCATION, HeaderValue::try_from(location).map_err(|_| Refusal::internal())?);
+        let mut response = self.back_to(&return_to, state, outcome)?;
         let theirs = parameters.get("state").and_then(Value::as_str).unwrap_or_default();
         response.headers_mut().append(SET_COOKIE, self.cookie.unbind(&pending::name_of(theirs)));
+        Ok(response)
+    }
+
+    /// The way to the app's page, with this in its fragment.
+    fn back_to(&self, page: &str, state: String, outcome: Outcome) -> Answer {
+        let mut all = vec![("client_app_id", self.settings.app_id.clone()), ("state", state)];
+        all.extend(outcome);
+        let location = HeaderValue::try_from(format!("{page}#{}", fragment(&all)));
+        let mut response = empty(StatusCode::FOUND);
+        response.headers_mut().insert(LOCATION, location.map_err(|_| Refusal::internal())?);
         Ok(response)
     }
 

@@ -19,16 +19,18 @@ impl AppServices {
         if call.method != "POST" && call.method != "DELETE" {
             return Err(Refusal::method("POST, DELETE"));
         }
-        let caller = self.by_refresh(call, who).await?;
+        // As the store has it now, not as the session remembers it: apps refresh to read custom data anew.
+        let token = self.refresh_token(call).await?;
+        let caller = self.sessions.by_static_refresh_now(token).await?;
+        let caller = self.known(caller.ok_or_else(Refusal::no_session)?, who)?;
         let session = caller.session.ok_or_else(Refusal::no_session)?;
         if call.method == "DELETE" {
             let event = Event::new(Action::SIGN_OUT, caller.user.id, self.clock.now());
             self.sessions.end_noting(session, vec![event.before("session", session.to_string())]).await?;
             return Ok(empty(StatusCode::NO_CONTENT));
         }
-        // Custom data as it is now, not as the session remembers it: apps refresh to read it anew.
-        let (_, user) = self.store.session(session).await?.ok_or_else(Refusal::no_session)?;
-        let token = self.sessions.access_token(user.id, session, &self.of_access(&user, caller.device))?;
+        let user = &caller.user;
+        let token = self.sessions.access_token(user.id, session, &self.of_access(user, caller.device))?;
         // Exposed to the program whose session it is.
         Ok(super::json(StatusCode::CREATED, &json!({ "access_token": token.expose() })))
     }
@@ -67,12 +69,18 @@ impl AppServices {
 
     /// Whom the refresh token speaks for.
     pub(super) async fn by_refresh(&self, call: &Call, who: &Who) -> Result<Arc<Caller>, Refusal> {
+        let token = self.refresh_token(call).await?;
+        let caller = self.sessions.by_static_refresh(token).await?;
+        self.known(caller.ok_or_else(Refusal::no_session)?, who)
+    }
+
+    /// What a request has where its refresh token belongs; an access token is none.
+    async fn refresh_token<'c>(&self, call: &'c Call) -> Result<&'c str, Refusal> {
         let token = call.bearer()?;
         if token.split('.').count() == 3 && self.sessions.by_bearer(token).await?.is_some() {
             return Err(Refusal::dead("invalid refresh token: incorrect token type"));
         }
-        let caller = self.sessions.by_static_refresh(token).await?;
-        self.known(caller.ok_or_else(Refusal::no_session)?, who)
+        Ok(token)
     }
 
     fn known(&self, caller: Arc<Caller>, who: &Who) -> Result<Arc<Caller>, Refusal> {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use crate::account::email::Email;
 use crate::account::{Identity, Kind, PasswordCredential, User};
 use crate::app::App;
+use crate::cli::demo_idp::{self, Idp};
 use crate::cli::demo_outbox::Outbox;
 use crate::cli::log::{self, Form};
 use crate::cli::{Exit, demo_blog, demo_check, print, print_error, run};
@@ -60,7 +61,15 @@ async fn demo(args: &Args) -> Exit {
             return Exit::Listen;
         }
     };
-    let mut config = match config::parse(FILE, "demo.toml", std::iter::empty()) {
+    let idp = match Idp::bind().await {
+        Ok(idp) => idp,
+        Err(error) => {
+            print_error(&format!("error: the identity providers of the demo cannot be played: {error}"));
+            return Exit::Listen;
+        }
+    };
+    let file = FILE.replace(demo_idp::PLACEHOLDER, &idp.origin());
+    let mut config = match config::parse(&file, "demo.toml", idp.secrets()) {
         Ok(config) => config,
         Err(report) => {
             print_error(&report.to_string());
@@ -82,6 +91,8 @@ async fn demo(args: &Args) -> Exit {
         Ok(app) => Live::new(app),
         Err(error) => return run::cannot_run(&error),
     };
+    let origin = live.app().public_url().origin().to_owned();
+    idp.serve(&origin);
     let cast = match people(&live.app()).await {
         Ok(cast) => cast,
         Err(error) => {
@@ -94,13 +105,13 @@ async fn demo(args: &Args) -> Exit {
     if args.check {
         log::start(Form::Text, "warn");
         let served = tokio::spawn(live.clone().serve(bound, handler, shutdown.clone()));
-        let exit = demo_check::check(first, &cast).await;
+        let exit = demo_check::check(first, &origin, &cast).await;
         shutdown.force();
         drop(served.await);
         return exit;
     }
     log::start(Form::Demo(cast.names.clone()), "info");
-    print(&banner(live.app().public_url().origin(), &cast));
+    print(&banner(&origin, &cast));
     let signals = tokio::spawn(listen::watch_signals(shutdown.clone()));
     let outcome = live.serve(bound, handler, shutdown).await;
     signals.abort();
@@ -183,6 +194,8 @@ fn banner(origin: &str, cast: &Cast) -> String {
          \x20   Mail sent   {origin}/.auth/outbox       nothing leaves this machine\n\n\
          \x20   ann@example.com   journalist   {ann:<24} ┐ made up for this run,\n\
          \x20   max@example.com   no role      {max:<24} ┘ gone when you stop it\n\n\
+         \x20   Google, Facebook, Apple and Example Corp are played by the demo: every button works without a network.\n\
+         \x20   Signed in as Ann, add one of them under Account; the newsroom of Example Corp may write, too.\n\n\
          \x20 Try, in another terminal:\n\
          \x20   curl -i {host}/posts\n\
          \x20       → 200  anyone may read\n\

@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue, LOCATION};
-use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full, Limited};
+use http::header::{HeaderValue, LOCATION};
+use http::{HeaderMap, Method, Request, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
+
+use crate::cli::demo_http::{self, Page, escape, html};
 
 /// Serves the blog on a free loopback port for as long as the runtime lives.
 ///
@@ -18,23 +18,8 @@ use tokio::net::TcpListener;
 pub async fn serve() -> std::io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
     let address = listener.local_addr()?;
-    let blog = Arc::new(Blog::default());
-    tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
-            let blog = blog.clone();
-            tokio::spawn(async move {
-                let service = hyper::service::service_fn(|request| {
-                    let blog = blog.clone();
-                    async move { Ok::<_, std::convert::Infallible>(blog.answer(request).await) }
-                });
-                let connection =
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-                if let Err(error) = connection.await {
-                    tracing::debug!(%error, "the blog lost a connection");
-                }
-            });
-        }
-    });
+    let answer = |blog: Arc<Blog>, request| async move { blog.answer(request).await };
+    demo_http::serve(listener, Arc::new(Blog::default()), answer);
     Ok(address)
 }
 
@@ -56,7 +41,7 @@ impl Default for Blog {
 }
 
 impl Blog {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
+    async fn answer(&self, request: Request<Incoming>) -> Page {
         let (head, body) = request.into_parts();
         match (head.method.clone(), head.uri.path()) {
             (Method::GET | Method::HEAD, "/" | "/posts") => html(StatusCode::OK, self.page(&head.headers)),
@@ -71,7 +56,7 @@ impl Blog {
         }
     }
 
-    fn publish(&self, headers: &HeaderMap, form: &[u8]) -> Response<Full<Bytes>> {
+    fn publish(&self, headers: &HeaderMap, form: &[u8]) -> Page {
         let title = url::form_urlencoded::parse(form).find(|(name, _)| name == "title").map(|(_, value)| value);
         let Some(title) = title.filter(|title| !title.trim().is_empty()) else {
             return html(StatusCode::UNPROCESSABLE_ENTITY, "a post needs a title\n".to_owned());
@@ -125,15 +110,4 @@ fn name(headers: &HeaderMap) -> Option<String> {
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
-}
-
-fn html(status: StatusCode, body: String) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::from(body));
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
-    response
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

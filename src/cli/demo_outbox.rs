@@ -6,6 +6,7 @@ use http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderV
 use http::{Request, Response};
 
 use crate::body::Body;
+use crate::cli::demo_http::escape;
 use crate::listen::{Connection, Handler};
 use crate::mail::Mailer;
 
@@ -72,8 +73,4 @@ fn linked(text: &str) -> String {
             format!("{}{}", word(bare), &part[bare.len()..])
         })
         .collect()
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }

@@ -35,7 +35,8 @@ pub(super) fn toml(text: &str) -> Result<Toml, Failure> {
         to.push(format!("return_to  = [{}]", origins.collect::<Vec<_>>().join(", ")));
     }
     session(&mut from, &mut to);
-    if from.flag("set_xauthrequest") || from.flag("pass_user_headers") {
+    let names = ["set_xauthrequest", "pass_user_headers"].map(|name| from.flag(name));
+    if names.contains(&true) {
         to.push("\n[identity_headers]\npreset = \"x-auth-request\"".to_owned());
     }
     if from.flag("reverse_proxy") {
@@ -116,6 +117,9 @@ fn provider(from: &mut Source, to: &mut Vec<String>) -> String {
     }
     lines.push_str(&format!("client_id = {}\n", quoted(&from.text("client_id").unwrap_or_default())));
     lines.push_str("client_secret = { env = \"OAUTH2_PROXY_CLIENT_SECRET\" }");
+    if let Some(label) = from.text("provider_display_name").filter(|_| name == "corp") {
+        lines.push_str(&format!("\nlabel = {}", quoted(&label)));
+    }
     if let Some(scope) = from.text("scope").filter(|_| name == "corp") {
         let scopes: Vec<String> = scope.split_whitespace().map(quoted).collect();
         lines.push_str(&format!("\nscopes = [{}]", scopes.join(", ")));

@@ -1,5 +1,6 @@
 //! The configuration of an App Services app, as ours.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
@@ -67,8 +68,16 @@ pub(super) fn of(app: &App) -> Toml {
     if let Some(origins) = texts(app.root.get("allowed_request_origins")) {
         to.line(&format!("allowed_origins = {origins}"));
     }
+    if let Some(uris) = redirect_uris(&app.providers) {
+        to.line(&format!("redirect_uris = {uris}"));
+    }
     if app.has_functions {
         to.line("functions = \"functions\"");
+        to.note("functions: copy the folder `functions` beside the configuration file".to_owned());
+    }
+    if let Some(function) = text(&app.custom, "on_user_creation_function_name") {
+        to.line(&format!("\n[providers]\non_user_created = {{ javascript = {} }}", quoted(&file_of(&function))));
+        to.note("on_user_created is told a moment later and cannot undo a registration; there it could".to_owned());
     }
     for (name, provider) in &app.providers {
         let Some(provider) = provider.as_object() else { continue };
@@ -77,16 +86,13 @@ pub(super) fn of(app: &App) -> Toml {
             to.note(format!("{name} is disabled there and not taken over"));
             continue;
         }
-        to.provider(&kind, provider, &app.config(name));
+        to.provider(&kind, provider, &app.config(name), &app_id);
     }
     if is(&app.custom, "enabled") {
         to.note(
             "custom user data stays in its collection; --custom-data FILE takes a copy of it into custom_data"
                 .to_owned(),
         );
-        if let Some(function) = text(&app.custom, "on_user_creation_function_name") {
-            to.note(format!("on_user_creation_function_name = {function:?} has no counterpart"));
-        }
     }
     to.note("passwords cannot be exported there: reset mails set new ones".to_owned());
     Toml { text: to.text, notes: to.notes }
@@ -108,21 +114,24 @@ impl Writer {
         self.notes.push(note);
     }
 
-    fn provider(&mut self, kind: &str, provider: &Map<String, Value>, config: &Map<String, Value>) {
+    fn provider(&mut self, kind: &str, provider: &Map<String, Value>, config: &Map<String, Value>, app_id: &str) {
         if !KINDS.contains(&kind) {
             self.note(format!("{kind} is not known here"));
             return;
         }
+        if kind == "oauth2-apple" {
+            return self.apple(provider, config);
+        }
         self.line(&format!("\n[providers.{kind}]"));
         match kind {
             "local-userpass" => self.local(config),
-            "custom-token" => self.custom_token(provider, config),
+            "custom-token" => self.custom_token(provider, config, app_id),
             "custom-function" => {
                 if let Some(function) = text(config, "authFunctionName") {
-                    self.line(&format!("javascript = {}", quoted(&format!("functions/{function}.js"))));
+                    self.line(&format!("javascript = {}", quoted(&file_of(&function))));
                 }
             }
-            "oauth2-google" | "oauth2-facebook" | "oauth2-apple" => self.oauth(kind, provider, config),
+            "oauth2-google" | "oauth2-facebook" => self.oauth(kind, provider, config),
             _ => {}
         }
     }
@@ -130,7 +139,7 @@ impl Writer {
     fn local(&mut self, config: &Map<String, Value>) {
         self.line("sign_up = \"open\"");
         self.line("min_length = 8                                # there it was 6");
-        let function = |name: &str| text(config, name).map(|function| format!("functions/{function}.js"));
+        let function = |name: &str| text(config, name).map(|function| file_of(&function));
         if is(config, "autoConfirm") {
             self.line("confirm = \"automatic\"");
         } else if is(config, "runConfirmationFunction")
@@ -157,7 +166,7 @@ impl Writer {
         }
     }
 
-    fn custom_token(&mut self, provider: &Map<String, Value>, config: &Map<String, Value>) {
+    fn custom_token(&mut self, provider: &Map<String, Value>, config: &Map<String, Value>, app_id: &str) {
         if is(config, "useJWKURI") {
             self.line(&format!("jwks_uri = {}", quoted(&text(config, "jwkURI").unwrap_or_default())));
             self.line("algorithms = [\"RS256\"]");
@@ -165,13 +174,22 @@ impl Writer {
             let algorithm = text(config, "signingAlgorithm").unwrap_or_else(|| "HS256".to_owned());
             let secrets = provider.get("secret_config").and_then(|secret| secret.get("signingKeys"));
             let names = secrets.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
-            let keys: Vec<String> = names.map(reference).collect();
+            let symmetric = algorithm.starts_with("HS");
+            let keys: Vec<String> = names
+                .map(|name| match symmetric {
+                    true => format!("{{ secret = {} }}", reference(name)),
+                    false => format!("{{ public_key = {} }}", quoted(&format!("{name}.pem"))),
+                })
+                .collect();
+            if !symmetric {
+                self.note("custom-token: write each public key (PEM) to the file that `keys` names".to_owned());
+            }
             self.line(&format!("keys = [{}]", keys.join(", ")));
             self.line(&format!("algorithms = [{}]", quoted(&algorithm)));
         }
-        if let Some(audience) = texts(config.get("audience")) {
-            self.line(&format!("audience = {audience}"));
-        }
+        // Without a word the audience was the app itself there; here it would be anybody.
+        let named = texts(config.get("audience")).filter(|list| list != "[]");
+        self.line(&format!("audience = {}", named.unwrap_or_else(|| format!("[{}]", quoted(app_id)))));
         if is(config, "requireAnyAudience") {
             self.line("audience_match = \"any\"");
         }
@@ -186,30 +204,53 @@ impl Writer {
         }
     }
 
-    fn oauth(&mut self, kind: &str, provider: &Map<String, Value>, config: &Map<String, Value>) {
-        let client = if kind == "oauth2-apple" { "services_id" } else { "client_id" };
-        self.line(&format!("{client} = {}", quoted(&text(config, "clientId").unwrap_or_default())));
-        if kind == "oauth2-apple" {
-            self.line(
-                "# team_id, key_id and private_key = { file = \"AuthKey_….p8\" }: the client secret is minted here",
-            );
-        } else {
-            let secret = provider.get("secret_config").and_then(|secret| secret.get("clientSecret")?.as_str());
-            self.line(&format!("client_secret = {}", reference(secret.unwrap_or("CLIENT_SECRET"))));
+    /// A comment: there the client secret was made elsewhere, here it is minted by a key that no export has.
+    fn apple(&mut self, provider: &Map<String, Value>, config: &Map<String, Value>) {
+        let services_id = quoted(&text(config, "clientId").unwrap_or_default());
+        self.line("\n# [providers.oauth2-apple]                  # fill in, and take the # away");
+        self.line(&format!("# services_id = {services_id}"));
+        self.line("# team_id     = \"DEF123GHIJ\"");
+        self.line("# key_id      = \"ABC123DEFG\"");
+        self.line("# private_key = { file = \"AuthKey_ABC123DEFG.p8\" }");
+        if let Some(fields) = metadata(provider, |field| quoted(&text(field, "name").unwrap_or_default())) {
+            self.line(&format!("# metadata    = [{fields}]"));
         }
+        self.note(
+            "oauth2-apple is off until team_id, key_id and private_key are written: its client secret is minted here"
+                .to_owned(),
+        );
+        self.note(
+            "oauth2-apple: register https://…/.auth/callback/oauth2-apple as a callback address there".to_owned(),
+        );
+    }
+
+    fn oauth(&mut self, kind: &str, provider: &Map<String, Value>, config: &Map<String, Value>) {
+        self.line(&format!("client_id = {}", quoted(&text(config, "clientId").unwrap_or_default())));
+        let secret = provider.get("secret_config").and_then(|secret| secret.get("clientSecret")?.as_str());
+        self.line(&format!("client_secret = {}", reference(secret.unwrap_or("CLIENT_SECRET"))));
         if let Some(fields) = metadata(provider, |field| quoted(&text(field, "name").unwrap_or_default())) {
             self.line(&format!("metadata = [{fields}]"));
         }
-        for (theirs, ours) in [("domain_restrictions", "allow_domains"), ("redirect_uris", "redirect_uris")] {
-            if let Some(list) = texts(provider.get(theirs)).filter(|list| list != "[]") {
-                self.line(&format!("{ours} = {list}"));
-            }
+        if let Some(list) = texts(provider.get("domain_restrictions")).filter(|list| list != "[]") {
+            self.line(&format!("allow_domains = {list}"));
         }
         if is(config, "openId") {
             self.line("openid = true");
         }
         self.note(format!("{kind}: register https://…/.auth/callback/{kind} as a callback address there"));
     }
+}
+
+/// Where popups of any provider may return to: one list here.
+fn redirect_uris(providers: &Map<String, Value>) -> Option<String> {
+    let lists = providers.values().filter_map(|provider| provider.get("redirect_uris")?.as_array());
+    let uris: BTreeSet<String> = lists.flatten().filter_map(Value::as_str).map(quoted).collect();
+    (!uris.is_empty()).then(|| format!("[{}]", Vec::from_iter(uris).join(", ")))
+}
+
+/// Where a function of the export is.
+fn file_of(function: &str) -> String {
+    format!("functions/{function}.js")
 }
 
 fn metadata(provider: &Map<String, Value>, show: impl Fn(&Map<String, Value>) -> String) -> Option<String> {

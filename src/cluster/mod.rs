@@ -44,6 +44,10 @@ impl Cluster {
     /// Begins to look for Redis, and waits for the first answer as long as a connection may take. It is looked for as
     /// long as the cluster is there, whether or not it is found now.
     pub async fn join(settings: &Settings) -> Self {
+        if settings.address.is_exposed() {
+            let server = &settings.address;
+            tracing::warn!(event = "cluster.exposed", %server, "Redis is spoken to in the clear: rediss:// is encrypted");
+        }
         let link = Arc::new(Link::new(settings.clone()));
         let outgoing = Arc::new(Outgoing::default());
         let mut first = link.state();
@@ -63,11 +67,6 @@ impl Cluster {
     /// Whether Redis is there; if not, the service is degraded.
     pub fn is_up(&self) -> bool {
         self.0.link.is_up()
-    }
-
-    /// Where Redis is, for people: without account and password.
-    pub fn place(&self) -> String {
-        self.0.link.settings().address.to_string()
     }
 
     /// What has happened so far, for metrics.

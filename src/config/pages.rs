@@ -28,7 +28,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
 fn languages(r: &mut Reader<'_>) -> Languages {
     let all = Language::ALL.map(Language::code);
     let kind = (Kind::List(Box::new(Kind::Text("en"))), Some(format!("{all:?}")));
-    let doc = "The languages of pages, chosen by Accept-Language; the first is for everybody else and for mails.";
+    let doc = "The languages of pages and mails, chosen by Accept-Language; the first is for everybody else.";
     let mut seen = Vec::new();
     let read = r.list("languages", kind, doc, |code| {
         let language = Language::of(code).ok_or_else(|| {

@@ -57,7 +57,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     config.providers = providers::read(r, &config.roles);
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
     config.app_services = app_services::read(r, &config.providers);
-    config.mail.language = config.pages.languages.0.first().copied().unwrap_or_default();
+    config.mail.languages.clone_from(&config.pages.languages.0);
     let rules = routes::read(r, &config);
     upstreams::check(r, &config, &rules.tables);
     config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());

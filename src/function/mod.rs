@@ -92,9 +92,10 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call by Vestibule itself with one argument, as App Services made those of its authentication functions.
+    /// A call by Vestibule itself with one argument, as App Services made those of its authentication functions:
+    /// because of the request that this task works for, if it works for one.
     pub fn by_system(provider: &str, argument: Value) -> Self {
-        Self { provider: provider.to_owned(), arguments: vec![argument], user: None, facts: None }
+        Self { provider: provider.to_owned(), arguments: vec![argument], user: None, facts: Facts::current() }
     }
 
     /// Because of this request.

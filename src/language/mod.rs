@@ -43,7 +43,11 @@ impl Language {
     /// Which of these a visitor wants by `Accept-Language` (RFC 9110 §12.5.4, a region counts as its language); the
     /// first if none, or if nothing is said that can be read.
     pub fn choose(headers: &HeaderMap, offered: &[Self]) -> Self {
-        let said = headers.get(ACCEPT_LANGUAGE).and_then(|said| said.to_str().ok()).unwrap_or_default();
+        Self::wanted(headers.get(ACCEPT_LANGUAGE).and_then(|said| said.to_str().ok()).unwrap_or_default(), offered)
+    }
+
+    /// The same by what `Accept-Language` says.
+    pub fn wanted(said: &str, offered: &[Self]) -> Self {
         let mut best: Option<(u32, Self)> = None;
         for part in said.split(',').take(WANTED) {
             let (range, weight) = part.split_once(';').unwrap_or((part, ""));

@@ -20,6 +20,7 @@ use crate::session::cookie::{self, Cookie};
 use crate::session::{Caller, Sessions};
 use crate::store;
 use crate::visit::{Credential, Place, Trouble, Visit};
+use crate::visitor::Visitor;
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -75,7 +76,9 @@ impl Step for Authenticate {
         }
         let this = self.clone();
         Progress::Wait(Box::pin(async move {
-            match this.look_up(&mut visit, token).await {
+            // A token of somebody else may make a user, which functions are told of.
+            let visitor = Visitor::of(visit.request.headers(), visit.id.as_str(), visit.client.address);
+            match visitor.serve(this.look_up(&mut visit, token)).await {
                 Ok(()) => Ok(visit),
                 Err(reason) => Err(Refusal::new(visit, reason)),
             }

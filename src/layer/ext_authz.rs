@@ -261,3 +261,49 @@ const UNAUTHENTICATED: u64 = 16;
 /// `HeaderValueOption.HeaderAppendAction`.
 const APPEND: u64 = 0;
 const OVERWRITE: u64 = 2;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// `GET /a` of `a.test`, asked by 192.0.2.1.
+    fn question() -> Vec<u8> {
+        let text = |message: Message, field, text: &str| message.bytes(field, text.as_bytes());
+        let http = text(text(text(Message::default(), 2, "GET"), 4, "/a"), 5, "a.test");
+        let socket = text(Message::default(), 2, "::ffff:192.0.2.1");
+        let peer = Message::default().message(1, &Message::default().message(1, &socket));
+        let request = Message::default().message(2, &http);
+        Message::default().message(1, &Message::default().message(1, &peer).message(4, &request)).into_bytes()
+    }
+
+    #[test]
+    fn sec_rate_02_the_client_is_whom_envoy_names() {
+        let asked = Asked::read(&question()).unwrap();
+        assert_eq!(asked.client.unwrap().to_string(), "192.0.2.1");
+        assert_eq!((asked.question.target.as_str(), asked.question.method), ("/a", Some(Method::GET)));
+    }
+
+    #[test]
+    fn nothing_but_200_allows() {
+        for status in [200, 202, 303, 401, 403, 500, 503] {
+            let response = Response::builder().status(status).body(Body::empty()).unwrap();
+            let frame = answer(response).into_body().read(1 << 10).now_or_never().unwrap().unwrap();
+            // Field 1 comes first: a `Status` of two bytes, its code.
+            assert_eq!(frame[5..8], [0x0a, 2, 0x08]);
+            assert_eq!(frame[8] == 0, status == 200, "{status}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_question_with_any_byte_changed_is_read_or_broken(at in 0..60_usize, byte: u8) {
+            let mut changed = question();
+            let at = at % changed.len();
+            changed[at] = byte;
+            let _ = Asked::read(&changed);
+            prop_assert!(Asked::read(&changed[..at]).is_err());
+        }
+    }
+}

@@ -1,6 +1,6 @@
 use std::fmt;
 
-use minijinja::{AutoEscape, Environment, Value, context};
+use minijinja::{AutoEscape, Environment, ErrorKind, Value, context};
 use time::macros::format_description;
 
 use super::Kind;
@@ -25,36 +25,34 @@ impl fmt::Debug for Letter {
 /// Finds the words for every kind of mail.
 #[derive(Debug)]
 pub(super) struct Words {
-    templates: Environment<'static>,
+    /// The first is for whoever wants none of them.
+    spoken: Vec<(Language, Environment<'static>)>,
     site: String,
     origin: String,
 }
 
 impl Words {
-    pub(super) fn new(site: &str, origin: &str, language: Language) -> Result<Self, minijinja::Error> {
-        let mut templates = Environment::new();
-        templates.set_auto_escape_callback(|name| match name.ends_with(".html") {
-            true => AutoEscape::Html,
-            false => AutoEscape::None,
-        });
-        language.speak(&mut templates);
-        for (name, source) in LAYOUTS {
-            templates.add_template(name, source)?;
-        }
-        for (kind, source) in KINDS {
-            for suffix in ["subject", "txt", "html"] {
-                templates.add_template_owned(format!("{kind}.{suffix}"), source)?;
-            }
-        }
+    pub(super) fn new(site: &str, origin: &str, languages: &[Language]) -> Result<Self, minijinja::Error> {
+        let languages = if languages.is_empty() { &[Language::English][..] } else { languages };
+        let spoken = languages.iter().map(|language| Ok((*language, templates(*language)?)));
+        let spoken = spoken.collect::<Result<_, minijinja::Error>>()?;
         // A line break in a title must not become one in a header or a list of lines.
         let site = site.split(|c: char| c.is_control()).collect::<Vec<_>>().join(" ");
-        Ok(Self { templates, site, origin: origin.to_owned() })
+        Ok(Self { spoken, site, origin: origin.to_owned() })
     }
 
-    pub(super) fn write(&self, kind: &Kind) -> Result<Letter, minijinja::Error> {
+    /// The language of somebody whose `Accept-Language` says this.
+    pub(super) fn language(&self, said: &str) -> Language {
+        let offered: Vec<_> = self.spoken.iter().map(|(language, _)| *language).collect();
+        Language::wanted(said, &offered)
+    }
+
+    pub(super) fn write(&self, kind: &Kind, language: Language) -> Result<Letter, minijinja::Error> {
         let facts = self.facts(kind);
+        let spoken = self.spoken.iter().find(|(spoken, _)| *spoken == language).or(self.spoken.first());
+        let (_, templates) = spoken.ok_or_else(|| minijinja::Error::from(ErrorKind::TemplateNotFound))?;
         let render = |suffix: &str, layout: &str| {
-            let template = self.templates.get_template(&format!("{}.{suffix}", kind.as_str()))?;
+            let template = templates.get_template(&format!("{}.{suffix}", kind.as_str()))?;
             template.render(context! { layout, ..facts.clone() })
         };
         let subject = render("subject", "subject.txt")?;
@@ -84,6 +82,24 @@ impl Words {
         let at = at.map(clock_time);
         context! { link, at, reset_url, site => self.site.as_str(), origin => self.origin.as_str() }
     }
+}
+
+fn templates(language: Language) -> Result<Environment<'static>, minijinja::Error> {
+    let mut templates = Environment::new();
+    templates.set_auto_escape_callback(|name| match name.ends_with(".html") {
+        true => AutoEscape::Html,
+        false => AutoEscape::None,
+    });
+    language.speak(&mut templates);
+    for (name, source) in LAYOUTS {
+        templates.add_template(name, source)?;
+    }
+    for (kind, source) in KINDS {
+        for suffix in ["subject", "txt", "html"] {
+            templates.add_template_owned(format!("{kind}.{suffix}"), source)?;
+        }
+    }
+    Ok(templates)
 }
 
 /// `22 November 2026, 16:30 UTC`.
@@ -140,9 +156,9 @@ mod tests {
 
     #[test]
     fn every_kind_says_the_same_in_text_and_html() {
-        let words = Words::new("The Blog", "https://blog.example.com", Language::English).unwrap();
+        let words = Words::new("The Blog", "https://blog.example.com", &[Language::English]).unwrap();
         for kind in all() {
-            let letter = words.write(&kind).unwrap();
+            let letter = words.write(&kind, Language::English).unwrap();
             assert!(letter.subject.contains("The Blog"), "{kind:?}");
             for body in [&letter.text, &letter.html] {
                 assert!(body.contains("The Blog") && body.contains("You did not ask for this?"), "{kind:?}: {body}");
@@ -161,8 +177,8 @@ mod tests {
 
     #[test]
     fn a_title_cannot_break_out_of_html_or_subject() {
-        let words = Words::new("<b>A&B</b>\r\nBcc: x@y.example", "https://a.example", Language::English).unwrap();
-        let letter = words.write(&Kind::Confirm(link())).unwrap();
+        let words = Words::new("<b>A&B</b>\r\nBcc: x@y.example", "https://a.example", &[Language::English]).unwrap();
+        let letter = words.write(&Kind::Confirm(link()), Language::English).unwrap();
         assert!(!letter.html.contains("<b>"), "{}", letter.html);
         assert!(letter.text.contains("<b>A&B</b>"));
         assert!(!letter.subject.contains(['\r', '\n']));
@@ -170,8 +186,9 @@ mod tests {
 
     #[test]
     fn what_prints_a_letter_shows_no_link() {
-        let words = Words::new("Blog", "https://a.example", Language::English).unwrap();
-        let shown = format!("{:?} {:?}", words.write(&Kind::Reset(link())).unwrap(), Kind::Reset(link()));
+        let words = Words::new("Blog", "https://a.example", &[Language::English]).unwrap();
+        let shown =
+            format!("{:?} {:?}", words.write(&Kind::Reset(link()), Language::English).unwrap(), Kind::Reset(link()));
         assert!(!shown.contains("token") && !shown.contains("ABCD"), "{shown}");
     }
 }

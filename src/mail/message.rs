@@ -5,10 +5,9 @@ use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, MultiPart};
 use lettre::{Address, Message};
 
+use super::Error;
 use super::letter::Words;
-use super::{Error, Kind};
-use crate::account::email::Email;
-use crate::clock::Timestamp;
+use super::post::Order;
 use crate::secret;
 
 /// Where letters become messages: one sender, one recipient, the headers that automatic mail carries.
@@ -44,11 +43,11 @@ impl Desk {
         Ok(Self { words, from, host: host.to_owned() })
     }
 
-    pub(super) fn write(&self, to: &Email, kind: &Kind, at: Timestamp) -> Result<Message, Unwritten> {
-        let letter = self.words.write(kind)?;
-        let (local, domain) = to.as_str().rsplit_once('@').ok_or(Unwritten::Recipient)?;
+    pub(super) fn write(&self, order: &Order) -> Result<Message, Unwritten> {
+        let letter = self.words.write(&order.kind, order.language)?;
+        let (local, domain) = order.to.as_str().rsplit_once('@').ok_or(Unwritten::Recipient)?;
         let recipient = Address::new(local, domain).map_err(|_| Unwritten::Recipient)?;
-        let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(at.seconds()).unwrap_or_default());
+        let date = UNIX_EPOCH + Duration::from_secs(u64::try_from(order.at.seconds()).unwrap_or_default());
         let name: String = secret::random::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
         let message = Message::builder()
             .from(self.from.clone())

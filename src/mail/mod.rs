@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::account::email::Email;
 use crate::clock::{Clock, Timestamp};
+use crate::language::Language;
 use crate::own::Own;
 use crate::public_url::PublicUrl;
+use crate::visitor::Visitor;
 
 #[cfg(feature = "smtp")]
 mod directory;
@@ -100,7 +102,7 @@ impl Mailer {
     /// # Errors
     /// [`Error`] when the settings lead nowhere.
     pub fn new(settings: &Settings, site: &str, public_url: &PublicUrl, clock: Clock) -> Result<Self, Error> {
-        let words = Arc::new(Words::new(site, public_url.origin(), settings.language)?);
+        let words = Arc::new(Words::new(site, public_url.origin(), &settings.languages)?);
         let desk = || Desk::new(Arc::clone(&words), settings.from.as_deref(), site, public_url.host());
         let way = match &settings.outbox {
             Outbox::Terminal => Way::Terminal,
@@ -116,18 +118,21 @@ impl Mailer {
         Ok(Self { words, clock, way })
     }
 
-    /// Takes a mail to one recipient. Never waits and never fails: whoever asked for the mail must not learn from
-    /// the answer or its time whether there was one. What goes wrong is in the log.
+    /// Takes a mail to one recipient, in the language of the visitor this task works for. Never waits and never fails:
+    /// whoever asked for the mail must not learn from the answer or its time whether there was one. What goes wrong is
+    /// in the log.
     pub fn queue(&self, to: &Email, kind: Kind) {
         let at = self.clock.now();
+        let visitor = Visitor::current();
+        let language = self.words.language(visitor.as_ref().map_or("", |visitor| &visitor.languages));
         match &self.way {
-            Way::Post(post) => post.take(to.clone(), kind, at),
-            Way::Terminal => match self.words.write(&kind) {
+            Way::Post(post) => post.take(to.clone(), kind, at, language),
+            Way::Terminal => match self.words.write(&kind, language) {
                 Ok(letter) => eprintln!("\nTo: {to}\nSubject: {}\n\n{}", letter.subject, letter.text),
                 Err(error) => unwritten(&kind, &error),
             },
             Way::Memory(sent) => {
-                let Some(mail) = self.written(to, &kind, at) else { return };
+                let Some(mail) = self.written(to, &kind, at, language) else { return };
                 let mut sent = sent.lock().unwrap_or_else(PoisonError::into_inner);
                 if sent.len() == KEPT {
                     sent.pop_front();
@@ -135,15 +140,15 @@ impl Mailer {
                 sent.push_back(mail);
             }
             Way::Own(take) => {
-                if let Some(mail) = self.written(to, &kind, at) {
+                if let Some(mail) = self.written(to, &kind, at, language) {
                     take(mail);
                 }
             }
         }
     }
 
-    fn written(&self, to: &Email, kind: &Kind, at: Timestamp) -> Option<Sent> {
-        let letter = self.words.write(kind).map_err(|error| unwritten(kind, &error)).ok()?;
+    fn written(&self, to: &Email, kind: &Kind, at: Timestamp, language: Language) -> Option<Sent> {
+        let letter = self.words.write(kind, language).map_err(|error| unwritten(kind, &error)).ok()?;
         let (to, kind) = (to.to_string(), kind.as_str());
         Some(Sent { at, to, kind, subject: letter.subject, text: letter.text, html: letter.html })
     }

@@ -12,6 +12,7 @@ use super::smtp::{CONNECTIONS, Line, Server};
 use super::{Error, Kind, Smtp};
 use crate::account::email::Email;
 use crate::clock::Timestamp;
+use crate::language::Language;
 
 /// A queue and the thread that works it off.
 ///
@@ -22,11 +23,13 @@ pub(super) struct Post {
     open: watch::Sender<usize>,
 }
 
+/// A mail to be written.
 #[derive(Debug)]
-struct Order {
-    to: Email,
-    kind: Kind,
-    at: Timestamp,
+pub(super) struct Order {
+    pub(super) to: Email,
+    pub(super) kind: Kind,
+    pub(super) at: Timestamp,
+    pub(super) language: Language,
 }
 
 enum Way {
@@ -70,10 +73,11 @@ impl Post {
         Ok(Self { orders, open })
     }
 
-    pub(super) fn take(&self, to: Email, kind: Kind, at: Timestamp) {
-        let name = kind.as_str();
+    pub(super) fn take(&self, to: Email, kind: Kind, at: Timestamp, language: Language) {
+        let order = Order { to, kind, at, language };
+        let name = order.kind.as_str();
         self.open.send_modify(|open| *open += 1);
-        if self.orders.try_send(Order { to, kind, at }).is_err() {
+        if self.orders.try_send(order).is_err() {
             self.open.send_modify(|open| *open -= 1);
             tracing::error!(event = "mail.failed", kind = name, "too many mails wait, or their thread is gone");
         }
@@ -107,7 +111,7 @@ impl Clerk {
     }
 
     async fn deliver(&self, way: &Way, order: Order) {
-        let message = match self.desk.write(&order.to, &order.kind, order.at) {
+        let message = match self.desk.write(&order) {
             Ok(message) => message,
             Err(error) => return failed(&order, &error),
         };

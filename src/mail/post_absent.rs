@@ -7,6 +7,7 @@ use super::letter::Words;
 use super::{Error, Kind, Smtp};
 use crate::account::email::Email;
 use crate::clock::Timestamp;
+use crate::language::Language;
 
 /// There is none.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Post {
         match desk {}
     }
 
-    pub(super) fn take(&self, _: Email, _: Kind, _: Timestamp) {
+    pub(super) fn take(&self, _: Email, _: Kind, _: Timestamp, _: Language) {
         match *self {}
     }
 

@@ -10,8 +10,8 @@ use crate::secret::Secret;
 pub struct Settings {
     /// The sender's address; needed for SMTP.
     pub from: Option<String>,
-    /// The language mails are written in: the first of `pages.languages`.
-    pub language: Language,
+    /// `pages.languages`: mails are written in the one that whoever asked for them wants, else in the first.
+    pub languages: Vec<Language>,
     /// Where mails go. Without any they are written to the log's terminal.
     pub outbox: Outbox,
 }

@@ -13,7 +13,7 @@ pub struct Settings {
     pub accent: Option<String>,
     /// A folder whose files replace ours of the same name.
     pub templates: Option<PathBuf>,
-    /// The languages of pages, of which a visitor gets the one he wants; the first is for everybody else and for mails.
+    /// The languages of pages and mails, of which a visitor gets the one he wants; the first is for everybody else.
     pub languages: Languages,
     /// Linked at the foot of every page.
     pub terms_url: Option<String>,

@@ -15,6 +15,7 @@ use crate::account::one_time::{Purpose, Ticket};
 use crate::account::password::Verified;
 use crate::function::{Call, Failure, Function};
 use crate::secret::Secret;
+use crate::visitor::carried;
 
 /// What a function said.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,10 +61,10 @@ impl LocalUserpass {
         let place = self.room()?;
         if let Some(asked) = self.asked_reset(email, password, arguments).await? {
             let local = self.clone();
-            tokio::spawn(async move {
+            tokio::spawn(carried(async move {
                 let _place = place;
                 note("reset", local.decide_reset(asked).await);
-            });
+            }));
         }
         Ok(())
     }
@@ -83,10 +84,10 @@ impl LocalUserpass {
         let Some(payload) = payload else { return Ok(self.links.pretend(Purpose::Confirm, email).await?) };
         let ticket = self.confirm_ticket(email, payload).await?;
         let (local, email) = (self.clone(), email.clone());
-        tokio::spawn(async move {
+        tokio::spawn(carried(async move {
             let _place = place;
             note("confirm", local.decide_registration(&email, &ticket).await);
-        });
+        }));
         Ok(())
     }
 

@@ -12,6 +12,7 @@ use super::Bearer;
 use super::oauth2::Client;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
+use crate::visitor::Visitor;
 
 /// A way to find out whose account it is from credentials: a token signed elsewhere, custom logic, a native sign-in.
 ///
@@ -89,6 +90,14 @@ pub struct Facts {
     pub address: IpAddr,
     /// The `User-Agent`, at most 256 characters.
     pub user_agent: String,
+}
+
+impl Facts {
+    /// Of the request that this task works for, if it works for one.
+    pub fn current() -> Option<Self> {
+        let Visitor { request_id, address, user_agent, .. } = Visitor::current()?;
+        Some(Self { request_id, address, user_agent })
+    }
 }
 
 /// A provider under its name in the configuration.

@@ -133,6 +133,15 @@ impl Providers {
     /// # Errors
     /// What of the settings cannot be used, naming the key.
     pub fn new(parts: &Parts) -> Result<Self, Setup> {
+        Self::after(parts, None)
+    }
+
+    /// The same in place of others, on the same ground: whose settings stay goes on with what is known of its issuer,
+    /// documents and keys.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn after(parts: &Parts, before: Option<(&Settings, &Self)>) -> Result<Self, Setup> {
         let Settings { anon_user, local_userpass, api_key, on_user_created, others, linking, .. } = &parts.settings;
         let on = [
             (ANON_USER, anon_user.is_some()),
@@ -147,7 +156,9 @@ impl Providers {
         let created = Created::new(told.transpose()?);
         let local = |settings| local_userpass::LocalUserpass::new(settings, parts, &created);
         let others = others.iter().map(|(name, settings)| {
-            let named = settings.build(name, parts)?;
+            let kept =
+                before.and_then(|(old, providers)| providers.other(name).filter(|_| old.keeps(name, &parts.settings)));
+            let named = kept.cloned().map_or_else(|| settings.build(name, parts), Ok)?;
             Ok((name.clone(), named))
         });
         let others: Arc<BTreeMap<_, _>> = Arc::new(others.collect::<Result<_, _>>()?);

@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::oauth2::Client;
-use super::{MetadataField, Named, Other, Parts, Setup, discovery};
+use super::{MetadataField, Named, Parts, Setup};
 use crate::secret::Secret;
 use crate::token::Algorithm;
 
@@ -141,12 +141,7 @@ impl OAuth {
 impl OAuth {
     /// The provider of these settings.
     pub(super) fn build(&self, name: &str, parts: &Parts) -> Result<Named, Setup> {
-        let others = parts.settings.others.iter().filter(|(other, _)| *other != name);
-        let foreign = others.filter_map(|(_, other)| match other {
-            Other::OAuth(other) => discovery::origin(&discovery::issuer(other)),
-            Other::Function(_) | Other::CustomToken(_) | Other::Own(_) => None,
-        });
-        let client = Client::new(name, self, foreign.collect(), parts)?;
+        let client = Client::new(name, self, parts.settings.foreign_to(name), parts)?;
         let label = self.label.clone().unwrap_or_else(|| self.kind.label(name));
         Ok(Named { name: name.to_owned(), kind: self.kind.word(), label, provider: Arc::new(client) })
     }

@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::custom_function::CustomFunction;
 use super::custom_token::{self, CustomToken};
-use super::{Named, OAuth, Parts, Provider, Setup};
+use super::{Named, OAuth, Parts, Provider, Setup, discovery};
 use crate::account::linking::Policy;
 use crate::function;
 use crate::own::Own;
@@ -38,6 +38,29 @@ pub enum Other {
     CustomToken(custom_token::Settings),
     /// The program this library is in decides.
     Own(Own<dyn Provider>),
+}
+
+impl Settings {
+    /// Whether the provider of this name would be built in the same way by these settings, and knows of issuers only
+    /// what it asked for itself. Functions are built anew: their files are read when their settings are.
+    pub(super) fn keeps(&self, name: &str, new: &Self) -> bool {
+        match (self.others.get(name), new.others.get(name)) {
+            (Some(Other::Function(_)), _) | (None, _) => false,
+            (old, other) => {
+                old == other && self.keep_tokens == new.keep_tokens && self.foreign_to(name) == new.foreign_to(name)
+            }
+        }
+    }
+
+    /// Origins of the other issuers, where the documents of this one must not lead.
+    pub(super) fn foreign_to(&self, name: &str) -> BTreeSet<String> {
+        let others = self.others.iter().filter(|(other, _)| *other != name);
+        let origins = others.filter_map(|(_, other)| match other {
+            Other::OAuth(other) => discovery::origin(&discovery::issuer(other)),
+            Other::Function(_) | Other::CustomToken(_) | Other::Own(_) => None,
+        });
+        origins.collect()
+    }
 }
 
 impl Other {

@@ -71,7 +71,27 @@ impl Inner {
                 return Ok(entry.is_live(now).then(|| entry.caller.clone()));
             }
         }
-        Err(store::Error::Unavailable("what is read changes faster than it is read".to_owned()))
+        Err(changing())
+    }
+
+    /// The same as the store has it at this moment, whatever the cache believes.
+    pub(super) async fn resolve_now(
+        self: &Arc<Self>,
+        name: Digest,
+        claim: Claim,
+    ) -> Result<Option<Arc<Caller>>, store::Error> {
+        for _ in 0..TRIES {
+            if self.cache.is_unknown(&name, self.clock.now()) {
+                return Ok(None);
+            }
+            let revocations = self.cache.revocations.count();
+            let Some(entry) = self.load(name, claim.clone(), revocations).await? else { return Ok(None) };
+            if self.cache.stands(&entry) {
+                self.touch(&entry, self.clock.now());
+                return Ok(Some(entry.caller.clone()));
+            }
+        }
+        Err(changing())
     }
 
     /// Joins the read under way, or begins one. It runs on its own: whoever asked first may go away.
@@ -218,6 +238,10 @@ fn barred(user: &User) -> bool {
 /// A task that did not come to its end.
 pub(super) fn abandoned() -> store::Error {
     store::Error::Unavailable("the work was cut off".to_owned())
+}
+
+fn changing() -> store::Error {
+    store::Error::Unavailable("what is read changes faster than it is read".to_owned())
 }
 
 fn again(error: &store::Error) -> store::Error {

@@ -23,6 +23,8 @@ mod tokens;
 mod vouched;
 
 #[cfg(test)]
+mod tests_clocks;
+#[cfg(test)]
 mod tests_keys;
 #[cfg(test)]
 mod tests_limits;

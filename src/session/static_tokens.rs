@@ -109,4 +109,16 @@ impl Sessions {
         let name = credential::static_refresh(text);
         self.0.resolve(name, Claim::Static(name)).await
     }
+
+    /// The same as the store has it at this moment: one read, whether or not the session was at work before.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub async fn by_static_refresh_now(&self, text: &str) -> Result<Option<Arc<Caller>>, store::Error> {
+        if text.len() > LONGEST {
+            return Ok(None);
+        }
+        let name = credential::static_refresh(text);
+        self.0.resolve_now(name, Claim::Static(name)).await
+    }
 }

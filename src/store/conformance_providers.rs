@@ -1,7 +1,8 @@
-//! The suite: what providers gave with sessions.
+//! The suite: what providers gave with sessions, and the links of sign-ins that are on their way there.
 
-use super::conformance::{Fixture, ann, at, session, suite};
+use super::conformance::{Fixture, ann, at, link, session, suite};
 use super::{AtProvider, Error};
+use crate::account::one_time::Purpose;
 use crate::id::SessionId;
 use crate::secret::Secret;
 use crate::session::ProviderSession;
@@ -10,6 +11,7 @@ suite! {
     the_providers_side_of_a_session_comes_back_and_is_replaced,
     it_goes_with_its_session,
     sessions_are_found_by_the_providers_names,
+    every_purpose_is_read_back,
 }
 
 fn at_provider(session: SessionId, subject: &str, sid: Option<&str>) -> ProviderSession {
@@ -78,4 +80,12 @@ async fn sessions_are_found_by_the_providers_names(store: &Fixture) {
     assert_eq!(find(here, Some("8"), Some("s1")).await, []);
     assert_eq!(find(elsewhere, Some("7"), None).await, []);
     assert_eq!(find(here, None, None).await, []);
+}
+
+async fn every_purpose_is_read_back(store: &Fixture) {
+    for purpose in Purpose::ALL {
+        let link = link(purpose, "a@b.test", "1");
+        store.add_one_time(&link).await.unwrap();
+        assert_eq!(store.one_time(link.token, at(1)).await.unwrap(), Some(link));
+    }
 }

@@ -154,7 +154,7 @@ pub(super) fn key(row: &Row, at: usize) -> Result<ApiKey> {
 pub(super) fn one_time(row: &Row) -> Result<OneTime> {
     Ok(OneTime {
         token: Digest::from_bytes(bytes(row, 0)?),
-        purpose: word(row, 1, "purpose", purpose)?,
+        purpose: word(row, 1, "purpose", Purpose::read)?,
         email_key: get(row, 2)?,
         code: Digest::from_bytes(bytes(row, 3)?),
         user_id: match get::<Option<&[u8]>>(row, 4)? {
@@ -234,9 +234,4 @@ fn word<T>(row: &Row, at: usize, name: &'static str, read: impl FnOnce(&str) -> 
 
 fn kind(text: &str) -> Option<Kind> {
     [Kind::User, Kind::Guest, Kind::Service].into_iter().find(|kind| kind.as_str() == text)
-}
-
-fn purpose(text: &str) -> Option<Purpose> {
-    use Purpose::{ChangeEmail, Confirm, Invite, Reset};
-    [Confirm, Reset, Invite, ChangeEmail].into_iter().find(|purpose| purpose.as_str() == text)
 }

@@ -142,7 +142,7 @@ pub(super) fn key(row: &Row<'_>, at: usize) -> Result<ApiKey> {
 pub(super) fn one_time(row: &Row<'_>) -> Result<OneTime> {
     Ok(OneTime {
         token: Digest::from_bytes(row.get(0)?),
-        purpose: word(row, 1, "purpose", purpose)?,
+        purpose: word(row, 1, "purpose", Purpose::read)?,
         email_key: row.get(2)?,
         code: Digest::from_bytes(row.get(3)?),
         user_id: row.get::<_, Option<_>>(4)?.map(UserId::from_bytes),
@@ -211,11 +211,6 @@ fn word<T>(row: &Row<'_>, at: usize, name: &'static str, read: impl FnOnce(&str)
 
 fn kind(text: &str) -> Option<Kind> {
     [Kind::User, Kind::Guest, Kind::Service].into_iter().find(|kind| kind.as_str() == text)
-}
-
-fn purpose(text: &str) -> Option<Purpose> {
-    use Purpose::{ChangeEmail, Confirm, Invite, LogoutToken, Reset, SignIn};
-    [Confirm, Reset, Invite, ChangeEmail, SignIn, LogoutToken].into_iter().find(|purpose| purpose.as_str() == text)
 }
 
 fn damaged(at: usize, name: &'static str) -> Error {

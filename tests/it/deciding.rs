@@ -206,6 +206,24 @@ async fn the_page_of_a_reset_by_function_asks_for_the_password() {
     assert!(page.contains("password-wrong"), "{page}");
 }
 
+#[tokio::test]
+async fn functions_that_decide_know_the_request() {
+    let app = RecordingUpstream::start();
+    let source =
+        "exports = () => { console.log('asked by ' + JSON.stringify(context.request)); return { status: 'fail' }; }";
+    for (word, target) in [("confirm", "/.auth/register"), ("reset", "/.auth/reset/send")] {
+        let server = site(&app, word, source).await;
+        let email = if word == "confirm" { "bob@example.com" } else { "ann@example.com" };
+        let call = server.client().post(target).header("user-agent", "Test/1");
+        let reply = call.json(&json!({ "email": email, "password": NEW })).await;
+        let id = reply.is(202).header("x-request-id").to_owned();
+        let line = server.log().line("asked by ").await;
+        for part in [id.as_str(), "127.0.0.1", "Test/1"] {
+            assert!(line.contains(part), "{word}: {part}: {line}");
+        }
+    }
+}
+
 fn told(hook: &RecordingUpstream) -> Vec<Value> {
     hook.requests().iter().map(|request| serde_json::from_slice(&request.body).unwrap()).collect()
 }
@@ -240,7 +258,13 @@ async fn a_webhook_is_told_of_new_users_once_and_its_failure_undoes_nothing() {
     assert_eq!(user["data"], json!({ "name": "Ann" }));
     let identity = json!({ "id": "card-7", "provider_type": "custom-function", "data": { "name": "Ann" } });
     assert_eq!(user["identities"], json!([identity]));
-    assert_eq!((&told[1]["provider"], &told[1]["request"]), (&json!("local-userpass"), &Value::Null));
+    assert_eq!(told[1]["provider"], "local-userpass");
+    for told in &told {
+        assert_eq!(
+            (&told["request"]["address"], &told["request"]["user_agent"]),
+            (&json!("127.0.0.1"), &json!("vestibule-test"))
+        );
+    }
     assert!(!hook.bytes().windows(7).any(|part| part == b"$argon2"), "no hash goes out");
     try_sign_in(&server, "bob@example.com", PASSWORD).await.is(200);
 }

@@ -9,7 +9,21 @@ use toml::Table;
 
 /// Modules from the ground up: each may import its own level and what is below it.
 const LEVELS: [&[&str]; 11] = [
-    &["client", "clock", "secret", "body", "gather", "id", "json", "language", "limit", "own", "public_url", "tally"],
+    &[
+        "client",
+        "clock",
+        "secret",
+        "body",
+        "gather",
+        "id",
+        "json",
+        "language",
+        "limit",
+        "own",
+        "public_url",
+        "tally",
+        "visitor",
+    ],
     &["account"],
     &["route", "store", "session", "token", "fetch", "upstream", "provider", "function", "mail", "cluster"],
     &["rejection", "visit"],

@@ -1,4 +1,4 @@
-//! Pages in the language of who asks, mails in the first of the site.
+//! Pages and mails in the language of who asks for them.
 
 use serde_json::json;
 
@@ -46,7 +46,23 @@ async fn a_page_speaks_the_language_its_visitor_wants() {
 }
 
 #[tokio::test]
-async fn the_first_language_is_for_everybody_else_and_for_mails() {
+async fn a_mail_speaks_the_language_of_who_asked_for_it() {
+    let app = RecordingUpstream::start();
+    let server = site(&app, "").await;
+    for (count, (said, words)) in
+        [("de-AT,de;q=0.9", "Neues Passwort wählen"), ("en", "Choose a new password"), ("fr", "Choose a new password")]
+            .into_iter()
+            .enumerate()
+    {
+        let send = server.client().post("/.auth/reset/send").header("accept-language", said);
+        send.json(&json!({ "email": "ann@example.com" })).await.is(202);
+        let mail = server.mailbox().wait("ann@example.com", count + 1).await;
+        assert!(mail.text.contains(words), "{said}: {}", mail.text);
+    }
+}
+
+#[tokio::test]
+async fn the_first_language_is_for_everybody_else() {
     let app = RecordingUpstream::start();
     let server = site(&app, "languages = [\"de\"]").await;
     let page = server.client().get("/.auth/login").navigate().header("accept-language", "en").await.is(200).text();

@@ -13,8 +13,15 @@ const SECRET: &str = "a long way to the lighthouse and back";
 struct House {
     app: RecordingUpstream,
     server: Vestibule,
-    provider: Option<Program>,
+    idp: Idp,
+}
+
+/// The provider, at an address that stays.
+struct Idp {
+    program: Option<Program>,
     forwarder: Forwarder,
+    /// Leads to our server, which starts later.
+    entrance: Forwarder,
     keys: tempfile::TempDir,
     client_key: String,
 }
@@ -25,13 +32,13 @@ impl House {
         if !tools::have(&[Path::new("node"), &modules.join("oidc-provider")], test) {
             return None;
         }
-        let (app, forwarder) = (RecordingUpstream::start(), Forwarder::start().await);
-        let client_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+        // The provider first: who asks it while it starts on a busy machine finds it down, and is told so for a while.
+        let mut idp = Idp::new().await;
+        idp.start("one").await;
+        let app = RecordingUpstream::start();
         let provider = |name: &str, more: &str| {
-            format!(
-                "[providers.{name}]\ntype = \"oidc\"\nissuer = \"{}\"\nclient_id = \"{name}\"\n{more}\n",
-                forwarder.url()
-            )
+            let issuer = idp.forwarder.url();
+            format!("[providers.{name}]\ntype = \"oidc\"\nissuer = \"{issuer}\"\nclient_id = \"{name}\"\n{more}\n")
         };
         let secret = "client_secret = { env = \"SECRET\" }";
         let toml = [
@@ -39,36 +46,16 @@ impl House {
             provider("posted", &format!("{secret}\nresponse_mode = \"form_post\"")),
             provider("keyed", "private_key = { env = \"KEY\" }\nkey_id = \"k1\""),
         ];
-        let site = Site::new(&app, &toml.concat()).env("SECRET", SECRET).env("KEY", &client_key);
+        let site = Site::new(&app, &toml.concat()).env("SECRET", SECRET).env("KEY", &idp.client_key);
         let server = site.start().await;
-        let keys = tempfile::tempdir().unwrap();
-        let mut house = Self { app, server, provider: None, forwarder, keys, client_key };
-        house.start_provider("one").await;
-        Some(house)
-    }
-
-    /// Starts it anew, with this key to sign with; it remembers nobody.
-    async fn start_provider(&mut self, sign: &str) {
-        let folder = tools::folder().join("oidc-provider");
-        // Modules are looked for beside the script.
-        let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/oidc-provider/server.js");
-        let beside = folder.join("server.js");
-        std::fs::copy(script, &beside).unwrap();
-        self.provider = None;
-        let (issuer, site) = (self.forwarder.url(), format!("http://{}", self.server.address()));
-        let keys = self.keys.path().join("keys.json");
-        let program = Program::start(Path::new("node"), |command, _| {
-            command.arg(beside).env("ISSUER", issuer).env("SITE", site).env("KEYS", keys).env("SIGN", sign);
-            command.env("CLIENT_SECRET", SECRET).env("CLIENT_KEY", &self.client_key);
-        });
-        self.forwarder.leads_to(program.port_after("oidc-provider on port ").await);
-        self.provider = Some(program);
+        idp.entrance.leads_to(server.address());
+        Some(Self { app, server, idp })
     }
 
     /// A visitor's browser, as far as the provider sees it.
     fn visitor(&self) -> Client {
-        let address: SocketAddr = self.forwarder.url().trim_start_matches("http://").parse().unwrap();
-        Client::new(address, &self.forwarder.url()).expecting(&[
+        let address: SocketAddr = self.idp.forwarder.url().trim_start_matches("http://").parse().unwrap();
+        Client::new(address, &self.idp.forwarder.url()).expecting(&[
             "pragma",
             "expires",
             "access-control-allow-origin",
@@ -79,7 +66,7 @@ impl House {
 
     /// Signs in and consents at the provider, as far as it asks: the answer that leads back to us.
     async fn consent(&self, visitor: &Client, location: &str, login: &str) -> Reply {
-        let mut target = location.strip_prefix(&self.forwarder.url()).unwrap().to_owned();
+        let mut target = location.strip_prefix(&self.idp.forwarder.url()).unwrap().to_owned();
         for _ in 0..10 {
             let reply = visitor.get(&target).navigate().await;
             let reply = match reply.status.as_u16() {
@@ -88,7 +75,7 @@ impl House {
                 200 => {
                     let text = reply.text();
                     let action = attribute(&text, "action=\"");
-                    let action = action.strip_prefix(&self.forwarder.url()).unwrap_or(&action).to_owned();
+                    let action = action.strip_prefix(&self.idp.forwarder.url()).unwrap_or(&action).to_owned();
                     let form: &[(&str, &str)] = match text.contains("name=\"login\"") {
                         true => &[("prompt", "login"), ("login", login), ("password", "x")],
                         false => &[("prompt", "consent")],
@@ -101,7 +88,7 @@ impl House {
                 return reply;
             }
             let next = reply.location();
-            target = next.strip_prefix(&self.forwarder.url()).unwrap_or(next).to_owned();
+            target = next.strip_prefix(&self.idp.forwarder.url()).unwrap_or(next).to_owned();
         }
         panic!("it asks for ever: {target}");
     }
@@ -110,6 +97,33 @@ impl House {
         let location = out(client, provider, "/drafts?a=1").await;
         let consented = self.consent(visitor, &location, "ann").await;
         back(client, &callback(consented.location())).await
+    }
+}
+
+impl Idp {
+    async fn new() -> Self {
+        let client_key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+        let (forwarder, entrance) = (Forwarder::start().await, Forwarder::start().await);
+        Self { program: None, forwarder, entrance, keys: tempfile::tempdir().unwrap(), client_key }
+    }
+
+    /// Starts it anew, with this key to sign with; it remembers nobody.
+    async fn start(&mut self, sign: &str) {
+        let folder = tools::folder().join("oidc-provider");
+        // Modules are looked for beside the script; other tests read it meanwhile.
+        let script: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/clients/oidc-provider/server.js");
+        let (beside, keys) = (folder.join("server.js"), self.keys.path().join("keys.json"));
+        let copy = tempfile::NamedTempFile::new_in(&folder).unwrap();
+        std::fs::copy(script, copy.path()).unwrap();
+        copy.persist(&beside).unwrap();
+        self.program = None;
+        let (issuer, site) = (self.forwarder.url(), self.entrance.url());
+        let program = Program::start(Path::new("node"), |command, _| {
+            command.arg(beside).env("ISSUER", issuer).env("SITE", site).env("KEYS", keys).env("SIGN", sign);
+            command.env("CLIENT_SECRET", SECRET).env("CLIENT_KEY", &self.client_key);
+        });
+        self.forwarder.leads_to(program.port_after("oidc-provider on port ").await);
+        self.program = Some(program);
     }
 }
 
@@ -131,11 +145,11 @@ async fn signing_in_there_and_signing_out_there_works_by_http() {
     assert_eq!((seen.header("x-auth-email").as_str(), seen.header("x-auth-name").as_str()), ("ann@example.com", "ann"));
     // Out here, then out there: it takes our id_token_hint and our address to come back to.
     let reply = client.post("/.auth/logout").submit(&[]).await;
-    let target = reply.location().strip_prefix(&house.forwarder.url()).unwrap().to_owned();
+    let target = reply.location().strip_prefix(&house.idp.forwarder.url()).unwrap().to_owned();
     let page = visitor.get(&target).navigate().await;
     page.is(200);
     let xsrf = attribute(&page.text(), "name=\"xsrf\" value=\"");
-    let action = attribute(&page.text(), "action=\"").replace(&house.forwarder.url(), "");
+    let action = attribute(&page.text(), "action=\"").replace(&house.idp.forwarder.url(), "");
     let done = visitor.post(&action).submit(&[("xsrf", &xsrf), ("logout", "yes")]).await;
     assert!(done.location().starts_with(&format!("{PUBLIC_URL}/.auth/logout")), "{}", done.describe());
     client.get(&callback(done.location())).navigate().await.is(200);
@@ -163,7 +177,7 @@ async fn a_posted_answer_and_a_signed_assertion_are_understood_on_both_sides() {
     let values = ["code", "state", "iss"].map(|name| (name, attribute(&page, &format!("name=\"{name}\" value=\""))));
     let form: Vec<_> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let call = client.post("/.auth/callback/posted").navigate().fetch("navigate", "document", "cross-site");
-    let reply = call.header("origin", house.forwarder.url()).form(&form).await;
+    let reply = call.header("origin", house.idp.forwarder.url()).form(&form).await;
     assert_eq!((reply.status.as_u16(), reply.location()), (303, "/drafts"));
 }
 
@@ -171,16 +185,16 @@ async fn a_posted_answer_and_a_signed_assertion_are_understood_on_both_sides() {
 async fn other_keys_and_a_time_of_rest_are_lived_through() {
     let Some(mut house) = House::open("keys and downtime of oidc-provider").await else { return };
     house.sign_in(&house.server.client(), &house.visitor(), "corp").await.is(303);
-    house.start_provider("two").await;
+    house.idp.start("two").await;
     house.sign_in(&house.server.client(), &house.visitor(), "corp").await.is(303);
     let (client, visitor) = (house.server.client(), house.visitor());
     let consented = house.consent(&visitor, &out(&client, "corp", "/drafts").await, "ann").await;
-    house.forwarder.is_down();
+    house.idp.forwarder.is_down();
     let reply = back(&client, &callback(consented.location())).await;
     reply.is(502);
     assert!(reply.text().contains("This way to sign in does not work right now"));
     assert!(reply.text().contains("login/corp?rd=%2Fdrafts"), "and a way back");
-    house.start_provider("two").await;
+    house.idp.start("two").await;
     house.sign_in(&client, &house.visitor(), "corp").await.is(303);
 }
 

@@ -55,9 +55,14 @@ struct Acknowledged {
     ended: Vec<String>,
 }
 
-/// Sends one request and expects to be cut off at any point.
+/// Sends one request with JSON and expects to be cut off at any point.
 async fn ask(address: SocketAddr, head: &str, body: &Value) -> Option<(u16, Value)> {
-    let body = body.to_string();
+    let (status, text) = exchange(address, head, &body.to_string()).await?;
+    if text.is_empty() { Some((status, Value::Null)) } else { Some((status, serde_json::from_str(&text).ok()?)) }
+}
+
+/// The same with any text.
+pub async fn exchange(address: SocketAddr, head: &str, body: &str) -> Option<(u16, String)> {
     let request = format!(
         "{head} HTTP/1.1\r\nHost: app.localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
          Content-Length: {}\r\nAccept: application/json\r\n",
@@ -74,7 +79,7 @@ async fn ask(address: SocketAddr, head: &str, body: &Value) -> Option<(u16, Valu
     let status = answer.split(' ').nth(1)?.parse().ok()?;
     // Cut short is not acknowledged.
     let (_, text) = answer.split_once("\r\n\r\n")?;
-    if text.is_empty() { Some((status, Value::Null)) } else { Some((status, serde_json::from_str(text).ok()?)) }
+    Some((status, text.to_owned()))
 }
 
 async fn visit(number: usize, address: Arc<Mutex<SocketAddr>>, log: Arc<Mutex<Acknowledged>>, over: Arc<AtomicBool>) {

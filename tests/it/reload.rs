@@ -3,7 +3,8 @@
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Answer, Gate, RecordingUpstream, Site, Vestibule, within};
+use crate::support::trip::{self, oidc};
+use crate::support::{Answer, FakeIdp, Gate, RecordingUpstream, Site, Vestibule, within};
 
 const RULES: &str = r#"
 workers = 2
@@ -187,4 +188,21 @@ async fn without_a_file_a_hangup_changes_nothing_and_ends_nothing() {
     rustix::process::kill_process(pid, Signal::INT).unwrap();
     within("the end", log.ended()).await;
     assert!(child.wait().is_ok());
+}
+
+#[tokio::test]
+async fn what_is_known_of_an_issuer_goes_on_with_the_same_settings() {
+    let (app, idp) = (RecordingUpstream::start(), FakeIdp::start());
+    let toml = format!("[routes]\n{OPEN}\n{}", oidc("corp", &idp, ""));
+    let server = trip::site(&app, &toml).start().await;
+    let sign_in = async || trip::sign_in(&server.client(), "corp", "/").await.is(303).clone();
+    sign_in().await;
+    let asked = || (idp.count("/.well-known/openid-configuration"), idp.count("/jwks"));
+    let before = asked();
+    reload(&server, OPEN, CLOSED, "configuration reloaded").await;
+    sign_in().await;
+    assert_eq!(asked(), before, "documents and keys are known");
+    reload(&server, "client_id = \"app\"", "client_id = \"blog\"", "configuration reloaded").await;
+    sign_in().await;
+    assert!(asked().0 > before.0 && asked().1 > before.1, "another client asks for itself");
 }

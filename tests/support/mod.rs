@@ -1,6 +1,7 @@
 //! What the tests drive the binary with: the process itself, an upstream that records, clients that distrust.
 
 pub mod answer;
+pub mod balancer;
 pub mod browser;
 pub mod client;
 pub mod forwarder;

@@ -68,6 +68,12 @@ impl Program {
         self.log.line(words).await;
     }
 
+    /// The word that follows these words in what it prints.
+    pub async fn word_after(&self, words: &str) -> String {
+        let line = self.log.line(words).await;
+        line.split(words).nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap_or_default().to_owned()
+    }
+
     /// The port that follows these words in what it prints.
     pub async fn port_after(&self, words: &str) -> SocketAddr {
         let line = self.log.line(words).await;

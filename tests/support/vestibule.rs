@@ -75,6 +75,23 @@ impl Vestibule {
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
+    /// From now on it may open so many files more, and no others.
+    pub fn allow_more_files(&self, more: usize) {
+        let id = self.child.as_ref().unwrap().id();
+        let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count();
+        let mut command = std::process::Command::new("prlimit");
+        let set = command.arg(format!("--pid={id}")).arg(format!("--nofile={}", open + more)).status().unwrap();
+        assert!(set.success());
+    }
+
+    /// What it has used of the processors so far, to the hundredth of a second (proc(5)).
+    pub fn processor_time(&self) -> std::time::Duration {
+        let text = std::fs::read_to_string(format!("/proc/{}/stat", self.child.as_ref().unwrap().id())).unwrap();
+        let fields: Vec<&str> = text.rsplit_once(") ").unwrap().1.split(' ').collect();
+        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+        std::time::Duration::from_millis(ticks * 10)
+    }
+
     /// Waits until it has ended by itself.
     pub async fn exit(&mut self) -> ExitStatus {
         let mut child = self.child.take().unwrap();

@@ -1,0 +1,1 @@
+exports = async function ({ user }) { return { id: user, name: user }; };

@@ -1,0 +1,127 @@
+//! A provider that lies, leads away, floods and dawdles: nobody is signed in by it, and nothing else suffers.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+
+use crate::support::idp::json_answer;
+use crate::support::trip::{back, callback, consent, oidc, out, parameters, sign_in, site};
+use crate::support::{Answer, FakeIdp, Gate, RecordingUpstream, Reply, Signer, Vestibule};
+
+const LIMITS: &str = "[limits]\nsign_in = { per_account = \"off\", per_address = \"off\" }\n";
+
+struct House {
+    _app: RecordingUpstream,
+    idp: FakeIdp,
+    /// Another provider of the same site, which is honest.
+    _honest: FakeIdp,
+    server: Vestibule,
+}
+
+impl House {
+    async fn open() -> Self {
+        let (app, idp, honest) = (RecordingUpstream::start(), FakeIdp::signing_with(Signer::rsa()), FakeIdp::start());
+        let toml = format!("{LIMITS}{}{}", oidc("corp", &idp, ""), oidc("honest", &honest, ""));
+        let server = site(&app, &toml).start().await;
+        Self { _app: app, idp, _honest: honest, server }
+    }
+
+    /// A sign-in whose id_token is made of good claims by this.
+    async fn tries(&self, sign: impl Fn(&Value) -> String) -> u16 {
+        let client = self.server.client();
+        let location = out(&client, "corp", "/").await;
+        let claims = self.idp.claims(&json!({ "aud": "app", "nonce": parameters(&location)["nonce"] }));
+        let body = json!({ "access_token": "access-1", "token_type": "Bearer", "id_token": sign(&claims) });
+        self.idp.replace("/token", move |_| json_answer(200, &body));
+        let reply = back(&client, &callback(consent(&location).await.location())).await;
+        self.idp.restore("/token");
+        assert_eq!(client.get("/.auth/me").await.status == 200, reply.status == 303, "{}", reply.describe());
+        reply.status.as_u16()
+    }
+
+    async fn sign_in(&self, provider: &str) -> Reply {
+        sign_in(&self.server.client(), provider, "/").await
+    }
+}
+
+/// SEC-JWT-02
+#[tokio::test(flavor = "multi_thread")]
+async fn sec_jwt_02_an_id_token_signed_with_nothing_or_with_what_is_public_signs_nobody_in() {
+    let house = House::open().await;
+    let signer = house.idp.signer();
+    assert_eq!(house.tries(|claims| signer.sign(claims)).await, 303);
+    for alg in ["none", "None", "nOnE", ""] {
+        let header = json!({ "alg": alg, "kid": signer.header()["kid"], "typ": "JWT" });
+        let parts = |claims: &Value| [&header, claims].map(|part| URL_SAFE_NO_PAD.encode(part.to_string())).join(".");
+        for signature in ["", "AAAA"] {
+            assert_eq!(house.tries(|claims| format!("{}.{signature}", parts(claims))).await, 502, "{alg} {signature}");
+        }
+    }
+    let modulus = signer.jwk()["n"].as_str().unwrap().to_owned();
+    let pem = signer.pem();
+    for public in [pem.as_bytes(), pem.trim_end().as_bytes(), signer.spki(), modulus.as_bytes(), b""] {
+        let header = json!({ "alg": "HS256", "kid": signer.header()["kid"], "typ": "JWT" }).to_string();
+        let secret = Signer::secret(public);
+        assert_eq!(house.tries(|claims| secret.sign_text(&header, &claims.to_string())).await, 502);
+    }
+}
+
+/// SEC-SSRF-03
+#[tokio::test(flavor = "multi_thread")]
+async fn sec_ssrf_03_an_endpoint_that_leads_elsewhere_has_nothing_sent_there() {
+    let house = House::open().await;
+    let elsewhere = RecordingUpstream::start();
+    house.sign_in("corp").await.is(303);
+    for status in [301, 302, 303, 307, 308] {
+        let location = format!("{}/token", elsewhere.url());
+        house.idp.replace("/token", move |_| {
+            let response = http::Response::builder().status(status).header("location", &location);
+            Answer::Full(response.body(Default::default()).unwrap())
+        });
+        house.sign_in("corp").await.is(502);
+    }
+    assert_eq!(elsewhere.count(), 0);
+    house.idp.restore("/token");
+    house.sign_in("corp").await.is(303);
+}
+
+/// SEC-DOS-06
+#[tokio::test(flavor = "multi_thread")]
+async fn sec_dos_06_an_answer_of_ten_mebibytes_is_none() {
+    for endpoint in ["/token", "/jwks", "/.well-known/openid-configuration"] {
+        let house = House::open().await;
+        // Grammar is no help: it begins as it should, and goes on.
+        let padding = " ".repeat(10 << 20);
+        house.idp.replace(endpoint, move |_| Answer::text(format!("{{{padding}}}")));
+        let client = house.server.client();
+        let begun = client.get("/.auth/login/corp").navigate().await;
+        match begun.status.as_u16() {
+            303 => {
+                let consented = consent(begun.location()).await;
+                back(&client, &callback(consented.location())).await.is(502);
+            }
+            _ => {
+                begun.is(502);
+            }
+        }
+        house.sign_in("honest").await.is(303);
+        assert!(house.server.resident() < 200 << 20, "{endpoint}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_dawdles_holds_up_nobody_else() {
+    let house = House::open().await;
+    let gate = Gate::closed();
+    let held = gate.clone();
+    house.idp.replace("/token", move |_| json_answer(200, &json!({})).held(&held));
+    let slow = tokio::spawn({
+        let client = house.server.client();
+        async move { sign_in(&client, "corp", "/").await }
+    });
+    house.idp.app().arrived("POST /token").await;
+    house.sign_in("honest").await.is(303);
+    assert!(!slow.is_finished());
+    slow.await.unwrap().is(502);
+    gate.open();
+}
