@@ -50,7 +50,7 @@
 //! | [`Vestibule::require`] | a further guard inside, which only narrows |
 //! | [`Identity`], [`identity`] | who asks; in axum an extractor |
 //! | [`Builder`] | configuration in the program; providers ([`custom`]), [`store`], mailer and clock of one's own |
-//! | [`test`] | tests: sign in as anybody, read the mails, move the clock |
+//! | [`test`](mod@test) | tests: sign in as anybody, read the mails, move the clock |
 //!
 //! # Features
 //!

@@ -1,6 +1,6 @@
 //! Where requests come in: sockets, TLS, limits of a connection.
 //!
-//! [`bind`] takes the addresses, [`serve`] answers on them until a [`Shutdown`] ends it. Each worker is one thread with
+//! `bind` takes the addresses, `serve` answers on them until a [`Shutdown`] ends it. Each worker is one thread with
 //! a runtime, sockets and connections of its own: what a request needs stays on one core.
 
 #[cfg(feature = "server")]
