@@ -20,7 +20,13 @@ struct House {
 
 impl House {
     async fn open() -> Self {
+        Self::with(|_| ()).await
+    }
+
+    /// With a provider that was made ready for it: the server asks it as soon as it starts.
+    async fn with(ready: impl FnOnce(&FakeIdp)) -> Self {
         let (app, idp, honest) = (RecordingUpstream::start(), FakeIdp::signing_with(Signer::rsa()), FakeIdp::start());
+        ready(&idp);
         let toml = format!("{LIMITS}{}{}", oidc("corp", &idp, ""), oidc("honest", &honest, ""));
         let server = site(&app, &toml).start().await;
         Self { _app: app, idp, _honest: honest, server }
@@ -89,10 +95,10 @@ async fn sec_ssrf_03_an_endpoint_that_leads_elsewhere_has_nothing_sent_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn sec_dos_06_an_answer_of_ten_mebibytes_is_none() {
     for endpoint in ["/token", "/jwks", "/.well-known/openid-configuration"] {
-        let house = House::open().await;
         // Grammar is no help: it begins as it should, and goes on.
         let padding = " ".repeat(10 << 20);
-        house.idp.replace(endpoint, move |_| Answer::text(format!("{{{padding}}}")));
+        let flood = move |idp: &FakeIdp| idp.replace(endpoint, move |_| Answer::text(format!("{{{padding}}}")));
+        let house = House::with(flood).await;
         let client = house.server.client();
         let begun = client.get("/.auth/login/corp").navigate().await;
         match begun.status.as_u16() {

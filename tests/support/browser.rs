@@ -8,6 +8,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
 use super::tools::{self, Program};
+use super::within;
 
 /// One browser with a profile of its own.
 pub struct Browser {
@@ -101,7 +102,9 @@ impl Browser {
             if (check()) return done(true);
             new MutationObserver((_, o) => check() && (o.disconnect(), done(true)))
                 .observe(document, { childList: true, subtree: true, characterData: true });";
-        self.run(script, vec![json!(css), json!(text)]).await;
+        // A page that gives way to another takes the script along; then the other one is asked.
+        let said = async { while self.page.execute_async(script, vec![json!(css), json!(text)]).await.is_err() {} };
+        within(&format!("{css} to say {text:?}"), said).await;
     }
 
     /// The element, once it is there.
