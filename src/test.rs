@@ -10,8 +10,9 @@
 //! let gate = TestVestibule::new("roles = [\"editor\"]\n[routes]\n\"/**\" = { all = \"role:editor\" }").await?;
 //! let ann = gate.sign_in(Person::new("ann@example.com").role("editor")).await?;
 //!
-//! let app = Router::new().route("/", get(|who: Identity| async move { who.email().map(str::to_owned) }.await.unwrap()));
-//! let request = http::Request::get("/").header("host", "localhost").header("cookie", ann.cookie()).body(axum::body::Body::empty())?;
+//! let app = Router::new().route("/", get(async |who: Identity| who.email().unwrap_or_default().to_owned()));
+//! let request = http::Request::get("/").header("host", "localhost").header("cookie", ann.cookie());
+//! let request = request.body(axum::body::Body::empty())?;
 //! let response = gate.gate().protect(app).oneshot(request).await?;
 //! assert_eq!(response.status(), 200);
 //! # Ok::<_, Box<dyn std::error::Error>>(())
