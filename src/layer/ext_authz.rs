@@ -15,6 +15,7 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 
 use crate::body::{Body, ReadError};
+use crate::client::UNKNOWN;
 use crate::layer::forward_auth::{self, ForwardAuth};
 use crate::layer::protobuf::{Broken, Fields, Message, Value};
 use crate::layer::verdict::TO_REMOVE;
@@ -52,7 +53,8 @@ async fn unfold(mut visit: Box<Visit>) -> Result<Box<Visit>, Refusal> {
     let Ok(asked) = message(&bytes).and_then(Asked::read) else {
         return Err(Refusal::new(visit, Reason::Malformed("ext_authz.form")));
     };
-    visit.client.address = asked.client.unwrap_or(visit.client.address);
+    // Whom Envoy does not name (a socket without address) is not Envoy: `from` admits nobody unknown.
+    visit.client.address = asked.client.unwrap_or(UNKNOWN);
     visit.client.scheme = asked.scheme.unwrap_or(visit.client.scheme);
     visit.id = asked.id.unwrap_or(visit.id);
     visit.request = Request::default();
