@@ -100,6 +100,8 @@ pub mod gate;
 #[doc(hidden)]
 pub mod gather;
 mod ground;
+#[doc(hidden)]
+pub mod head;
 pub mod id;
 #[doc(hidden)]
 pub mod json;

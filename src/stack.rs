@@ -23,7 +23,7 @@ use crate::layer::client_addr::ClientAddr;
 use crate::layer::csrf::Csrf;
 use crate::layer::data_api::DataApi;
 use crate::layer::ext_authz::ExtAuthz;
-use crate::layer::forward::forward;
+use crate::layer::forward::{Behind, forward};
 use crate::layer::forward_auth::ForwardAuth;
 use crate::layer::identity_headers::IdentityHeaders;
 use crate::layer::locate::Locate;
@@ -185,11 +185,13 @@ fn upstream(
 + Send
 + 'static
 + use<> {
-    let (router, sessions, cookie) = (house.router.clone(), house.sessions.clone(), house.cookie);
+    let router = house.router.clone();
+    // In one piece: each request holds on to it.
+    let behind = Arc::new(Behind { pool, cookie: house.cookie, sessions: house.sessions.clone() });
     service_fn(move |visit: Box<Visit>| {
         let upstream = visit.authorized.map(|authorized| router.route(authorized).upstream());
         // Boxed: else every layer above would move its kilobytes on.
-        Box::pin(forward(visit, pool.clone(), upstream, cookie, sessions.clone()))
+        Box::pin(forward(visit, behind.clone(), upstream))
     })
 }
 
@@ -209,7 +211,7 @@ pub fn own_pages(
             let mut rest = Visit::new(Request::default(), visit.id, visit.client);
             rest.started = visit.started;
             rest.place = Place::Own;
-            rest.asker = visit.asker;
+            rest.asker = Some(visit.asker());
             rest.caller = visit.caller.clone();
             rest.reply = std::mem::take(&mut visit.reply);
             *rest.request.method_mut() = visit.request.method().clone();
@@ -242,7 +244,7 @@ pub fn client_api(
         Box::pin(async move {
             let Some(app_services) = app_services else { return Err(Refusal::new(visit, Reason::NotFound)) };
             let mut rest = Visit::new(Request::default(), visit.id, visit.client);
-            (rest.started, rest.place, rest.asker) = (visit.started, visit.place, visit.asker);
+            (rest.started, rest.place, rest.asker) = (visit.started, visit.place, Some(visit.asker()));
             *rest.request.method_mut() = visit.request.method().clone();
             *rest.request.uri_mut() = visit.request.uri().clone();
             let (response, caller) = app_services.serve(*visit).await;

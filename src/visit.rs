@@ -1,14 +1,18 @@
 //! A request on its way through the house, with what the layers have found out about it.
 
+use std::cell::RefCell;
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
+use bytes::BytesMut;
 use http::header::{ACCEPT, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 
 use crate::body::Body;
 pub use crate::client::{Client, Scheme};
+use crate::head::{Fields, Head};
 use crate::route::{Authorized, Irregular};
 use crate::session::Caller;
 use crate::upstream::{self, forward::Upgrade};
@@ -24,8 +28,8 @@ pub struct Visit {
     pub started: Instant,
     /// Where it came from.
     pub client: Client,
-    /// How it wants to be refused.
-    pub asker: Asker,
+    /// How it wants to be refused, once somebody has looked: [`asker`](Self::asker).
+    pub asker: Option<Asker>,
     /// What its connection is to become.
     pub upgrade: Upgrade,
     /// Whether it is for us or for an app behind.
@@ -34,10 +38,8 @@ pub struct Visit {
     pub irregular: Irregular,
     /// Its path was spelled otherwise.
     pub is_rewritten: bool,
-    /// The canonical host, if the request spells it otherwise.
-    pub host: Option<Box<str>>,
-    /// Else how many bytes of it the request begins its own spelling with.
-    pub host_length: usize,
+    /// The one form of its host.
+    pub host: Option<Arc<str>>,
     /// Whom it speaks for, once authenticated.
     pub caller: Option<Arc<Caller>>,
     /// By which kind of credential.
@@ -46,45 +48,80 @@ pub struct Visit {
     pub trouble: Option<Trouble>,
     /// The proof that a rule let it in.
     pub authorized: Option<Authorized>,
+    /// What the app is to be told of the caller; whoever hands the request on writes it, last of all.
+    pub identity: Option<Arc<Fields>>,
+    /// The same, signed for this app.
+    pub assertion: Option<HeaderValue>,
     /// Header fields that whatever answer will carry (cookies set and cleared).
     pub reply: Vec<(HeaderName, HeaderValue)>,
     /// What another proxy asks, if it is a question and no request of its own.
     pub check: Option<Box<Check>>,
     /// The answer, once there is one.
     pub response: Response<Body>,
-    /// How long the upstream took until its answer began.
-    pub upstream_time: Duration,
+    /// From when the upstream had the request until its answer began.
+    pub upstream: Option<Range<Instant>>,
 }
 
 impl Visit {
     /// A request that has just come in.
     pub fn new(request: Request<Body>, id: RequestId, client: Client) -> Box<Self> {
-        let asker = Asker::of(request.method(), request.headers());
         Box::new(Self {
             request,
             id,
             started: Instant::now(),
             client,
-            asker,
+            asker: None,
             upgrade: Upgrade::No,
             place: Place::default(),
             irregular: Irregular::default(),
             is_rewritten: false,
             host: None,
-            host_length: 0,
             caller: None,
             credential: Credential::default(),
             trouble: None,
             authorized: None,
+            identity: None,
+            assertion: None,
             reply: Vec::new(),
             check: None,
             response: Response::default(),
-            upstream_time: Duration::ZERO,
+            upstream: None,
         })
     }
 }
 
 impl Visit {
+    /// How it wants to be refused. Few are: whoever takes header fields away that tell it looks before.
+    pub fn asker(&self) -> Asker {
+        self.asker.unwrap_or_else(|| Asker::of(self.request.method(), self.request.headers()))
+    }
+
+    /// Writes the identity and the request's name into its header fields, in place of whatever stands there under
+    /// these names.
+    pub fn write_identity(&mut self) {
+        let headers = self.request.headers_mut();
+        if let Some(identity) = &self.identity {
+            // With room for the forwarding headers to come: growing hashes every name again.
+            headers.reserve(identity.list().len() + 8);
+            identity.insert_into(headers);
+        }
+        if let Some(assertion) = self.assertion.take() {
+            headers.insert(ASSERTION, assertion);
+        }
+        headers.insert(REQUEST_ID, self.id.as_header());
+    }
+
+    /// The same in the text of a head, from which [`sanitize`](crate::layer::sanitize) has kept these names.
+    pub fn write_identity_to(&self, head: &mut Head) {
+        if let Some(identity) = &self.identity {
+            head.fields(identity);
+        }
+        if let Some(assertion) = &self.assertion {
+            head.field(&ASSERTION, assertion);
+        }
+        head.text(REQUEST_ID.as_str(), self.id.as_str());
+    }
+
     /// What the request wants to become, be it at another proxy.
     pub fn wants(&self) -> Upgrade {
         let elsewhere = self.check.as_ref().is_some_and(|check| check.upgrade);
@@ -213,6 +250,8 @@ impl Asker {
     }
 }
 
+const ASSERTION: HeaderName = HeaderName::from_static("x-auth-assertion");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Whether the connection is asked to become something else (RFC 9110 §7.8).
@@ -255,11 +294,30 @@ impl RequestId {
         Some(Self { letters, length: u8::try_from(name.len()).ok()? })
     }
 
+    /// The value of `X-Request-Id`. Many share one allocation, which goes with the last of them.
+    pub fn as_header(&self) -> HeaderValue {
+        NAMES.with_borrow_mut(|names| {
+            let letters = self.as_str().as_bytes();
+            if names.capacity() < letters.len() {
+                *names = BytesMut::with_capacity(NAMES_LENGTH);
+            }
+            names.extend_from_slice(letters);
+            HeaderValue::from_maybe_shared(names.split().freeze()).unwrap_or_else(|_| HeaderValue::from_static("-"))
+        })
+    }
+
     /// Its letters.
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.letters[..usize::from(self.length)]).unwrap_or_default()
     }
 }
+
+thread_local! {
+    static NAMES: RefCell<BytesMut> = RefCell::new(BytesMut::new());
+}
+
+/// Room for some 250 names of ours.
+const NAMES_LENGTH: usize = 4 << 10;
 
 impl fmt::Display for RequestId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -304,6 +362,15 @@ mod tests {
     #[test]
     fn a_request_id_is_its_number_in_hexadecimal() {
         assert_eq!(RequestId::from_number(0x0123_4567_89ab_cdef).as_str(), "0123456789abcdef");
+    }
+
+    #[test]
+    fn every_name_is_a_header_of_its_own() {
+        let names: Vec<_> = (0..1000).map(RequestId::from_number).collect();
+        let values: Vec<_> = names.iter().map(RequestId::as_header).collect();
+        assert!(names.iter().zip(&values).all(|(name, value)| name.as_str() == value));
+        let long = "x".repeat(64);
+        assert_eq!(RequestId::given(long.as_bytes()).unwrap().as_header(), long.as_str());
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::value::as_text;
 use crate::layer::{IdentityHeaders, Preset, Source, UnderscoreHeaders};
 
 /// Names that mean something to proxies, servers or browsers; an identity under them would break or fool these.
-const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     "authorization",
     "connection",
     "content-length",
@@ -29,6 +29,7 @@ const RESERVED: [&str; 16] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+    "x-request-id",
 ];
 
 /// `[identity_headers]`.

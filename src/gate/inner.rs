@@ -165,6 +165,7 @@ impl Inner {
         if (held.is_routed || held.target.is_some()) && visit.is_rewritten {
             return Err(Refusal::new(visit, Reason::Malformed("path.not_plain")));
         }
+        visit.write_identity();
         let mut request = std::mem::take(&mut visit.request);
         *visit.request.method_mut() = request.method().clone();
         *visit.request.version_mut() = request.version();

@@ -8,7 +8,6 @@ use std::time::Duration;
 use http::Method;
 use http::header::{SET_COOKIE, USER_AGENT};
 
-use crate::layer::locate;
 use crate::layer::{Progress, Refusal, Step};
 use crate::limit::Limits;
 use crate::provider::{ANON_USER, Providers};
@@ -91,7 +90,7 @@ impl Authorize {
 impl Guests {
     /// Only for a person who opens a page: a script without a cookie would make one with every request.
     fn may_be_made_for(&self, visit: &Visit) -> bool {
-        visit.caller.is_none() && visit.asker == Asker::Navigation && self.providers.anon_user().is_some()
+        visit.caller.is_none() && visit.asker() == Asker::Navigation && self.providers.anon_user().is_some()
     }
 
     async fn make(&self, visit: &mut Visit) -> Result<(), Reason> {
@@ -130,7 +129,8 @@ fn decide(router: &Router, visit: &Visit) -> Result<Authorized, Refused> {
     let subject = visit.caller.as_ref().map(|caller| Subject { user: &caller.user, provider: &caller.provider });
     let check = visit.check.as_deref();
     let upgrade = visit.wants() == Upgrade::WebSocket;
-    let (host, path) = (locate::known_host(visit), Path::known(request.uri().path(), visit.irregular));
+    let host = visit.host.as_deref().unwrap_or_default();
+    let path = Path::known(request.uri().path(), visit.irregular);
     let ask =
         |method| router.decide(host, &path, &Question { method, upgrade, address: visit.client.address, subject });
     if check.is_some_and(|check| check.every_method) {

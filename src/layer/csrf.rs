@@ -2,6 +2,7 @@
 //! credential, `Sec-Fetch-Site`, `Origin` and `Host`; refuses with 403. Sits below authentication, which says
 //! whether a cookie is what speaks. Our own pages ask the same of their forms, with or without a cookie.
 
+use http::Method;
 use http::header::HOST;
 
 use crate::layer::{Progress, Step};
@@ -16,7 +17,9 @@ pub struct Csrf;
 
 impl Step for Csrf {
     fn take(&self, visit: Box<Visit>) -> Progress {
-        if visit.credential != Credential::Cookie || visit.place != Place::App || is_same_site(&visit) {
+        let reads = matches!(*visit.request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let changes = !reads || visit.wants() != Upgrade::No;
+        if !changes || visit.credential != Credential::Cookie || visit.place != Place::App || is_same_site(&visit) {
             Progress::Go(visit)
         } else {
             Progress::refuse(visit, Reason::CrossSite)
@@ -40,7 +43,7 @@ fn is_same_site(visit: &Visit) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue, Method, Request};
+    use http::{HeaderName, HeaderValue, Request};
 
     use super::*;
     use crate::body::Body;

@@ -35,7 +35,7 @@ impl Step for ExtAuthz {
         if let Some(reason) = self.0.distrusts(&visit.client) {
             return Progress::refuse(visit, reason);
         }
-        if visit.asker != Asker::Grpc || visit.request.method() != Method::POST {
+        if visit.request.method() != Method::POST || visit.asker() != Asker::Grpc {
             return Progress::refuse(visit, Reason::UnsupportedMediaType);
         }
         Progress::Wait(Box::pin(unfold(visit)))

@@ -1,6 +1,7 @@
 //! Hands a request to the upstream of its route. Reads the proof that a rule allowed it, and answers 500
 //! without; refuses with 502 and 504 when the upstream does not answer. The innermost service.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::Request;
@@ -13,34 +14,49 @@ use crate::upstream::forward::{self, Upgrade};
 use crate::upstream::{Error, Pool};
 use crate::visit::Visit;
 
+/// What it takes to reach the apps behind.
+#[derive(Debug)]
+pub struct Behind {
+    /// The connections of this worker.
+    pub pool: Pool,
+    /// The cookie that no app may set.
+    pub cookie: cookie::Name,
+    /// Who says when a stream is over.
+    pub sessions: Sessions,
+}
+
 /// Sends it, `upstream` being the route's.
-pub async fn forward(
-    mut visit: Box<Visit>,
-    pool: Pool,
-    upstream: Option<usize>,
-    cookie: cookie::Name,
-    sessions: Sessions,
-) -> Result<Answer, Refusal> {
+///
+/// # Errors
+/// The refusal, when there is no answer.
+pub async fn forward(mut visit: Box<Visit>, behind: Arc<Behind>, upstream: Option<usize>) -> Result<Answer, Refusal> {
+    let pool = &behind.pool;
     // Only the rules give an upstream: a visit that comes here without went past them.
     let Some(upstream) = upstream else {
         tracing::error!(request = %visit.id, "a request reached the upstream without a decision");
         return Err(Refusal::new(visit, Reason::Internal));
     };
-    let mut request = take(&mut visit);
-    forward::request(&mut request, &visit.client, visit.upgrade);
     let sent = Instant::now();
     let outcome = match visit.upgrade {
-        Upgrade::No => pool.send(upstream, request).await,
-        // Boxed: else every request would carry the room for a tunnel.
-        Upgrade::WebSocket => Box::pin(pool.upgrade(upstream, request, end_of(&visit, sessions.clone()))).await,
+        Upgrade::No if pool.takes_head(upstream, &visit.request) => {
+            let mut head = forward::head(&mut visit.request, &visit.client);
+            visit.write_identity_to(&mut head);
+            pool.ask(upstream, visit.request.method(), &head.finish(), sent).await
+        }
+        // Boxed: else every request would carry the room for a body, or for a tunnel.
+        Upgrade::No => Box::pin(pool.send(upstream, whole(&mut visit))).await,
+        Upgrade::WebSocket => {
+            let over = end_of(&visit, behind.sessions.clone());
+            Box::pin(pool.upgrade(upstream, whole(&mut visit), over)).await
+        }
     };
-    visit.upstream_time = sent.elapsed();
+    visit.upstream = Some(sent..Instant::now());
     match outcome {
         Ok(mut response) => {
-            forward::response(&mut response, &[cookie.as_str()]);
-            cookie.guard(response.headers_mut());
+            forward::response(&mut response);
+            behind.cookie.guard(response.headers_mut());
             if visit.caller.is_some() {
-                response = cut::when(response, || end_of(&visit, sessions));
+                response = cut::when(response, || end_of(&visit, behind.sessions.clone()));
             }
             Ok(Answer::new(visit, response))
         }
@@ -63,12 +79,15 @@ fn end_of(visit: &Visit, sessions: Sessions) -> impl Future<Output = ()> + Send 
     }
 }
 
-/// Moves headers and body out, and leaves method and target for the log.
-fn take(visit: &mut Visit) -> Request<Body> {
-    let request = std::mem::take(&mut visit.request);
+/// The whole request as it goes on; method and target stay for the log.
+fn whole(visit: &mut Visit) -> Request<Body> {
+    visit.asker = Some(visit.asker());
+    visit.write_identity();
+    let mut request = std::mem::take(&mut visit.request);
     *visit.request.method_mut() = request.method().clone();
     *visit.request.uri_mut() = request.uri().clone();
     *visit.request.version_mut() = request.version();
+    forward::request(&mut request, &visit.client, visit.upgrade);
     request
 }
 

@@ -134,7 +134,7 @@ impl Question {
         if let Some(host) = self.host {
             request.headers_mut().insert(HOST, host);
         }
-        visit.asker = if upgrade { Asker::Program } else { Asker::of(request.method(), request.headers()) };
+        visit.asker = Some(if upgrade { Asker::Program } else { Asker::of(request.method(), request.headers()) });
         let credentials = if self.dialect.takes_away() { verdict::credentials(request.headers()) } else { Vec::new() };
         let check = Check { dialect: self.dialect, names, every_method, upgrade, credentials, removed: Vec::new() };
         visit.check = Some(Box::new(check));

@@ -1,6 +1,6 @@
-//! Writes who it is into the request, last of all, or into the answer to another proxy. Reads caller and route; sets the
-//! identity headers and `X-Request-Id`; removes our cookies. Refuses with 503 when there is no key to sign with. Sits right
-//! above the upstream, far below [`sanitize`](super::sanitize), which removed what the client sent under these names.
+//! Puts together who it is for whoever hands the request on, or writes it into the answer to another proxy. Reads caller
+//! and route; sets identity and assertion; removes our cookies. Refuses with 503 when there is no key to sign with. Sits
+//! right above the upstream, far below [`sanitize`](super::sanitize), which removed what the client sent under these names.
 
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::{Map, Value};
 
 use crate::account::User;
+use crate::head::Fields;
 use crate::layer::aliases;
 use crate::layer::{IdentityHeaders as Settings, Preset, Progress, Source, Step};
 use crate::rejection::Reason;
@@ -70,19 +71,15 @@ impl Step for IdentityHeaders {
                 Err(reason) => Progress::refuse(visit, reason),
             };
         }
-        if let Some(caller) = visit.caller.clone() {
-            let assertion = match self.assertion(&visit, &caller) {
-                Ok(assertion) => assertion,
-                Err(reason) => return Progress::refuse(visit, reason),
-            };
-            // With room for the forwarding headers to come: growing hashes every name again.
-            visit.request.headers_mut().reserve(self.built(&caller).len() + 8);
-            self.write(visit.request.headers_mut(), &caller, assertion);
+        let Some(caller) = &visit.caller else { return Progress::Go(visit) };
+        match self.assertion(&visit, caller) {
+            Ok(assertion) => {
+                let identity = self.built(caller).clone();
+                (visit.identity, visit.assertion) = (Some(identity), assertion);
+                Progress::Go(visit)
+            }
+            Err(reason) => Progress::refuse(visit, reason),
         }
-        if let Ok(id) = HeaderValue::from_str(visit.id.as_str()) {
-            visit.request.headers_mut().insert(REQUEST_ID, id);
-        }
-        Progress::Go(visit)
     }
 }
 
@@ -105,16 +102,14 @@ impl IdentityHeaders {
     }
 
     fn write(&self, map: &mut HeaderMap, caller: &Caller, assertion: Option<HeaderValue>) {
-        for (name, value) in self.built(caller) {
-            map.insert(name, value.clone());
-        }
+        self.built(caller).insert_into(map);
         if let Some(assertion) = assertion {
             map.insert(ASSERTION, assertion);
         }
     }
 
-    fn built<'c>(&self, caller: &'c Caller) -> &'c [(HeaderName, HeaderValue)] {
-        caller.headers.get_or_init(|| headers(&self.settings, &caller.user, &caller.provider).into())
+    fn built<'c>(&self, caller: &'c Caller) -> &'c Arc<Fields> {
+        caller.headers.get_or_init(|| Arc::new(headers(&self.settings, &caller.user, &caller.provider).into()))
     }
 }
 
@@ -246,7 +241,6 @@ fn encode(value: &Value) -> Option<HeaderValue> {
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b' ');
 const LONGEST_FIELD: usize = 4096;
 const ASSERTION: HeaderName = HeaderName::from_static("x-auth-assertion");
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 #[cfg(test)]
 mod tests {

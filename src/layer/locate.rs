@@ -3,6 +3,7 @@
 //! that are not served. Sits above authentication: a request that cannot be read needs no identity.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -50,14 +51,7 @@ impl Locate {
         if visit.upgrade == Upgrade::WebSocket && !is_handshake(&visit.request) {
             return Err(Reason::Malformed("websocket.handshake"));
         }
-        let host = host(&visit.request).map_err(Reason::Malformed)?;
-        if !self.hosts.is_empty() && !self.hosts.contains(&*host) {
-            return Err(Reason::UnknownHost);
-        }
-        let (host, host_length) = match host {
-            Cow::Owned(host) => (Some(host.into_boxed_str()), 0),
-            Cow::Borrowed(host) => (None, host.len()),
-        };
+        let host = self.host(&visit.request)?;
         // RFC 6750 §2.3: addresses are kept and passed on by everybody.
         if visit.request.uri().path_and_query().is_some_and(|target| api_key::is_in(target.as_str())) {
             return Err(Reason::Malformed("credential.in_address"));
@@ -76,10 +70,35 @@ impl Locate {
             let uri = with_path(visit.request.uri(), path.as_str()).ok_or(Reason::Malformed("path.form"))?;
             *visit.request.uri_mut() = uri;
         }
-        (visit.host, visit.host_length) = (host, host_length);
+        visit.host = Some(host);
         visit.place = place;
         visit.irregular = irregular;
         Ok(())
+    }
+
+    /// The canonical host of a request, if it is served. Clients ask for the same one again and again, so each thread
+    /// remembers how the last was spelled.
+    fn host<B>(&self, request: &Request<B>) -> Result<Arc<str>, Reason> {
+        let mut lines = request.headers().get_all(HOST).iter();
+        let only = match (lines.next(), lines.next(), request.uri().authority()) {
+            (Some(line), None, None) => Some(line.as_bytes()),
+            _ => None,
+        };
+        LAST.with_borrow_mut(|last| {
+            if let (Some(spelled), Some((hosts, before, host))) = (only, &*last)
+                && before.as_slice() == spelled
+                && Arc::ptr_eq(hosts, &self.hosts)
+            {
+                return Ok(host.clone());
+            }
+            let host = host(request).map_err(Reason::Malformed)?;
+            if !self.hosts.is_empty() && !self.hosts.contains(&*host) {
+                return Err(Reason::UnknownHost);
+            }
+            let host: Arc<str> = host.into();
+            *last = only.map(|spelled| (self.hosts.clone(), spelled.to_vec(), host.clone()));
+            Ok(host)
+        })
     }
 
     fn place(&self, path: &str) -> Place {
@@ -102,6 +121,13 @@ impl Step for Locate {
         }
     }
 }
+
+thread_local! {
+    static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
+}
+
+/// For which sites, how a host was spelled, and its one form.
+type Last = (Arc<BTreeSet<String>>, Vec<u8>, Arc<str>);
 
 /// RFC 6455 §4.2.1.
 fn is_handshake<B>(request: &Request<B>) -> bool {
@@ -136,16 +162,6 @@ pub fn host<B>(request: &Request<B>) -> Result<Cow<'_, str>, &'static str> {
         return Ok(Cow::Borrowed(name));
     }
     route::canonical_host(name).map(Cow::Owned).ok_or("host.form")
-}
-
-/// The canonical host of a visit that was located.
-pub fn known_host(visit: &Visit) -> &str {
-    if let Some(host) = &visit.host {
-        return host;
-    }
-    let target = visit.request.uri().authority().map(|authority| authority.as_str());
-    let spelled = target.or_else(|| visit.request.headers().get(HOST)?.to_str().ok());
-    spelled.and_then(|spelled| spelled.get(..visit.host_length)).unwrap_or_default()
 }
 
 fn without_port(authority: &str) -> Option<&str> {

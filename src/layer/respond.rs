@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::convert::Infallible;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -140,14 +141,14 @@ impl RespondLayer {
         let mut response = self.worded(&reason, &visit);
         add(&mut response, &mut visit.reply);
         // The status of a gRPC answer says nothing.
-        let status = if visit.asker == Asker::Grpc { reason.status() } else { response.status() };
+        let status = if visit.asker() == Asker::Grpc { reason.status() } else { response.status() };
         self.note(&visit, status, Some(&reason));
         for_asker(response, &visit)
     }
 
     /// A refusal in the form its asker reads.
     pub fn worded(&self, reason: &Reason, visit: &Visit) -> Response<Body> {
-        let mut response = match (&visit.check, visit.asker) {
+        let mut response = match (&visit.check, visit.asker()) {
             (Some(check), _) => self.to_proxy(reason, visit, check),
             (None, Asker::Grpc) => reason.grpc(visit.id.as_str()),
             (None, Asker::Program) => reason.problem(visit.id.as_str()),
@@ -156,7 +157,7 @@ impl RespondLayer {
         if *visit.request.method() == Method::HEAD {
             *response.body_mut() = Body::empty();
         }
-        response.headers_mut().insert(REQUEST_ID, id(visit));
+        response.headers_mut().insert(REQUEST_ID, visit.id.as_header());
         response
     }
 
@@ -172,7 +173,7 @@ impl RespondLayer {
         *request.headers_mut() = visit.request.headers().clone();
         // It waits for nothing: what there is to find out has been found out.
         let mut response = app_services.refuse(request, reason, &visit.id).now_or_never()?;
-        response.headers_mut().insert(REQUEST_ID, id(visit));
+        response.headers_mut().insert(REQUEST_ID, visit.id.as_header());
         Some(response)
     }
 
@@ -206,7 +207,7 @@ impl RespondLayer {
         if check.dialect == Dialect::Forwarded {
             make_absolute(to_login.headers_mut(), visit);
         }
-        if *reason == Reason::SignInNeeded && visit.asker == Asker::Navigation && hands_on(check) {
+        if *reason == Reason::SignInNeeded && visit.asker() == Asker::Navigation && hands_on(check) {
             return to_login;
         }
         if let Some(location) = to_login.headers().get(LOCATION) {
@@ -217,8 +218,14 @@ impl RespondLayer {
 
     fn note(&self, visit: &Visit, status: StatusCode, reason: Option<&Reason>) {
         let number = self.route(visit);
-        let total = visit.started.elapsed();
-        let own = total.saturating_sub(visit.upstream_time);
+        let (total, own) = match &visit.upstream {
+            // Up to the beginning of the answer; what comes after is not worth another look at the clock.
+            Some(Range { start, end }) => (*end - visit.started, *start - visit.started),
+            None => {
+                let total = visit.started.elapsed();
+                (total, total)
+            }
+        };
         let outcome = match reason {
             None => Outcome::of(status),
             Some(reason) => {
@@ -314,10 +321,6 @@ fn add<B>(response: &mut Response<B>, reply: &mut Vec<(HeaderName, HeaderValue)>
     for (name, value) in reply.drain(..) {
         response.headers_mut().append(name, value);
     }
-}
-
-fn id(visit: &Visit) -> HeaderValue {
-    HeaderValue::from_str(visit.id.as_str()).unwrap_or_else(|_| HeaderValue::from_static("-"))
 }
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");

@@ -9,7 +9,7 @@ use http::header::HeaderName;
 
 use crate::layer::{IdentityHeaders, Progress, Step, UnderscoreHeaders};
 use crate::rejection::Reason;
-use crate::upstream::forward::strip_request;
+use crate::upstream::forward::{is_of_connection, strip_request};
 use crate::visit::Visit;
 
 /// See the [module](self).
@@ -72,6 +72,13 @@ impl Sanitize {
 impl Step for Sanitize {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
         let trusted = visit.client.trusted;
+        // One look at each name is enough for most requests.
+        let is_harmless = |name: &HeaderName| !is_of_connection(name) && self.may_pass(name.as_str(), trusted);
+        if visit.request.headers().keys().all(is_harmless) {
+            return Progress::Go(visit);
+        }
+        // What it wants its connection to become tells a program, and goes now.
+        visit.asker = Some(visit.asker());
         let headers = visit.request.headers_mut();
         // Before our own headers are written: `Connection` must not take them away again (RFC 9110 §7.6.1).
         match strip_request(headers, |name| !self.may_pass(name.as_str(), false)) {

@@ -37,7 +37,11 @@ impl Protocol {
         // Times are kept by the sweep: hyper's own would make a timer for every request.
         // A client that has said all there is may close its side and still wants the answer.
         http1.half_close(true);
-        http1.header_read_timeout(None).max_header_size(limits.header_bytes).max_headers(limits.header_fields);
+        http1.header_read_timeout(None).max_header_size(limits.header_bytes);
+        // For the number it takes by itself the parser has a place on its stack; for any other it fills one each time.
+        if limits.header_fields != USUAL_FIELDS {
+            http1.max_headers(limits.header_fields);
+        }
         http1.max_buf_size(limits.header_bytes.max(BUFFER));
         let mut http2 = http2::Builder::new(StreamTasks);
         http2
@@ -158,6 +162,8 @@ async fn until_retired<T>(gauge: &Gauge, work: impl Future<Output = io::Result<T
 }
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How many fields hyper takes unless it is told otherwise.
+const USUAL_FIELDS: usize = 100;
 /// Room for the first request of most clients.
 const FIRST: usize = 2 << 10;
 /// Buffers of one connection in each direction.

@@ -1,9 +1,8 @@
 use std::sync::{Arc, OnceLock};
 
-use http::{HeaderName, HeaderValue};
-
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
+use crate::head::Fields;
 use crate::id::{DeviceId, KeyId, SessionId};
 use crate::session::assertion::Assertions;
 
@@ -18,8 +17,8 @@ pub struct Caller {
     pub session: Option<SessionId>,
     /// When its owner last proved who he is: what may be done with it (change of address, linking) depends on it.
     pub signed_in_at: Timestamp,
-    /// The identity headers, built at the first request and cloned for the others.
-    pub headers: OnceLock<Arc<[(HeaderName, HeaderValue)]>>,
+    /// The identity headers, built at the first request for all of them.
+    pub headers: OnceLock<Arc<Fields>>,
     /// The device its session was opened on, if an app's SDK named one.
     pub device: Option<DeviceId>,
     /// Which API key, if it is one.

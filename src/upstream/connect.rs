@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::timeout;
 
 use super::Address;
+use super::stream::Stream;
 use super::tls::Connector;
 use crate::body::Body;
 use crate::gather::Gathered;
@@ -18,18 +18,7 @@ pub(super) async fn connect(
     tls: Option<&Connector>,
     limit: Duration,
 ) -> io::Result<http1::SendRequest<Body>> {
-    match address {
-        Address::Tcp { host, port } | Address::H2c { host, port } => handshake(dial(host, *port, limit).await?).await,
-        Address::Https { host, port } => {
-            let stream = dial(host, *port, limit).await?;
-            let stream = timeout(limit, verified(tls)?.http1(stream)).await.map_err(|_| too_late())??;
-            handshake(stream).await
-        }
-        Address::Unix(path) => {
-            let stream = timeout(limit, UnixStream::connect(path)).await.map_err(|_| too_late())??;
-            handshake(stream).await
-        }
-    }
+    handshake(dial(address, tls, Protocol::Http1, limit).await?).await
 }
 
 /// The same for HTTP/2: what comes back can be cloned, and every clone speaks on the one connection.
@@ -38,18 +27,37 @@ pub(super) async fn connect_http2(
     tls: Option<&Connector>,
     limit: Duration,
 ) -> io::Result<http2::SendRequest<Body>> {
+    handshake_http2(dial(address, tls, Protocol::Http2, limit).await?, limit).await
+}
+
+/// Opens a connection for HTTP/1.1 that nobody polls but who uses it.
+pub(super) async fn line(address: &Address, tls: Option<&Connector>, limit: Duration) -> io::Result<Stream> {
+    dial(address, tls, Protocol::Http1, limit).await
+}
+
+/// What is to be spoken on a connection.
+#[derive(Clone, Copy)]
+enum Protocol {
+    Http1,
+    Http2,
+}
+
+async fn dial(address: &Address, tls: Option<&Connector>, protocol: Protocol, limit: Duration) -> io::Result<Stream> {
     match address {
-        Address::Tcp { host, port } | Address::H2c { host, port } => {
-            handshake_http2(dial(host, *port, limit).await?, limit).await
-        }
+        Address::Tcp { host, port } | Address::H2c { host, port } => Ok(Stream::Tcp(reach(host, *port, limit).await?)),
         Address::Https { host, port } => {
-            let stream = dial(host, *port, limit).await?;
-            let stream = timeout(limit, verified(tls)?.http2(stream)).await.map_err(|_| too_late())??;
-            handshake_http2(stream, limit).await
+            let stream = reach(host, *port, limit).await?;
+            let verified = verified(tls)?;
+            let shake = async {
+                match protocol {
+                    Protocol::Http1 => verified.http1(stream).await,
+                    Protocol::Http2 => verified.http2(stream).await,
+                }
+            };
+            Ok(Stream::Tls(Box::new(timeout(limit, shake).await.map_err(|_| too_late())??)))
         }
         Address::Unix(path) => {
-            let stream = timeout(limit, UnixStream::connect(path)).await.map_err(|_| too_late())??;
-            handshake_http2(stream, limit).await
+            Ok(Stream::Unix(timeout(limit, UnixStream::connect(path)).await.map_err(|_| too_late())??))
         }
     }
 }
@@ -60,7 +68,7 @@ fn verified(tls: Option<&Connector>) -> io::Result<&Connector> {
 }
 
 /// Tries every address of a name; one that is silent leaves time for the others.
-async fn dial(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
+async fn reach(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     let addresses: Vec<_> = timeout(limit, lookup_host((host, port))).await.map_err(|_| too_late())??.collect();
     let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
@@ -77,10 +85,7 @@ async fn dial(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
     Err(last)
 }
 
-async fn handshake<S>(stream: S) -> io::Result<http1::SendRequest<Body>>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn handshake(stream: Stream) -> io::Result<http1::SendRequest<Body>> {
     let io = TokioIo::new(Gathered(stream));
     let (sender, connection) =
         http1::Builder::new().max_buf_size(READ_BUFFER).handshake(io).await.map_err(io::Error::other)?;
@@ -93,10 +98,7 @@ where
     Ok(sender)
 }
 
-async fn handshake_http2<S>(stream: S, limit: Duration) -> io::Result<http2::SendRequest<Body>>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
+async fn handshake_http2(stream: Stream, limit: Duration) -> io::Result<http2::SendRequest<Body>> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())

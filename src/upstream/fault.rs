@@ -11,7 +11,7 @@ pub enum Error {
     Timeout,
     /// It took the request and ended the connection, or answered what is not HTTP.
     #[error("no answer: {0}")]
-    Broken(#[source] hyper::Error),
+    Broken(#[source] crate::body::Error),
     /// The client broke off, or framed its body badly; not the upstream's fault.
     #[error("the body of the request broke off: {0}")]
     Request(#[source] hyper::Error),

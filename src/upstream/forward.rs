@@ -3,15 +3,16 @@
 //! [`strip_request`] comes first, before anything is decided or written; [`request`] comes last.
 
 use http::header::{
-    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, Entry, HOST, HeaderMap, HeaderName,
-    HeaderValue, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue,
+    ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 
 use super::{forwarded, trailers};
 use crate::body::Body;
 use crate::client::Client;
+use crate::head::Head;
 
 /// What a client wants its connection to become.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,11 +65,7 @@ pub fn strip_request(
 /// Makes a request what the upstream reads: HTTP/1.1, a target of path and query as the caller set them, `Host` as the
 /// client sent it, `Forwarded` and `X-Forwarded-*` as we know them.
 pub fn request(request: &mut Request<Body>, client: &Client, upgrade: Upgrade) {
-    if request.version() == Version::HTTP_2 {
-        join_cookies(request.headers_mut());
-    }
-    set_host(request);
-    *request.version_mut() = Version::HTTP_11;
+    unify(request);
     if request.uri().authority().is_some() || request.uri().scheme().is_some() {
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
@@ -80,9 +77,35 @@ pub fn request(request: &mut Request<Body>, client: &Client, upgrade: Upgrade) {
     }
 }
 
-/// Makes an answer what the client reads: nothing of the upstream's connection, and none of `own_cookies` set by
-/// anyone but us.
-pub fn response(response: &mut Response<Body>, own_cookies: &[&str]) {
+/// The same for a request without a body, as the text of its head; the identity comes after it.
+pub fn head(request: &mut Request<Body>, client: &Client) -> Head {
+    unify(request);
+    if client.trusted {
+        forwarded::write(request.headers_mut(), client);
+    }
+    let (method, headers) = (request.method(), request.headers());
+    let mut head = Head::new(method, request.uri(), headers);
+    // RFC 9110 §8.6: what may have a body says that it has none.
+    if !(method.is_safe() || *method == Method::DELETE) && !headers.contains_key(CONTENT_LENGTH) {
+        head.field(&CONTENT_LENGTH, &HeaderValue::from_static("0"));
+    }
+    if !client.trusted {
+        forwarded::write_to(&mut head, client, headers.get(HOST));
+    }
+    head
+}
+
+/// One form for requests of both versions.
+fn unify(request: &mut Request<Body>) {
+    if request.version() == Version::HTTP_2 {
+        join_cookies(request.headers_mut());
+    }
+    set_host(request);
+    *request.version_mut() = Version::HTTP_11;
+}
+
+/// Makes an answer what the client reads: nothing of the upstream's connection.
+pub fn response(response: &mut Response<Body>) {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     *response.version_mut() = Version::HTTP_11;
     let headers = response.headers_mut();
@@ -97,29 +120,6 @@ pub fn response(response: &mut Response<Body>, own_cookies: &[&str]) {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     } else {
         headers.remove(UPGRADE);
-    }
-    drop_cookies(headers, own_cookies);
-}
-
-/// A cookie of ours set by the upstream would sign a visitor in as somebody else.
-fn drop_cookies(headers: &mut HeaderMap, own_cookies: &[&str]) {
-    if !headers.contains_key(SET_COOKIE) {
-        return;
-    }
-    let is_ours = |line: &HeaderValue| {
-        let line = line.as_bytes();
-        let name = line.split(|byte| matches!(byte, b'=' | b';')).next().unwrap_or_default().trim_ascii();
-        own_cookies.iter().any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
-    };
-    if !headers.get_all(SET_COOKIE).iter().any(is_ours) {
-        return;
-    }
-    tracing::warn!(code = "upstream.cookie_blocked", "the upstream set a cookie of ours; it was removed");
-    if let Entry::Occupied(lines) = headers.entry(SET_COOKIE) {
-        let lines: Vec<HeaderValue> = lines.remove_entry_mult().1.collect();
-        for line in lines.into_iter().filter(|line| !is_ours(line)) {
-            headers.append(SET_COOKIE, line);
-        }
     }
 }
 
@@ -179,6 +179,16 @@ fn strip_hop_by_hop(headers: &mut HeaderMap, may_trail: impl Fn(&HeaderName) -> 
     }
 }
 
+/// Whether [`strip_request`] has anything to do with a field of this name.
+pub fn is_of_connection(name: &HeaderName) -> bool {
+    match name.as_str().len() {
+        2 => *name == TE,
+        7 => *name == UPGRADE || *name == TRAILER,
+        10 => *name == CONNECTION || is_hop_by_hop(name),
+        _ => is_hop_by_hop(name),
+    }
+}
+
 /// Tells by the length first: few other names have these.
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     matches!(name.as_str().len(), 7 | 10 | 14 | 16 | 17 | 18 | 19 | 25) && HOP_BY_HOP.contains(name)
@@ -186,7 +196,12 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 
 /// The members of a comma-separated list (RFC 9110 §5.6.1).
 pub(super) fn tokens(value: &HeaderValue) -> impl Iterator<Item = &[u8]> {
-    value.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
+    tokens_of(value.as_bytes())
+}
+
+/// The same.
+pub(super) fn tokens_of(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
 }
 
 /// Fields of the message itself: whoever lists one of them in `Connection` wants it to vanish behind our back.
@@ -264,6 +279,8 @@ mod tests {
     fn every_hop_by_hop_field_is_recognized() {
         assert!(HOP_BY_HOP.iter().all(is_hop_by_hop));
         assert!(!is_hop_by_hop(&CONTENT_TYPE));
+        assert!(HOP_BY_HOP.iter().chain(&[CONNECTION, UPGRADE, TE]).all(is_of_connection));
+        assert!(!is_of_connection(&CONTENT_TYPE));
     }
 
     #[test]
@@ -298,25 +315,45 @@ mod tests {
     }
 
     #[test]
+    fn a_head_says_what_a_request_does() {
+        let make = |method: Method, version| {
+            let mut request = Request::new(Body::empty());
+            *request.method_mut() = method;
+            *request.version_mut() = version;
+            *request.uri_mut() = Uri::from_static("https://blog.example.com/a?b");
+            *request.headers_mut() = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
+            request
+        };
+        for (method, more) in [(Method::GET, 0), (Method::DELETE, 0), (Method::POST, 1)] {
+            let mut whole = make(method.clone(), Version::HTTP_2);
+            super::request(&mut whole, &client(), Upgrade::No);
+            let text = head(&mut make(method.clone(), Version::HTTP_2), &client()).finish();
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            assert!(text.starts_with(&format!("{method} /a?b HTTP/1.1\r\n")) && text.ends_with("\r\n\r\n"));
+            for (name, value) in whole.headers() {
+                assert!(text.contains(&format!("\r\n{name}: {}\r\n", value.to_str().unwrap())), "{name} in {text}");
+            }
+            assert_eq!(text.lines().count(), whole.headers().len() + 2 + more);
+            assert_eq!(text.contains("content-length: 0\r\n"), more == 1);
+        }
+    }
+
+    #[test]
+    fn what_a_trusted_proxy_says_is_in_the_head_once() {
+        let mut request = Request::new(Body::empty());
+        *request.headers_mut() = headers(&[("host", "a.test"), ("x-forwarded-for", "2001:db8::7")]);
+        let trusted = Client { trusted: true, ..client() };
+        let text = String::from_utf8(head(&mut request, &trusted).finish().to_vec()).unwrap();
+        assert!(text.contains("\r\nx-forwarded-for: 2001:db8::7, 127.0.0.1\r\n"), "{text}");
+        assert_eq!(text.matches("x-forwarded-for").count(), 1);
+    }
+
+    #[test]
     fn a_websocket_handshake_goes_on_as_one() {
         let mut request = Request::new(Body::empty());
         super::request(&mut request, &client(), Upgrade::WebSocket);
         assert_eq!(request.headers()[CONNECTION], "upgrade");
         assert_eq!(request.headers()[UPGRADE], "websocket");
-    }
-
-    #[test]
-    fn sec_cook_07_the_upstream_cannot_set_our_cookies() {
-        let mut response = Response::new(Body::empty());
-        *response.headers_mut() = headers(&[
-            ("set-cookie", "theme=dark"),
-            ("set-cookie", "__Host-vestibule=x; Path=/"),
-            ("set-cookie", " __host-VESTIBULE =x"),
-            ("set-cookie", "__Host-vestibule2=y"),
-        ]);
-        super::response(&mut response, &["__Host-vestibule"]);
-        let kept: Vec<_> = response.headers().get_all(SET_COOKIE).iter().collect();
-        assert_eq!(kept, ["theme=dark", "__Host-vestibule2=y"]);
     }
 
     #[test]
@@ -330,7 +367,7 @@ mod tests {
             ("transfer-encoding", "chunked"),
             ("trailer", "Set-Cookie, X-Sum"),
         ]);
-        super::response(&mut response, &[]);
+        super::response(&mut response);
         assert_eq!(*response.headers(), headers(&[("set-cookie", "a=1"), ("trailer", "x-sum")]));
     }
 }

@@ -6,26 +6,53 @@ use bytes::{BufMut as _, BytesMut};
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 
 use crate::client::{Client, Scheme};
+use crate::head::{Fields, Head};
 
 /// Writes `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `Forwarded` (RFC 7239) as we know them: what a trusted
 /// proxy said stays and gets its own address added, what anybody else said is replaced.
 pub(super) fn write(headers: &mut HeaderMap, client: &Client) {
     let host = headers.get(HOST).cloned();
-    let way =
-        if client.trusted { Way::new(headers, client, host.as_ref()) } else { Way::of_stranger(client, host.as_ref()) };
+    if !client.trusted {
+        return of_stranger(client, host.as_ref(), |way| way.insert_into(headers));
+    }
+    let way = Way::new(headers, client, host.as_ref());
     set(headers, X_FORWARDED_FOR, way.chain);
     set(headers, FORWARDED, way.element);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme.as_str()));
-    if !client.trusted || !headers.contains_key(X_FORWARDED_PORT) {
+    if !headers.contains_key(X_FORWARDED_PORT) {
         set(headers, X_FORWARDED_PORT, way.port);
     }
-    if !client.trusted || !headers.contains_key(X_FORWARDED_HOST) {
+    if !headers.contains_key(X_FORWARDED_HOST) {
         set(headers, X_FORWARDED_HOST, host);
     }
 }
 
+/// The same for a request that came straight from its client, in the text of its head. Whatever else bears these names
+/// is to be gone.
+pub(super) fn write_to(head: &mut Head, client: &Client, host: Option<&HeaderValue>) {
+    of_stranger(client, host, |way| head.fields(way));
+}
+
+/// Depends on the client and its host alone, and one request of a client is seldom the last: the fields are kept for a
+/// while, as making them is the dearest part of forwarding.
+fn of_stranger(client: &Client, host: Option<&HeaderValue>, write: impl FnOnce(&Fields)) {
+    let host_bytes = host.map_or(&b""[..], HeaderValue::as_bytes);
+    RECENT.with_borrow_mut(|recent| {
+        let place = &mut recent[place(client.address)];
+        match place {
+            Some((of, at, way)) if of == client && at == host_bytes => write(way),
+            _ => {
+                let way = Way::new(&HeaderMap::new(), client, host).of_stranger(client, host);
+                write(&way);
+                if host_bytes.len() <= LONGEST_HOST {
+                    *place = Some((*client, host_bytes.to_vec(), way));
+                }
+            }
+        }
+    });
+}
+
 /// The values of one way that requests take.
-#[derive(Clone)]
 struct Way {
     chain: Option<HeaderValue>,
     element: Option<HeaderValue>,
@@ -42,23 +69,16 @@ impl Way {
         }
     }
 
-    /// Depends on the client and its host alone, and one request of a client is seldom the last: the values are kept for
-    /// a while, as writing them is the dearest part of forwarding.
-    fn of_stranger(client: &Client, host: Option<&HeaderValue>) -> Self {
-        let host_bytes = host.map_or(&b""[..], HeaderValue::as_bytes);
-        RECENT.with_borrow_mut(|recent| {
-            let place = &mut recent[place(client.address)];
-            match place {
-                Some((of, at, way)) if of == client && at == host_bytes => way.clone(),
-                _ => {
-                    let way = Self::new(&HeaderMap::new(), client, host);
-                    if host_bytes.len() <= LONGEST_HOST {
-                        *place = Some((*client, host_bytes.to_vec(), way.clone()));
-                    }
-                    way
-                }
-            }
-        })
+    fn of_stranger(self, client: &Client, host: Option<&HeaderValue>) -> Fields {
+        let scheme = HeaderValue::from_static(client.scheme.as_str());
+        let fields = [
+            (X_FORWARDED_FOR, self.chain),
+            (FORWARDED, self.element),
+            (X_FORWARDED_PROTO, Some(scheme)),
+            (X_FORWARDED_PORT, self.port),
+            (X_FORWARDED_HOST, host.cloned()),
+        ];
+        Fields::from(fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect::<Vec<_>>())
     }
 }
 
@@ -66,8 +86,8 @@ thread_local! {
     static RECENT: RefCell<[Option<Kept>; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
 }
 
-/// Whose values they are, for which `Host`, and the values.
-type Kept = (Client, Vec<u8>, Way);
+/// Whose fields they are, for which `Host`, and the fields.
+type Kept = (Client, Vec<u8>, Fields);
 
 fn place(address: IpAddr) -> usize {
     let bits = match address {
@@ -257,6 +277,25 @@ mod tests {
                 assert_eq!(headers["x-forwarded-for"], address);
                 assert_eq!(headers["forwarded"], format!("for={address};host=\"{host}\";proto=https"));
             }
+        }
+    }
+
+    #[test]
+    fn the_text_of_a_head_says_the_same() {
+        let headers = written(false, "10.0.0.1", &[("host", "a.test")]);
+        let client = Client {
+            peer: "10.0.0.1".parse().unwrap(),
+            address: "10.0.0.1".parse().unwrap(),
+            scheme: Scheme::Https,
+            trusted: false,
+        };
+        let host = HeaderMap::from_iter([(HOST, HeaderValue::from_static("a.test"))]);
+        let mut head = Head::new(&http::Method::GET, &http::Uri::from_static("/"), &host);
+        write_to(&mut head, &client, host.get(HOST));
+        let text = String::from_utf8(head.finish().to_vec()).unwrap();
+        assert_eq!(text.lines().count(), headers.len() + 2);
+        for (name, value) in &headers {
+            assert!(text.contains(&format!("\r\n{name}: {}\r\n", value.to_str().unwrap())), "{name} in {text}");
         }
     }
 

@@ -79,7 +79,7 @@ impl Pool {
                         continue;
                     }
                     let error = error.into_error();
-                    return Err(if error.is_user() { Error::Request(error) } else { Error::Broken(error) });
+                    return Err(if error.is_user() { Error::Request(error) } else { Error::Broken(error.into()) });
                 }
                 None => {
                     // It may be the connection that is dead, and nobody has noticed.

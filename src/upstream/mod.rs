@@ -2,21 +2,35 @@
 
 mod address;
 #[cfg(feature = "server")]
+mod answer;
+#[cfg(feature = "server")]
+mod chunks;
+#[cfg(feature = "server")]
 mod connect;
+#[cfg(feature = "server")]
+mod connections;
 #[cfg(feature = "server")]
 mod expect;
 mod fault;
+#[cfg(feature = "server")]
+mod flow;
 pub mod forward;
 mod forwarded;
 mod grpc;
 #[cfg(feature = "server")]
 mod http2;
 #[cfg(feature = "server")]
+mod kept;
+#[cfg(feature = "server")]
+mod line;
+#[cfg(feature = "server")]
 mod patience;
 #[cfg_attr(not(feature = "server"), path = "pool_absent.rs")]
 mod pool;
 #[cfg(feature = "server")]
 mod reply;
+#[cfg(feature = "server")]
+mod stream;
 #[cfg(feature = "server")]
 mod tls;
 mod tls_settings;

@@ -1,8 +1,7 @@
-use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{Method, Request, Response};
@@ -11,12 +10,14 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
 
-use super::connect::connect;
+use super::connect::{self, connect};
+use super::connections::Connections;
 use super::http2::{self, Shared};
+use super::line::{Line, Silence};
 use super::patience::Patience;
 use super::tls::Connector;
 use super::upload::Upload;
-use super::{Address, Error, TlsError, TlsSettings, expect, reply, tunnel};
+use super::{Address, Error, TlsError, TlsSettings, expect, flow, reply, tunnel};
 use crate::body::Body;
 use crate::limit::Timeouts;
 
@@ -25,8 +26,6 @@ use crate::limit::Timeouts;
 pub struct Upstreams {
     list: Vec<Upstream>,
     timeouts: Timeouts,
-    /// After so long without a request a connection may be about to be closed by its other end.
-    doubtful: Duration,
 }
 
 #[derive(Debug)]
@@ -41,19 +40,14 @@ struct Upstream {
 #[derive(Clone)]
 pub struct Pool {
     upstreams: Arc<Upstreams>,
-    idle: Arc<[Mutex<VecDeque<Idle>>]>,
-    shared: Arc<[Shared]>,
+    connections: Arc<Connections>,
 }
 
-/// A connection to an upstream.
+/// A connection to an upstream for requests with a body or an upgrade: it has a task of its own, so that an upload goes
+/// on while nobody takes the answer.
 pub(super) struct Link {
     sender: SendRequest<Body>,
     patience: Patience,
-}
-
-struct Idle {
-    link: Link,
-    since: Instant,
 }
 
 impl Upstreams {
@@ -74,16 +68,12 @@ impl Upstreams {
 
     fn of(all: impl Iterator<Item = (Address, Option<Connector>)>, timeouts: Timeouts) -> Arc<Self> {
         let list = all.map(|(address, tls)| Upstream { address, tls, is_down: AtomicBool::new(false) }).collect();
-        Arc::new(Self { list, timeouts, doubtful: DOUBTFUL })
+        Arc::new(Self { list, timeouts })
     }
 
     /// An empty pool, for one worker.
     pub fn pool(self: &Arc<Self>) -> Pool {
-        Pool {
-            upstreams: Arc::clone(self),
-            idle: self.list.iter().map(|_| Mutex::default()).collect(),
-            shared: self.list.iter().map(|_| Shared::default()).collect(),
-        }
+        Pool { upstreams: Arc::clone(self), connections: Connections::to(self.list.len()) }
     }
 
     /// Each upstream, and whether its last connection came about.
@@ -113,10 +103,63 @@ impl Upstream {
 }
 
 impl Pool {
+    /// Whether [`ask`](Self::ask) is the way for a request: all it has to say is its head, and the upstream reads
+    /// HTTP/1.1.
+    pub fn takes_head(&self, upstream: usize, request: &Request<Body>) -> bool {
+        let target = self.upstreams.list.get(upstream);
+        request.body().is_end_stream()
+            && target.is_some_and(|target| !http2::carries(&target.address, request.headers()))
+    }
+
+    /// Sends a request without a body, whose whole [head](crate::head::Head) is given, at the time `now`, and returns when
+    /// the answer has begun.
+    ///
+    /// It is sent a second time only if no byte of it went out, or if it is safe (RFC 9110 §9.2.1) and met a connection
+    /// which the upstream had given up.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn ask(
+        &self,
+        upstream: usize,
+        method: &Method,
+        head: &[u8],
+        now: std::time::Instant,
+    ) -> Result<Response<Body>, Error> {
+        let of = self.connections.of.get(upstream).ok_or(Error::Unknown(upstream))?;
+        let limit = self.upstreams.timeouts.upstream;
+        let mut now = Instant::from_std(now);
+        let mut used = of.lines.take(now, Line::is_quiet);
+        loop {
+            let is_new = used.is_none();
+            let mut line = match used.take() {
+                Some((line, _)) => line,
+                None => self.open_line(upstream).await?,
+            };
+            match line.ask(head, *method == Method::HEAD, now, limit).await {
+                // It counts as idle from here on, which is too early, and saves a look at the clock.
+                Ok(heard) => return Ok(flow::body(heard, line, self, upstream, now)),
+                Err(Silence::Late) => return Err(Error::Timeout),
+                Err(Silence::GivenUp { unsent, .. }) if !is_new && (unsent || method.is_safe()) => {}
+                Err(Silence::GivenUp { error, .. } | Silence::Broken(error)) => {
+                    return Err(Error::Broken(error.into()));
+                }
+            }
+            now = Instant::now();
+        }
+    }
+
+    /// Boxed, as below.
+    fn open_line(&self, upstream: usize) -> Pin<Box<dyn Future<Output = Result<Line, Error>> + Send + '_>> {
+        Box::pin(async move {
+            let stream = self.reach(upstream, connect::line).await.map_err(Error::Down)?;
+            Ok(Line::new(stream, Instant::now() + self.upstreams.timeouts.upstream))
+        })
+    }
+
     /// Sends a request as [`forward`](super::forward) left it, and returns when the answer has begun.
     ///
-    /// A request is sent a second time only if no byte of it went out, or if it is a GET or HEAD without a body that
-    /// met a connection which the upstream had given up.
+    /// It is sent a second time only if no byte of it went out.
     ///
     /// # Errors
     /// See [`Error`].
@@ -127,19 +170,24 @@ impl Pool {
             return Box::pin(self.send_http2(upstream, request)).await;
         }
         expect::hold_body(&mut request);
+        self.send_http1(upstream, request, Whose::Any).await
+    }
+
+    async fn send_http1(&self, upstream: usize, request: Request<Body>, whose: Whose) -> Result<Response<Body>, Error> {
         let mut request = Some(request);
         let mut now = Instant::now();
-        let (mut link, mut spare, mut is_new) = match self.take(upstream, now) {
-            // Boxed, as there hardly ever is one.
-            Some((link, age)) if age < self.upstreams.doubtful => (link, None, false),
-            Some((link, _)) => (link, request.as_ref().and_then(spare).map(Box::new), false),
-            None => (self.open(upstream).await?, None, true),
+        let used = match whose {
+            Whose::Any => self.connections.of[upstream].links.take(now, |link| link.sender.is_ready()),
+            Whose::New => None,
+        };
+        let (mut link, mut is_new) = match used {
+            Some((link, _)) => (link, false),
+            None => (self.open(upstream).await?, true),
         };
         loop {
             match self.exchange(upstream, link, &mut request, now).await {
-                Err(error) if is_new || matches!(error, Error::Timeout) => return Err(error),
-                Err(error) if request.is_none() && spare.is_none() => return Err(error),
-                Err(_) => request = request.or(spare.take().map(|spare| *spare)),
+                Err(error) if is_new || request.is_none() || matches!(error, Error::Timeout) => return Err(error),
+                Err(_) => {}
                 Ok(response) => return Ok(response),
             }
             link = self.open(upstream).await?;
@@ -167,7 +215,8 @@ impl Pool {
         cut: impl Future<Output = ()> + Send + 'static,
     ) -> Result<Response<Body>, Error> {
         let client = hyper::upgrade::on(&mut request);
-        let mut response = self.send(upstream, request).await?;
+        // On a connection of its own, which it will keep: one that waited may have been given up.
+        let mut response = self.send_http1(upstream, request, Whose::New).await?;
         if response.status() == http::StatusCode::SWITCHING_PROTOCOLS {
             let server = hyper::upgrade::on(&mut response);
             tokio::spawn(tunnel::run(client, server, cut));
@@ -193,7 +242,7 @@ impl Pool {
             Some(Err(mut error)) => {
                 *request = error.take_message();
                 let error = error.into_error();
-                Err(if error.is_user() { Error::Request(error) } else { Error::Broken(error) })
+                Err(if error.is_user() { Error::Request(error) } else { Error::Broken(error.into()) })
             }
             None => Err(Error::Timeout),
         }
@@ -219,7 +268,7 @@ impl Pool {
     }
 
     pub(super) fn shared(&self, upstream: usize) -> Result<&Shared, Error> {
-        self.shared.get(upstream).ok_or(Error::Unknown(upstream))
+        self.connections.of.get(upstream).map(|of| &of.http2).ok_or(Error::Unknown(upstream))
     }
 
     pub(super) fn timeouts(&self) -> &Timeouts {
@@ -230,36 +279,31 @@ impl Pool {
         response.map(|body| reply::body(body, link, self.clone(), upstream))
     }
 
-    /// Takes a connection that is open and waits for a request, and how long it has.
-    fn take(&self, upstream: usize, now: Instant) -> Option<(Link, Duration)> {
-        let mut idle = lock(self.idle.get(upstream)?);
-        while let Some(Idle { link, since }) = idle.pop_back() {
-            let age = now.saturating_duration_since(since);
-            if age >= KEPT {
-                // The younger ones are taken first, so all below are as old.
-                idle.clear();
-                return None;
-            }
-            if link.sender.is_ready() {
-                return Some((link, age));
-            }
+    /// Keeps a connection whose answer has ended.
+    pub(super) fn put(&self, upstream: usize, link: Link) {
+        if let Some(of) = self.connections.of.get(upstream)
+            && link.sender.is_ready()
+            && of.links.put(link, Instant::now())
+        {
+            self.connections.look_after();
         }
-        None
     }
 
     /// Keeps a connection whose answer has ended.
-    pub(super) fn put(&self, upstream: usize, link: Link) {
-        let Some(idle) = self.idle.get(upstream) else { return };
-        if !link.sender.is_ready() {
-            return;
+    pub(super) fn put_line(&self, upstream: usize, line: Line, now: Instant) {
+        if let Some(of) = self.connections.of.get(upstream)
+            && of.lines.put(line, now)
+        {
+            self.connections.look_after();
         }
-        let since = Instant::now();
-        let mut idle = lock(idle);
-        while idle.len() >= MOST || idle.front().is_some_and(|oldest| since.duration_since(oldest.since) >= KEPT) {
-            idle.pop_front();
-        }
-        idle.push_back(Idle { link, since });
     }
+}
+
+/// Which connection a request may go on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Any,
+    New,
 }
 
 impl std::fmt::Debug for Pool {
@@ -267,29 +311,6 @@ impl std::fmt::Debug for Pool {
         f.debug_struct("Pool").field("upstreams", &self.upstreams.list).finish()
     }
 }
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A second copy of a request that may be sent twice (RFC 9110 §9.2.2).
-fn spare(request: &Request<Body>) -> Option<Request<Body>> {
-    if !matches!(*request.method(), Method::GET | Method::HEAD) || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut copy = Request::new(Body::empty());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.headers_mut() = request.headers().clone();
-    Some(copy)
-}
-
-/// How long a connection is kept without a request: less than the 5 s after which common app servers close theirs.
-const KEPT: Duration = Duration::from_secs(4);
-/// A request that follows the one before it at once meets no connection that was given up for being idle.
-const DOUBTFUL: Duration = Duration::from_millis(500);
-/// The most connections kept for one upstream by one worker.
-const MOST: usize = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -305,12 +326,16 @@ mod tests {
         }
     }
 
+    async fn ask(pool: &Pool, method: &Method) -> Result<Response<Body>, Error> {
+        let head = format!("{method} / HTTP/1.1\r\nhost: a\r\n\r\n");
+        pool.ask(0, method, head.as_bytes(), std::time::Instant::now()).await
+    }
+
     /// Serves one request, then ends the connection at the second; whether that one came again on another.
-    async fn comes_again(doubtful: Duration, second: Request<Body>) -> Result<bool, Error> {
+    async fn comes_again(method: Method) -> Result<bool, Error> {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
-        let list = vec![Upstream { address, tls: None, is_down: AtomicBool::new(false) }];
-        let pool = Arc::new(Upstreams { list, timeouts: Timeouts::default(), doubtful }).pool();
+        let pool = Upstreams::new(vec![address], Timeouts::default()).pool();
         let upstream = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
             read_head(&mut stream).await;
@@ -321,31 +346,40 @@ mod tests {
             read_head(&mut stream).await;
             stream.write_all(b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n").await.unwrap();
         });
-        assert_eq!(pool.send(0, Request::new(Body::empty())).await.unwrap().status(), 204);
-        let answer = pool.send(0, second).await;
+        assert_eq!(ask(&pool, &Method::GET).await.unwrap().status(), 204);
+        let answer = ask(&pool, &method).await;
         upstream.abort();
         answer.map(|response| response.status() == 205)
     }
 
-    fn request(method: Method, body: &'static str) -> Request<Body> {
-        Request::builder().method(method).body(Body::from(body)).unwrap()
-    }
-
     #[tokio::test]
     async fn a_request_that_met_a_dying_connection_is_repeated_if_that_is_safe() {
-        for method in [Method::GET, Method::HEAD] {
-            assert!(comes_again(Duration::ZERO, request(method, "")).await.unwrap());
+        for method in [Method::GET, Method::HEAD, Method::OPTIONS] {
+            assert!(comes_again(method).await.unwrap());
         }
-        for (method, body) in [(Method::POST, ""), (Method::DELETE, ""), (Method::GET, "x")] {
-            let outcome = comes_again(Duration::ZERO, request(method, body)).await;
-            assert!(matches!(outcome, Err(Error::Broken(_))));
+        for method in [Method::POST, Method::DELETE] {
+            assert!(matches!(comes_again(method).await, Err(Error::Broken(_))));
         }
     }
 
     #[tokio::test]
-    async fn a_request_on_a_lively_connection_is_never_repeated() {
-        let outcome = comes_again(DOUBTFUL, request(Method::GET, "")).await;
-        assert!(matches!(outcome, Err(Error::Broken(_))));
+    async fn a_request_goes_out_twice_at_most() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+        let pool = Upstreams::new(vec![address], Timeouts::default()).pool();
+        let upstream = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            read_head(&mut stream).await;
+            stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+            for _ in 0..2 {
+                read_head(&mut stream).await;
+                drop(stream);
+                stream = listener.accept().await.unwrap().0;
+            }
+        });
+        assert_eq!(ask(&pool, &Method::GET).await.unwrap().status(), 204);
+        assert!(matches!(ask(&pool, &Method::GET).await, Err(Error::Broken(_))));
+        upstream.abort();
     }
 
     /// Every request pays for copying what it carries, and for the cache it fills.
@@ -353,7 +387,7 @@ mod tests {
     async fn what_waits_for_an_answer_is_small() {
         let address = "http://127.0.0.1:9".parse().unwrap();
         let pool = Upstreams::new(vec![address], Timeouts::default()).pool();
-        let size = size_of_val(&pool.send(0, Request::new(Body::empty())));
-        assert!(size <= 2048, "{size} bytes");
+        let size = size_of_val(&pool.ask(0, &Method::GET, b"", std::time::Instant::now()));
+        assert!(size <= 1024, "{size} bytes");
     }
 }

@@ -1,8 +1,9 @@
 //! Stands for the connections to upstreams in a program that was built without a server: the app is in the program.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 
 use super::{Address, Error, TlsError, TlsSettings};
 use crate::body::Body;
@@ -47,6 +48,19 @@ impl Upstreams {
 }
 
 impl Pool {
+    /// None is sent this way.
+    pub fn takes_head(&self, _: usize, _: &Request<Body>) -> bool {
+        false
+    }
+
+    /// Sends nothing.
+    ///
+    /// # Errors
+    /// Always.
+    pub async fn ask(&self, upstream: usize, _: &Method, _: &[u8], _: Instant) -> Result<Response<Body>, Error> {
+        Err(Error::Unknown(upstream))
+    }
+
     /// Sends nothing.
     ///
     /// # Errors

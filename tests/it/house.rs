@@ -15,6 +15,7 @@ const LEVELS: [&[&str]; 11] = [
         "secret",
         "body",
         "gather",
+        "head",
         "id",
         "json",
         "language",

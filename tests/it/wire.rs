@@ -11,7 +11,7 @@ mod tunnel;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::{Request, Response, StatusCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -86,14 +86,23 @@ async fn forward(pool: Pool, mut request: Request<Body>, connection: Connection)
     };
     let peer = connection.peer.ip();
     let client = Client { peer, address: peer, scheme: connection.scheme, trusted: false };
-    forward::request(&mut request, &client, upgrade);
     let answer = match upgrade {
-        forward::Upgrade::WebSocket => pool.upgrade(0, request, std::future::pending()).await,
-        forward::Upgrade::No => pool.send(0, request).await,
+        forward::Upgrade::No if pool.takes_head(0, &request) => {
+            let head = forward::head(&mut request, &client).finish();
+            pool.ask(0, request.method(), &head, Instant::now()).await
+        }
+        forward::Upgrade::No => {
+            forward::request(&mut request, &client, upgrade);
+            pool.send(0, request).await
+        }
+        forward::Upgrade::WebSocket => {
+            forward::request(&mut request, &client, upgrade);
+            pool.upgrade(0, request, std::future::pending()).await
+        }
     };
     match answer {
         Ok(mut response) => {
-            forward::response(&mut response, &["__Host-vestibule"]);
+            forward::response(&mut response);
             response
         }
         Err(Error::Request(_)) => status(StatusCode::BAD_REQUEST),

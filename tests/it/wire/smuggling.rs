@@ -236,7 +236,7 @@ async fn sec_smug_09_nothing_but_websocket_is_ever_upgraded() {
     let proxy = Proxy::to(upstream.address).await;
     for upgrade in ["h2c", "h2c, websocket", "TLS/1.0"] {
         let fields =
-            format!("Connection: Upgrade, HTTP2-Settings\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n");
+            format!("Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: {upgrade}\r\nHTTP2-Settings: AAMAAABk\r\n");
         let answer = proxy.raw(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).await;
         assert!(answer.starts_with("HTTP/1.1 502"), "{upgrade}: {answer}");
     }
