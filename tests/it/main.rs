@@ -59,6 +59,7 @@ mod outage;
 mod paths;
 mod postgres;
 mod postgres_kills;
+mod public;
 mod rates;
 mod realm_web;
 mod realm_web_page;
