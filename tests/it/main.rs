@@ -55,6 +55,7 @@ mod oauth_brands;
 mod oauth_hostile;
 mod oauth_tokens;
 mod oidc_provider;
+mod online;
 mod outage;
 mod paths;
 mod postgres;
