@@ -34,7 +34,7 @@ async fn main() -> Result<(), Error> {
             async move {
                 let mut user = User::new(UserId::generate(clock.now()), Kind::User, clock.now());
                 let data = json!({ "email": format!("user-{number}@example.com"), "name": format!("User {number}") });
-                user.data = data.as_object().cloned().unwrap_or_default();
+                user.data = data.as_object().cloned().unwrap_or_default().into();
                 user.roles.insert("journalist".to_owned());
                 store.save_user(&user).await?;
                 let token = sessions.start(&user, "local-userpass", Device::default()).await?;

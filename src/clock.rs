@@ -56,6 +56,7 @@ impl Timestamp {
     }
 
     /// The date and time in UTC, to whole seconds.
+    #[doc(hidden)]
     pub fn date(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp(self.seconds()).unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }

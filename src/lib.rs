@@ -128,6 +128,7 @@ pub mod provider;
 pub mod public_url;
 #[doc(hidden)]
 pub mod rejection;
+#[doc(hidden)]
 pub mod route;
 pub mod secret;
 pub mod session;

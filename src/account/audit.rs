@@ -3,9 +3,10 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::{Identity, User};
+use super::{Fields, Identity, User};
 use crate::clock::Timestamp;
 use crate::id::UserId;
 
@@ -23,9 +24,9 @@ pub struct Event {
     /// To whom.
     pub subject: Option<UserId>,
     /// What was there before, as far as it changed.
-    pub before: Map<String, Value>,
+    pub before: Fields,
     /// What is there now instead.
-    pub after: Map<String, Value>,
+    pub after: Fields,
 }
 
 impl Event {
@@ -36,21 +37,21 @@ impl Event {
             Some(Origin { request_id, by }) => (request_id, by.actor(subject)),
             None => (None, Actor::System),
         };
-        let (before, after) = (Map::new(), Map::new());
+        let (before, after) = (Fields::new(), Fields::new());
         Self { at: now, request_id, actor, action, subject: Some(subject), before, after }
     }
 
     /// Notes what was there.
     #[must_use]
-    pub fn before(mut self, field: &str, value: impl Into<Value>) -> Self {
-        self.before.insert(field.to_owned(), value.into());
+    pub fn before(mut self, field: &str, value: impl Serialize) -> Self {
+        self.before.set(field, value);
         self
     }
 
     /// Notes what is there.
     #[must_use]
-    pub fn after(mut self, field: &str, value: impl Into<Value>) -> Self {
-        self.after.insert(field.to_owned(), value.into());
+    pub fn after(mut self, field: &str, value: impl Serialize) -> Self {
+        self.after.set(field, value);
         self
     }
 
@@ -216,12 +217,14 @@ pub async fn on_behalf<F: Future>(origin: Origin, deed: F) -> F::Output {
 }
 
 /// How events name an identity.
+#[doc(hidden)]
 pub fn identity(identity: &Identity) -> Value {
     let Identity { provider, issuer, subject, .. } = identity;
     serde_json::json!({ "provider": provider, "issuer": issuer, "subject": subject })
 }
 
 /// What events tell of a user that goes or comes.
+#[doc(hidden)]
 pub fn user(user: &User) -> Value {
     serde_json::json!({
         "id": user.id,

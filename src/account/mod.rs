@@ -4,9 +4,11 @@ pub mod api_key;
 pub mod audit;
 mod bcrypt;
 pub mod email;
+mod fields;
 mod foreign_hash;
 mod hash_pool;
 pub mod linking;
+#[doc(hidden)]
 pub mod metadata;
 pub mod new_password;
 pub mod one_time;
@@ -19,5 +21,6 @@ mod foreign_hash_tests;
 #[cfg(test)]
 mod linking_tests;
 
+pub use fields::Fields;
 pub use foreign_hash::firebase_text;
 pub use user::{Identity, Kind, OPERATOR, PasswordCredential, User};

@@ -1,8 +1,10 @@
 //! Links and codes that work once: confirm an address, reset a password, invite, change an address.
 
+use std::ops::Deref;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::clock::Timestamp;
 use crate::id::UserId;
@@ -64,13 +66,41 @@ pub struct OneTime {
     /// The user it belongs to, if there is one yet.
     pub user_id: Option<UserId>,
     /// What is to be done when it is used, as JSON (for instance the hash of a pending password).
-    pub payload: serde_json::Value,
+    pub payload: Payload,
     /// When the link ends.
     pub expires_at: Timestamp,
     /// When the short code ends; it is guessable sooner than the link.
     pub code_expires_at: Timestamp,
     /// Wrong codes that were tried.
     pub attempts: u32,
+}
+
+/// What is to be done when a link is used. It serializes as JSON of any kind; a store keeps that and reads it back.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Payload(Value);
+
+#[doc(hidden)]
+impl Deref for Payload {
+    type Target = Value;
+
+    fn deref(&self) -> &Value {
+        &self.0
+    }
+}
+
+#[doc(hidden)]
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self(value)
+    }
+}
+
+#[doc(hidden)]
+impl From<Payload> for Value {
+    fn from(payload: Payload) -> Self {
+        payload.0
+    }
 }
 
 /// What a link shall do, before it is made.
@@ -83,7 +113,7 @@ pub struct Grant {
     /// The user it belongs to, if there is one yet.
     pub user_id: Option<UserId>,
     /// What is to be done when it is used.
-    pub payload: serde_json::Value,
+    pub payload: Payload,
     /// How long the link is good.
     pub lifetime: Duration,
 }
@@ -168,7 +198,7 @@ mod tests {
             purpose: Purpose::Reset,
             email_key: "ann@example.com".to_owned(),
             user_id: None,
-            payload: serde_json::Value::Null,
+            payload: Payload::default(),
             lifetime: Duration::from_mins(30),
         }
     }

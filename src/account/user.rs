@@ -1,8 +1,9 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use crate::account::Fields;
 use crate::account::email::Email;
 use crate::clock::Timestamp;
 use crate::id::UserId;
@@ -18,9 +19,9 @@ pub struct User {
     /// What the caller counts as in rules and in `X-Auth-Kind`.
     pub kind: Kind,
     /// Metadata: the union of what the providers told, by field.
-    pub data: Map<String, Value>,
+    pub data: Fields,
     /// Data of the app's own, set by the operator.
-    pub custom_data: Map<String, Value>,
+    pub custom_data: Fields,
     /// Roles given by the operator.
     pub roles: BTreeSet<String>,
     /// A disabled user cannot sign in, and its sessions and keys do not count.
@@ -43,8 +44,8 @@ impl User {
         Self {
             id,
             kind,
-            data: Map::new(),
-            custom_data: Map::new(),
+            data: Fields::new(),
+            custom_data: Fields::new(),
             roles: BTreeSet::new(),
             disabled: false,
             created_at: now,
@@ -57,7 +58,7 @@ impl User {
 
     /// The e-mail address in its metadata, proved or not.
     pub fn email(&self) -> Option<&str> {
-        self.data.get("email").and_then(Value::as_str)
+        self.data.text("email")
     }
 
     /// The e-mail address it has proved to hold, for `email:` rules.
@@ -70,7 +71,7 @@ impl User {
 
     /// The name in its metadata.
     pub fn name(&self) -> Option<&str> {
-        self.data.get("name").and_then(Value::as_str)
+        self.data.text("name")
     }
 
     /// The roles of somebody who signed in by this provider: the operator's, and what that provider tells. What
@@ -94,7 +95,7 @@ impl User {
 
     /// Takes back what was told of the user by an identity, or a password, that is no longer there: such a field has
     /// what the others told, the latest first, or goes.
-    pub fn withdraw(&mut self, told: &Map<String, Value>) {
+    pub fn withdraw(&mut self, told: &Fields) {
         for (field, value) in told {
             if self.data.get(field) != Some(value) {
                 continue;
@@ -157,7 +158,7 @@ pub struct Identity {
     /// When it was last signed in with, or linked.
     pub last_sign_in_at: Option<Timestamp>,
     /// What the provider told at the last sign-in; part of the user's `data`.
-    pub data: Map<String, Value>,
+    pub data: Fields,
     /// Roles of ours that the provider's answer stood for at the last sign-in.
     pub roles: BTreeSet<String>,
 }
@@ -172,7 +173,7 @@ impl Identity {
             verified_email: None,
             created_at: now,
             last_sign_in_at: Some(now),
-            data: Map::new(),
+            data: Fields::new(),
             roles: BTreeSet::new(),
         }
     }

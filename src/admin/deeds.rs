@@ -106,7 +106,7 @@ impl Changes {
             user.roles = roles.iter().cloned().collect();
         }
         if let Some(data) = &self.custom_data {
-            user.custom_data.clone_from(data);
+            user.custom_data = data.clone().into();
         }
         if let Some(email) = &self.email {
             let password = user.password.as_mut().ok_or(Reason::Conflict("user.no_password"))?;

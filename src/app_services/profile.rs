@@ -81,7 +81,7 @@ fn kind(user: &User) -> &'static str {
 
 /// Some SDKs read the picture under another name.
 fn data(user: &User) -> Map<String, Value> {
-    let mut data = user.data.clone();
+    let mut data: Map<String, Value> = user.data.clone().into();
     if let Some(picture) = data.get("picture").cloned() {
         data.entry("picture_url").or_insert(picture);
     }

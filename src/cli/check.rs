@@ -6,12 +6,12 @@ use crate::config::{Code, Config, Problem};
 /// How to say it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "--json prints one object per line: code, file, line, column, message, help. \
-                        Notes (VB0390 to VB0399) hinder nothing.")]
+                        Notes (VB0390 to VB0399) hinder nothing. With --online: check, state, detail.")]
 pub struct Args {
     /// One JSON object per problem
     #[arg(long)]
     json: bool,
-    /// Reach store, mail and upstream, too
+    /// Reach store, mail, issuers and upstreams, too: a line for each, exit 1 if one does not answer
     #[arg(long)]
     online: bool,
     /// Say more about a code, such as VB0101
@@ -25,12 +25,10 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         return explain(code);
     }
     match (global.load(), args.json) {
-        (Ok(config), _) if args.online && !all_reached(&config) => Exit::Refused,
-        (Ok(config), true) => lines(&config.notes),
-        (Ok(config), false) => {
-            let notes: String = config.notes.iter().map(|note| format!("{note}\n\n")).collect();
-            print(&format!("{notes}{}: fine", global.path().display()))
-        }
+        (Ok(config), json) => match args.online.then(|| super::doctor::reach(&config, json)) {
+            None | Some(Exit::Fine) => fine(&config, json, global),
+            Some(exit) => exit,
+        },
         (Err(report), true) => match lines(&report.problems) {
             Exit::Fine => Exit::Config,
             exit => exit,
@@ -42,15 +40,12 @@ pub fn run(args: &Args, global: &Global) -> Exit {
     }
 }
 
-/// Whether everything that is somewhere else answers; says what does not.
-fn all_reached(config: &Config) -> bool {
-    match super::doctor::troubles(config) {
-        Ok(troubles) => {
-            troubles.iter().for_each(|trouble| print_error(&format!("error: {trouble}")));
-            troubles.is_empty()
-        }
-        Err(_) => false,
+fn fine(config: &Config, json: bool, global: &Global) -> Exit {
+    if json {
+        return lines(&config.notes);
     }
+    let notes: String = config.notes.iter().map(|note| format!("{note}\n\n")).collect();
+    print(&format!("{notes}{}: fine", global.path().display()))
 }
 
 fn lines(problems: &[Problem]) -> Exit {

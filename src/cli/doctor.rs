@@ -8,9 +8,11 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{Exit, Global, print};
+use super::{Exit, Global, print, print_error};
+use crate::clock::Clock;
 use crate::cluster::tell_once;
 use crate::config::Config;
+use crate::fetch::Fetch;
 use crate::mail::Outbox;
 use crate::route::Router;
 use crate::store::{self, Address as StoreAddress, Store};
@@ -62,11 +64,26 @@ pub fn run(args: &Args, global: &Global) -> Exit {
     if findings.iter().any(|finding| finding.state == State::Wrong) { Exit::Refused } else { Exit::Fine }
 }
 
-/// Looks at what `check --online` looks at: everything that is somewhere else. What is wrong, in words.
-pub(super) fn troubles(config: &Config) -> Result<Vec<String>, Exit> {
-    let findings = super::run::runtime()?.block_on(online(config));
-    let wrong = findings.into_iter().filter(|finding| finding.state == State::Wrong);
-    Ok(wrong.map(|finding| format!("{}: {}", finding.check, finding.detail)).collect())
+/// Looks at what `check --online` looks at: everything that is somewhere else. A line for each; what is wrong goes to
+/// standard error.
+pub(super) fn reach(config: &Config, json: bool) -> Exit {
+    let findings = match super::run::runtime() {
+        Ok(runtime) => runtime.block_on(online(config)),
+        Err(exit) => return exit,
+    };
+    let mut worst = Exit::Fine;
+    for finding in &findings {
+        let is_wrong = finding.state == State::Wrong;
+        if is_wrong && !json {
+            print_error(&format!("error: {}: {}", finding.check, finding.detail));
+        } else if print(&finding.line(json)) != Exit::Fine {
+            return Exit::Refused;
+        }
+        if is_wrong {
+            worst = Exit::Refused;
+        }
+    }
+    worst
 }
 
 impl Finding {
@@ -111,6 +128,7 @@ async fn online(config: &Config) -> Vec<Finding> {
     if let Some(settings) = &config.cluster {
         findings.push(cluster(settings).await);
     }
+    findings.extend(issuers(config).await);
     match Router::new(&config.routes) {
         Ok(router) => {
             for address in router.upstreams() {
@@ -148,11 +166,26 @@ async fn cluster(settings: &crate::cluster::Settings) -> Finding {
     }
 }
 
+/// Those that providers send people to, or whose keys sign the tokens that are taken.
+async fn issuers(config: &Config) -> Vec<Finding> {
+    let fetch = match Fetch::new(&config.outgoing) {
+        Ok(fetch) => fetch,
+        Err(error) => return vec![Finding::new("outgoing", State::Wrong, error.to_string())],
+    };
+    let asked = config.providers.ask_issuers(&fetch, &Clock::system()).await.into_iter();
+    asked
+        .map(|asked| match asked.outcome {
+            Ok(told) => Finding::new("issuer", State::Fine, format!("{}: {told}", asked.provider)),
+            Err(why) => Finding::new("issuer", State::Wrong, format!("{}: {why}", asked.provider)),
+        })
+        .collect()
+}
+
 /// Tokens, links and sessions end by this clock: one that was never set would end them all, or none.
 fn clock() -> Finding {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     match now.as_secs() {
-        EARLIEST.. => Finding::new("clock", State::Fine, crate::clock::Clock::system().now().rfc3339()),
+        EARLIEST.. => Finding::new("clock", State::Fine, Clock::system().now().rfc3339()),
         _ => Finding::new("clock", State::Wrong, "it is before this program was made: set the clock"),
     }
 }

@@ -6,14 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::import::read;
+use super::import_server_keys::Services;
 use super::import_toml::{self, App};
 use super::import_users::{Account, Importer, Incoming, id, objects, text};
 use super::operator::Failure;
-use super::{print, print_error};
 use crate::clock::Timestamp;
-use crate::id::KeyId;
-use crate::provider::server_key::{self, NewKey, Owner};
-use crate::provider::{self};
 
 /// Where everything is.
 pub(super) struct Export<'a> {
@@ -38,14 +35,17 @@ impl Export<'_> {
         if !users.is_empty() && users.len().is_multiple_of(50) {
             importer.note(format!("{} users are whole pages of 50: is the last page among them?", users.len()));
         }
+        let mut services = Services::default();
         for user in users {
+            if text(&user, "type").as_deref() == Some("server") {
+                services.add(&user, &custom, importer);
+                continue;
+            }
             if let Some(incoming) = self.incoming(&app, &user, &custom, importer) {
                 importer.take(incoming).await?;
             }
         }
-        for key in self.file(None, "api_keys.json")?.unwrap_or_default() {
-            take_key(&key, importer).await?;
-        }
+        services.take(&self.file(None, "api_keys.json")?, importer).await?;
         Ok(toml.text)
     }
 
@@ -81,10 +81,6 @@ impl Export<'_> {
             importer.count("refused");
             return None;
         };
-        if text(user, "type").as_deref() == Some("server") {
-            importer.count("left out, users of server keys");
-            return None;
-        }
         let data = user.get("data").and_then(Value::as_object).cloned().unwrap_or_default();
         let (mut identities, mut is_guest, mut by_password) = (Vec::new(), false, false);
         let all = user.get("identities").and_then(Value::as_array).into_iter().flatten();
@@ -117,7 +113,6 @@ impl Export<'_> {
             let (provider, issuer) = (kind, issuer.to_owned());
             identities.push(Account { provider, issuer, subject, verified_email: None });
         }
-        let moment = |name: &str| user.get(name).and_then(Value::as_i64).filter(|at| *at > 0);
         Some(Incoming {
             place,
             id: Some(own_id),
@@ -128,43 +123,14 @@ impl Export<'_> {
             custom_data: custom.get(&their_id).cloned().unwrap_or_default(),
             data,
             disabled: user.get("disabled").and_then(Value::as_bool).unwrap_or(false),
-            created_at: moment("creation_date").map(Timestamp::from_seconds),
-            last_sign_in_at: moment("last_authentication_date").map(Timestamp::from_seconds),
+            created_at: moment(user, "creation_date"),
+            last_sign_in_at: moment(user, "last_authentication_date"),
             ..Incoming::default()
         })
     }
 }
 
-/// A server key under its old id; its secret never leaves App Services, so it has a new one.
-async fn take_key(key: &Map<String, Value>, importer: &mut Importer<'_>) -> Result<(), Failure> {
-    let (their_id, name) = (id(key.get("_id")).unwrap_or_default(), text(key, "name").unwrap_or_default());
-    let Ok(key_id) = their_id.parse::<KeyId>() else {
-        importer.note(format!("key {their_id}: its _id has not 24 hexadecimal digits"));
-        return Ok(());
-    };
-    let disabled = key.get("disabled").and_then(Value::as_bool).unwrap_or(false);
-    let operator = importer.operator;
-    if operator.store.key(key_id).await?.is_some() {
-        importer.count("keys there already");
-        return Ok(());
-    }
-    if importer.dry_run {
-        importer.count("keys to be made anew");
-        return Ok(());
-    }
-    let now = operator.clock.now();
-    let new = NewKey { id: key_id, name: &name, owner: Owner::Service(Default::default()), expires_at: None };
-    match server_key::make(&operator.store, new, now).await {
-        Ok((made, _, secret)) => {
-            if disabled {
-                server_key::set_disabled(&operator.store, made.id, true, now).await?;
-            }
-            // What the operator came for; it is printed this once, as a comment of the configuration.
-            print(&format!("# key {name} ({key_id}), shown this once: {}", secret.expose()));
-            importer.count("keys made anew");
-        }
-        Err(provider::Error::Store(error)) => return Err(error.into()),
-        Err(error) => print_error(&format!("note: key {name} ({key_id}): {error}")),
-    }
-    Ok(())
+/// A moment of theirs: seconds since 1970; 0 stands for never.
+pub(super) fn moment(user: &Map<String, Value>, name: &str) -> Option<Timestamp> {
+    user.get(name).and_then(Value::as_i64).filter(|at| *at > 0).map(Timestamp::from_seconds)
 }

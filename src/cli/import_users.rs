@@ -110,8 +110,8 @@ impl<'a> Importer<'a> {
         let kind = if incoming.is_guest { Kind::Guest } else { Kind::User };
         let id = incoming.id.unwrap_or_else(|| UserId::generate(now));
         let mut user = User::new(id, kind, incoming.created_at.unwrap_or(now));
-        user.data = incoming.data;
-        user.custom_data = incoming.custom_data;
+        user.data = incoming.data.into();
+        user.custom_data = incoming.custom_data.into();
         user.roles = incoming.roles;
         user.disabled = incoming.disabled;
         user.last_sign_in_at = incoming.last_sign_in_at;

@@ -25,6 +25,7 @@ mod import_app_services;
 mod import_firebase;
 mod import_htpasswd;
 mod import_oauth2_proxy;
+mod import_server_keys;
 mod import_supabase;
 mod import_toml;
 mod import_users;

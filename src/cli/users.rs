@@ -260,7 +260,7 @@ async fn set_custom_data(operator: &Operator, name: &str, data: &str, json: bool
         let (was, is) = (before.custom_data.clone(), user.custom_data.clone());
         along(operator, Action::CUSTOM_DATA, user, |event| event.before("custom_data", was).after("custom_data", is))
     };
-    let user = operator.change(name, |user| user.custom_data = data.clone(), event).await?;
+    let user = operator.change(name, |user| user.custom_data = data.clone().into(), event).await?;
     Ok(done(&user, "has new custom data", json))
 }
 

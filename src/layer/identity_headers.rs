@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn two_fields_of_one_name_are_not_joined() {
         let mut user = ann();
-        user.data = json!({ "a_b": "1", "a-b": "2", "___": "3" }).as_object().unwrap().clone();
+        user.data = json!({ "a_b": "1", "a-b": "2", "___": "3" }).as_object().unwrap().clone().into();
         let meta: Vec<_> =
             written(&Settings::default(), &user).into_iter().filter(|(n, _)| n.contains("meta")).collect();
         assert_eq!(meta.len(), 1, "{meta:?}");
@@ -310,7 +310,7 @@ mod tests {
     fn presets_and_own_names_are_written() {
         let set = vec![(HeaderName::from_static("x-tenant"), Source::CustomData("tenant.id".to_owned()))];
         let mut user = ann();
-        user.custom_data = json!({ "tenant": { "id": 7 } }).as_object().unwrap().clone();
+        user.custom_data = json!({ "tenant": { "id": 7 } }).as_object().unwrap().clone().into();
         let names = |preset| {
             let all = written(&Settings { preset, set: set.clone() }, &user);
             all.into_iter().map(|(name, _)| name).collect::<Vec<_>>()

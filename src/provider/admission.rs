@@ -183,7 +183,7 @@ pub(super) fn note(
     let identity = &mut user.identities[position];
     identity.verified_email.clone_from(&account.verified_email);
     identity.roles.clone_from(&account.roles);
-    identity.data = account.data.clone();
+    identity.data = account.data.clone().into();
     identity.data.retain(|field, value| {
         let short = length(value) <= LONGEST_FIELD && field.chars().count() <= LONGEST_NAME;
         if !short {

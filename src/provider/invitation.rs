@@ -61,7 +61,7 @@ impl LocalUserpass {
                 purpose: Purpose::Invite,
                 email_key: email.as_ref().map_or(ANYBODY, Email::key).to_owned(),
                 user_id,
-                payload: serde_json::to_value(&invitation).unwrap_or_default(),
+                payload: serde_json::to_value(&invitation).unwrap_or_default().into(),
                 lifetime: self.settings.invite_lifetime,
             })
             .await?;
@@ -131,7 +131,7 @@ struct Invitation {
 
 impl Invitation {
     fn of(link: &OneTime) -> Option<Self> {
-        Self::deserialize(&link.payload).ok()
+        Self::deserialize(&*link.payload).ok()
     }
 }
 

@@ -1,12 +1,12 @@
 //! Adding accounts to the user who is signed in, and taking them away.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::admission::{TRIES, expect_name, joined, note};
 use super::{ANON_USER, API_KEY, Account, Admission, Error, LOCAL_USERPASS};
 use crate::account::audit::{self, Action, Event};
 use crate::account::linking::{self, Asker, Outcome, Owner, Presented};
-use crate::account::{Identity, Kind, User};
+use crate::account::{Fields, Identity, Kind, User};
 use crate::clock::Timestamp;
 use crate::id::{SessionId, UserId};
 use crate::session::Caller;
@@ -200,7 +200,7 @@ fn forget(user: &mut User, gone: &Identity) -> Option<String> {
         return None;
     }
     let credential = user.password.take()?;
-    let told = Map::from_iter([("email".to_owned(), Value::from(credential.email.as_str()))]);
+    let told = Fields::from_iter([("email".to_owned(), Value::from(credential.email.as_str()))]);
     user.withdraw(&told);
     Some(credential.email.key().to_owned())
 }

@@ -2,13 +2,13 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::created::Created;
 use super::{Account, Admission, Error, LOCAL_USERPASS, Linker};
 use crate::account::email::Email;
 use crate::account::linking::{Outcome, Policy};
-use crate::account::{Identity, Kind, PasswordCredential, User};
+use crate::account::{Fields, Identity, Kind, PasswordCredential, User};
 use crate::clock::{Clock, Timestamp};
 use crate::id::UserId;
 use crate::secret::Secret;
@@ -137,6 +137,30 @@ async fn sec_link_06_only_who_has_the_last_word_about_an_address_links_by_it() {
         let own = house.with_password("ann@gmail.com", true).await;
         let admitted = house.admission.admit("google", &account, None).await.unwrap();
         assert_eq!(admitted.user.id == own.id, goes, "{policy:?} {account:?}");
+    }
+}
+
+/// SEC-LINK-07
+#[tokio::test]
+async fn sec_link_07_an_account_is_its_provider_its_issuer_and_its_subject_and_no_address() {
+    let house = House::new(Policy::Ask).await;
+    let admit = async |name: &str, account: &Account| house.admission.admit(name, account, None).await.unwrap().user.id;
+    let relay = |subject: &str| {
+        let address = "dpdcnf87nu@privaterelay.appleid.com".to_owned();
+        Account { verified_email: Some(address), is_authoritative: true, ..account(subject) }
+    };
+    let own = admit("corp", &relay("7")).await;
+    assert_eq!(admit("corp", &relay("7")).await, own);
+    assert_eq!(admit("corp", &Account { verified_email: None, ..account("7") }).await, own, "an address that went");
+    let others = [
+        ("corp", Account { issuer: "https://other.example.com".into(), ..relay("7") }),
+        ("corp", Account { issuer: String::new(), ..relay("7") }),
+        ("other", relay("7")),
+        ("corp", relay("8")),
+    ];
+    let mut seen = HashSet::from([own]);
+    for (name, account) in &others {
+        assert!(seen.insert(admit(name, account).await), "{name} {account:?}");
     }
 }
 
@@ -322,7 +346,7 @@ async fn every_short_history_ends_as_in_the_model() {
             let expected: HashSet<_> =
                 model.owners.iter().filter(|(_, owner)| **owner == number).map(|(name, _)| *name).collect();
             assert_eq!(own, expected, "{history}");
-            assert_eq!(user.data.is_empty(), expected.is_empty() && user.data == Map::new(), "{history}");
+            assert_eq!(user.data.is_empty(), expected.is_empty() && user.data == Fields::new(), "{history}");
         }
     }
 }

@@ -50,7 +50,7 @@ impl Links {
 
     /// A grant of the usual lifetime.
     pub(super) fn grant(&self, purpose: Purpose, email: &Email, user_id: Option<UserId>, payload: Value) -> Grant {
-        Grant { purpose, email_key: email.key().to_owned(), user_id, payload, lifetime: self.lifetime }
+        Grant { purpose, email_key: email.key().to_owned(), user_id, payload: payload.into(), lifetime: self.lifetime }
     }
 
     /// Makes a link for whoever delivers it.

@@ -219,7 +219,7 @@ impl Kept {
             // There is no code to type; a random one is found by nobody.
             code: Digest::from_bytes(secret::random()),
             user_id: self.attempt.link,
-            payload: serde_json::to_value(self).map_err(|_| Error::State("the attempt cannot be written down"))?,
+            payload: serde_json::to_value(self).map_err(|_| Error::State("the attempt cannot be written down"))?.into(),
             expires_at,
             code_expires_at: expires_at,
             attempts: 0,
@@ -231,7 +231,7 @@ impl Kept {
         let taken = store.take_one_time(token, now).await?;
         let taken = taken.filter(|taken| taken.purpose == Purpose::SignIn);
         let taken = taken.ok_or(Error::State("the attempt is unknown, over or finished"))?;
-        serde_json::from_value(taken.payload).map_err(|_| Error::State("the attempt is damaged"))
+        serde_json::from_value(taken.payload.into()).map_err(|_| Error::State("the attempt is damaged"))
     }
 }
 

@@ -191,6 +191,11 @@ async fn sec_link_03_whoever_proves_the_address_ends_what_was_prepared_before() 
     let intruder = house.door().sign_in(ANN, &secret(OTHER)).await.unwrap();
     let cookie = house.cookie(&intruder).await;
     let tokens = house.sessions.start_tokens(&intruder, super::LOCAL_USERPASS, Device::default()).await.unwrap();
+    let more = |_| (Default::default(), Default::default());
+    let of_an_app =
+        house.sessions.start_static(&intruder, super::LOCAL_USERPASS, Device::default(), more).await.unwrap();
+    let of_an_app = of_an_app.refresh_token;
+    assert!(house.sessions.by_static_refresh(of_an_app.expose()).await.unwrap().is_some());
     let keys = house.providers.api_key().unwrap();
     let (_, key) = keys.create(intruder.id, "left behind", None).await.unwrap();
     assert!(house.sessions.by_key(key.expose()).await.unwrap().is_some());
@@ -200,6 +205,7 @@ async fn sec_link_03_whoever_proves_the_address_ends_what_was_prepared_before() 
     assert_eq!((owner.id, owner.verified_email()), (intruder.id, Some(ANN)));
     assert!(house.sessions.by_cookie(&cookie).await.unwrap().is_none());
     assert!(house.sessions.refresh(tokens.refresh_token.expose()).await.unwrap().is_none());
+    assert!(house.sessions.by_static_refresh(of_an_app.expose()).await.unwrap().is_none());
     assert!(house.sessions.by_key(key.expose()).await.unwrap().is_none());
     assert!(keys.list(owner.id).await.unwrap()[0].disabled);
     assert!(!works(&house, ANN, OTHER).await);

@@ -77,7 +77,8 @@ impl LocalUserpass {
         self.expect_open()?;
         let email = Email::parse(email).map_err(|_| Error::BadEmail)?;
         let open = self.links.open(Purpose::Confirm, &email).await?;
-        let mut pending: Vec<Value> = open.into_iter().map(|link| link.payload).filter(|p| !p.is_null()).collect();
+        let mut pending: Vec<Value> =
+            open.into_iter().map(|link| Value::from(link.payload)).filter(|p| !p.is_null()).collect();
         pending.dedup();
         let by_function = self.settings.confirm == Confirm::Function;
         match pending.pop() {
@@ -160,7 +161,7 @@ impl LocalUserpass {
 
     /// Makes the account of a link; `verified` says whether its address was proved by it.
     pub(super) async fn make_pending(&self, link: OneTime, verified: bool) -> Result<User, Error> {
-        let pending = Pending::read(link.payload).ok_or(Error::LinkOver)?;
+        let pending = Pending::read(link.payload.into()).ok_or(Error::LinkOver)?;
         let email = Email::parse(&pending.email).map_err(|_| Error::LinkOver)?;
         let hash = Secret::new(pending.hash);
         let account = NewAccount { email, hash, verified, guest: pending.guest, roles: BTreeSet::new() };

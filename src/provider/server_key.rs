@@ -33,6 +33,8 @@ pub struct NewKey<'a> {
 pub enum Owner {
     /// A service of its own, with these roles: no person leaves with it.
     Service(BTreeSet<String>),
+    /// A service that was somewhere else before: kept as it is, but for its identity, which is the key.
+    Former(Box<User>),
     /// An operator of its own: it opens the operator's listener and nothing else.
     Operator,
     /// A user who is there.
@@ -54,8 +56,15 @@ pub async fn make(store: &Arc<dyn Store>, new: NewKey<'_>, now: Timestamp) -> Re
     let (owner, is_own) = match new.owner {
         Owner::User(user) if user.kind == Kind::Guest => return Err(Error::Refused),
         Owner::User(user) => (*user, false),
-        Owner::Service(roles) => (service(store, new.id, name, "", roles, now).await?, true),
-        Owner::Operator => (service(store, new.id, name, OPERATOR, BTreeSet::new(), now).await?, true),
+        Owner::Service(roles) => {
+            let service = User { roles, ..User::new(UserId::generate(now), Kind::Service, now) };
+            (add(store, service, new.id, name, "").await?, true)
+        }
+        Owner::Former(service) => (add(store, *service, new.id, name, "").await?, true),
+        Owner::Operator => {
+            let operator = User::new(UserId::generate(now), Kind::Service, now);
+            (add(store, operator, new.id, name, OPERATOR).await?, true)
+        }
     };
     let secret = api_key::mint(new.id);
     let key = ApiKey {
@@ -127,18 +136,10 @@ async fn end_sessions(store: &Arc<dyn Store>, owner: UserId) -> Result<(), store
     Ok(())
 }
 
-async fn service(
-    store: &Arc<dyn Store>,
-    key: KeyId,
-    name: &str,
-    issuer: &str,
-    roles: BTreeSet<String>,
-    now: Timestamp,
-) -> Result<User, Error> {
-    let mut service = User::new(UserId::generate(now), Kind::Service, now);
+/// Writes down whom the key speaks for, and who is nobody without it.
+async fn add(store: &Arc<dyn Store>, mut service: User, key: KeyId, name: &str, issuer: &str) -> Result<User, Error> {
     service.data.insert("name".to_owned(), Value::from(name));
-    service.roles = roles;
-    service.identities.push(Identity::new(API_KEY, issuer, &key.to_string(), now));
+    service.identities = vec![Identity::new(API_KEY, issuer, &key.to_string(), service.created_at)];
     match store.save_user_with(&service, &Along::default()).await? {
         Saved::Done => Ok(service),
         Saved::Stale | Saved::IdentityTaken | Saved::EmailTaken => Err(Error::Conflict("key.exists")),

@@ -87,7 +87,7 @@ impl Client {
             email_key: String::new(),
             code: Digest::from_bytes(secret::random()),
             user_id: None,
-            payload: Value::Null,
+            payload: Value::Null.into(),
             expires_at,
             code_expires_at: expires_at,
             attempts: 0,

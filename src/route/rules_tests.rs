@@ -90,7 +90,7 @@ fn an_upgrade_needs_read_and_write() {
 #[test]
 fn each_who_lets_in_those_it_names_and_no_others() {
     let mut ann = user(Kind::User);
-    ann.data = json!({ "plan": "pro", "seats": 3, "tags": ["pro"] }).as_object().unwrap().clone();
+    ann.data = json!({ "plan": "pro", "seats": 3, "tags": ["pro"] }).as_object().unwrap().clone().into();
     ann.roles = BTreeSet::from(["editor".to_owned()]);
     let mut corp = Identity::new("corp", "https://id.example.com", "7", Timestamp::default());
     corp.verified_email = Some("Ann@example.com".into());

@@ -58,6 +58,7 @@ impl Sessions {
     }
 
     /// The public keys of access tokens and assertions (RFC 7517), those included that sign soon.
+    #[doc(hidden)]
     pub fn jwks(&self) -> Value {
         self.0.ring.jwks(self.0.clock.now())
     }

@@ -53,6 +53,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When the store does not answer.
+    #[doc(hidden)]
     pub async fn start_static(
         &self,
         user: &User,
@@ -80,6 +81,7 @@ impl Sessions {
     ///
     /// # Errors
     /// When no signing key is in force.
+    #[doc(hidden)]
     pub fn access_token(
         &self,
         user: UserId,

@@ -124,8 +124,9 @@ pub(super) fn user(kind: Kind) -> User {
 /// A user with every field filled.
 pub(super) fn ann() -> User {
     let mut ann = user(Kind::User);
-    ann.data = json!({"name": "Ann \u{1f98a}", "email": "Ann@Example.com", "age": 41}).as_object().unwrap().clone();
-    ann.custom_data = json!({"plan": {"tier": "pro", "seats": [1, 2.5, null]}}).as_object().unwrap().clone();
+    ann.data =
+        json!({"name": "Ann \u{1f98a}", "email": "Ann@Example.com", "age": 41}).as_object().unwrap().clone().into();
+    ann.custom_data = json!({"plan": {"tier": "pro", "seats": [1, 2.5, null]}}).as_object().unwrap().clone().into();
     ann.roles = ["editor", "journalist"].map(String::from).into();
     ann.last_sign_in_at = Some(at(3));
     ann.identities = vec![identity("local-userpass", "ann"), identity("corp", "00-1")];
@@ -187,7 +188,7 @@ pub(super) fn link(purpose: Purpose, email_key: &str, code: &str) -> OneTime {
         email_key: email_key.into(),
         code: Digest::of(code),
         user_id: None,
-        payload: json!({"hash": "$argon2id$", "roles": ["editor"]}),
+        payload: json!({"hash": "$argon2id$", "roles": ["editor"]}).into(),
         expires_at: at(1800),
         code_expires_at: at(600),
         attempts: 0,

@@ -209,13 +209,13 @@ async fn of_many_merges_of_one_user_one_happens(store: &Fixture) {
 
 async fn waiting_links_are_those_of_the_purpose_that_carry_something(store: &Fixture) {
     let mut first = link(Purpose::Confirm, "a@example.com", "1");
-    first.payload = json!({ "email": "a@example.com" });
+    first.payload = json!({ "email": "a@example.com" }).into();
     let mut second = link(Purpose::Confirm, "b@example.com", "1");
-    second.payload = json!({ "email": "b@example.com" });
+    second.payload = json!({ "email": "b@example.com" }).into();
     let mut nothing = link(Purpose::Confirm, "c@example.com", "1");
-    nothing.payload = json!(null);
+    nothing.payload = json!(null).into();
     let mut reset = link(Purpose::Reset, "a@example.com", "1");
-    reset.payload = json!({});
+    reset.payload = json!({}).into();
     for link in [&first, &second, &nothing, &reset] {
         store.add_one_time(link).await.unwrap();
     }

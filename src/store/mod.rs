@@ -85,12 +85,12 @@ use crate::tally::Durations;
 // Whatever a store has to name, so that one from outside finds it in one place.
 pub use crate::account::api_key::ApiKey;
 pub use crate::account::audit::{Entry, Event};
-pub use crate::account::one_time::{OneTime, Purpose};
-pub use crate::account::{Kind, User};
+pub use crate::account::one_time::{OneTime, Payload, Purpose};
+pub use crate::account::{Fields, Identity, Kind, PasswordCredential, User};
 pub use crate::clock::Timestamp;
 pub use crate::id::{KeyId, SessionId, UserId};
 pub use crate::secret::{Digest, Secret};
-pub use crate::session::{ProviderSession, Session};
+pub use crate::session::{AppDevice, Device, ProviderSession, Session};
 
 pub use along::{Along, AuditFilter, Ends};
 pub use copy::{Copied, CopyError, copy};

@@ -18,6 +18,9 @@ const BUSY: Duration = Duration::from_secs(2);
 /// How many point reads run side by side at most.
 const READERS: usize = 8;
 
+/// Pages that the writer keeps at most, in KiB.
+const PAGES: i64 = 16 << 10;
+
 /// More than there are statements.
 const STATEMENTS: usize = 128;
 
@@ -41,6 +44,9 @@ impl Sqlite {
         // user at once take eight times as long as one alone (`benches/store.rs`).
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
+        // Room for the upper levels of every index of a million sessions: with SQLite's own 2 MiB they are read again and
+        // again, and a note of a session's use costs twice what it costs among a thousand.
+        connection.pragma_update(None, "cache_size", -PAGES)?;
         keep_statements(&connection)?;
         schema::migrate(&mut connection)?;
         let count = std::thread::available_parallelism().map_or(READERS, |cores| cores.get().clamp(2, READERS));

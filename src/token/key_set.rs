@@ -30,6 +30,19 @@ pub enum KeySource {
     Keys(Vec<Key>),
 }
 
+impl KeySource {
+    /// How many keys of use for these algorithms there are. A key set is fetched now.
+    ///
+    /// # Errors
+    /// Why there are none: lower case, no full stop.
+    pub async fn usable(self, algorithms: &[Algorithm], clock: Clock) -> Result<usize, String> {
+        match Keys::new(self, algorithms, clock) {
+            Keys::Fixed(keys) => Ok(keys.len()),
+            Keys::Fetched(set) => set.fetched().await.map(|keys| keys.len()),
+        }
+    }
+}
+
 /// How many keys a set of an issuer with many may have, where nothing else is configured.
 pub const MOST_KEYS: usize = 64;
 

@@ -162,6 +162,33 @@ async fn the_published_traefik_configuration_of_oauth2_proxy_works_with_our_addr
     assert_eq!(app.last().header("x-auth-request-groups"), "admin,journalist");
 }
 
+/// The other one: `forwardAuth` alone, which hands the redirect on; another router asks where a redirect is of no use.
+#[tokio::test]
+async fn the_published_traefik_configuration_that_redirects_works_with_our_address() {
+    let app = RecordingUpstream::start();
+    let server = site(&app, "aliases = [\"oauth2-proxy\"]\nprefix = \"/oauth2\"").await;
+    let copies: fn(&str) -> bool = |name| ["x-auth-request-access-token", "authorization"].contains(&name);
+    let asking = |path| {
+        let server = server.address();
+        Traefik::start(
+            Middleware { server, path, removes: &[], copies, pages: "/oauth2/", on_refusal: None },
+            app.address(),
+        )
+    };
+    let (redirecting, plain) = (asking("/oauth2/check"), asking("/oauth2/auth"));
+    let client = Client::new(redirecting.address(), server.client().origin()).expecting(&["location"]);
+    let reply = client.get("/page?a=b").navigate().await;
+    assert_eq!(reply.is(303).location(), "http://app.localhost/oauth2/login?rd=%2Fpage%3Fa%3Db");
+    let without = client.stranger().at(plain.address());
+    without.get("/page").navigate().await.is(401);
+    assert_eq!(app.count(), 0);
+    let form = [("email", "ann@example.com"), ("password", PASSWORD)];
+    client.post("/oauth2/login/local-userpass?rd=%2Fpage").submit(&form).await.is(303);
+    client.get("/page?a=b").navigate().header("authorization", EVIL).await;
+    client.get("/page?a=b").navigate().await.is(200);
+    client.at(plain.address()).get("/page").script().await.is(200);
+}
+
 /// The `auth_request` configuration that oauth2-proxy documents, but for the addresses.
 fn nginx(server: SocketAddr, app: SocketAddr) -> (Program, SocketAddr) {
     let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
@@ -184,12 +211,13 @@ fn nginx(server: SocketAddr, app: SocketAddr) -> (Program, SocketAddr) {
                auth_request_set $token $upstream_http_x_auth_request_access_token;\n\
                proxy_set_header X-Access-Token $token;\n\
                auth_request_set $auth_cookie $upstream_http_set_cookie; add_header Set-Cookie $auth_cookie;\n\
-               auth_request_set $auth_cookie_name_upstream_1 $upstream_cookie_auth_cookie_name_1;\n\
-               if ($auth_cookie ~* \"(; .*)\") {{ set $auth_cookie_name_0 $auth_cookie;\n\
-                 set $auth_cookie_name_1 \"auth_cookie_name_1=$auth_cookie_name_upstream_1$1\"; }}\n\
-               if ($auth_cookie_name_upstream_1) {{ add_header Set-Cookie $auth_cookie_name_0;\n\
-                 add_header Set-Cookie $auth_cookie_name_1; }}\n\
+               auth_request_set $auth_cookie_upstream_1 $upstream_cookie__oauth2_proxy_1;\n\
+               if ($auth_cookie ~* \"(; .*)\") {{ set $auth_cookie_0 $auth_cookie;\n\
+                 set $auth_cookie_1 \"_oauth2_proxy_1=$auth_cookie_upstream_1$1\"; }}\n\
+               if ($auth_cookie_upstream_1) {{ add_header Set-Cookie $auth_cookie_0;\n\
+                 add_header Set-Cookie $auth_cookie_1; }}\n\
                proxy_pass http://{app}/; }}\n\
+             location /api/ {{ auth_request /oauth2/auth; proxy_pass http://{app}; }}\n\
              location @oauth2_signin {{ return 302 /oauth2/sign_in?rd=$scheme://$host$request_uri; }}\n\
              }} }}\n",
             folder = folder.display(),
@@ -218,6 +246,7 @@ async fn the_published_nginx_configuration_of_oauth2_proxy_works_with_our_addres
     let page = client.get(path).navigate().await;
     page.is(200);
     assert!(plain(&page).contains("/oauth2/login/local-userpass"), "{}", page.text());
+    client.get("/api/x").script().await.is(401);
     assert_eq!(app.count(), 0);
     let form = [("email", "ann@example.com"), ("password", PASSWORD)];
     let query = path.split_once('?').unwrap().1;
@@ -226,4 +255,11 @@ async fn the_published_nginx_configuration_of_oauth2_proxy_works_with_our_addres
     client.get("/page?a=b").navigate().header("x-email", EVIL).header("x-auth-request-email", EVIL).await.is(200);
     assert_eq!(app.last().header("x-email"), "ann@example.com");
     assert_eq!(app.last().header("x-user"), server.user_id("ann@example.com"));
+    client.get("/api/x").script().await.is(200);
+    // What the decision says to the browser gets there: a cookie that is over goes.
+    let over = client.stranger();
+    over.keep(&client.session_name(), &format!("{}x", &client.session()[1..]));
+    let reply = over.get("/public/x").navigate().await;
+    let gone = reply.is(200).cookies().into_iter().find(|cookie| cookie.name == client.session_name());
+    assert!(gone.is_some_and(|cookie| cookie.value.is_empty()), "{}", reply.describe());
 }

@@ -301,22 +301,3 @@ fn a_store_that_cannot_be_opened_ends_with_its_own_code_and_the_way_out() {
     let faulty = Site::exactly("upstrem = 1\n");
     assert_eq!(faulty.cli(&["keys", "list"]).code, 3);
 }
-
-#[test]
-fn doctor_and_check_online_reach_what_the_file_names() {
-    let upstream = crate::support::RecordingUpstream::start();
-    let site = Site::new(&upstream, "[providers.local-userpass]\n");
-    let output = site.cli(&["doctor"]).success();
-    for line in ["fine   store", "fine   upstream", "fine   clock", "fine   mail"] {
-        assert!(output.stdout.contains(line), "{line}: {output:?}");
-    }
-    site.cli(&["check", "--online"]).success();
-    site.rewrite(|text| text.replace(&upstream.url(), "http://127.0.0.1:9"));
-    let output = site.cli(&["doctor", "--json"]);
-    assert_eq!(output.code, 1, "{output:?}");
-    let wrong: Vec<Value> = output.json_lines().into_iter().filter(|finding| finding["state"] == "wrong").collect();
-    assert_eq!(wrong.len(), 1, "{output:?}");
-    assert_eq!(wrong[0]["check"], "upstream");
-    refused(&site.cli(&["check", "--online"]), 1, "upstream: 127.0.0.1:9");
-    site.cli(&["check"]).success();
-}

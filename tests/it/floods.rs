@@ -1,6 +1,8 @@
 //! Much at once, or much in one: refused early, and others are served meanwhile.
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 
 use crate::support::h2::{Flood, Outcome, RawH2};
 use crate::support::{RecordingUpstream, Site, Vestibule};
@@ -44,6 +46,40 @@ async fn sec_dos_02_a_header_block_without_end_is_cut() {
     assert_eq!(app.count(), 1);
     assert!(server.resident() < before + (16 << 20), "fifty megabytes were not kept");
 }
+
+#[tokio::test]
+async fn sec_dos_01_two_thousand_stalled_clients_cost_little_and_others_are_served() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    server.client().http2().get("/public/warm").await.is(200);
+    let before = server.resident();
+    let starts = [
+        "",
+        "G",
+        "GET / HTTP/1.1\r\nHost: a\r\nX: ",
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        // Settings, and a head that does not go on.
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\u{4}\0\0\0\0\0\0\0\u{9}\u{1}\0\0\0\0\u{1}",
+    ];
+    // For the sockets of this side.
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    let mut stalled = Vec::new();
+    for start in starts.iter().cycle().take(STALLED) {
+        let mut stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+        stream.write_all(start.as_bytes()).await.unwrap();
+        stalled.push(stream);
+    }
+    for _ in 0..20 {
+        server.client().http2().get("/public/healthy").await.is(200);
+        server.client().get("/public/healthy").await.is(200);
+    }
+    let each = server.resident().saturating_sub(before) / STALLED as u64;
+    assert!(each < 64 << 10, "{each} bytes for each");
+}
+
+const STALLED: usize = 2_000;
 
 #[tokio::test]
 async fn sec_dos_05_a_flood_of_sign_ins_is_turned_away_and_requests_go_on() {

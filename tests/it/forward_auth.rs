@@ -1,7 +1,11 @@
 //! The decision beside another proxy: `/.auth/check`.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
 use crate::headers::{EVIL, RULES};
 use crate::support::tools::{self, Program};
@@ -119,20 +123,66 @@ async fn sec_fwd_02_03_only_a_good_credential_is_one() {
             .await
     };
     asked("cookie", &good).await.is(200);
+    let token = client.stranger().tokens("ann@example.com").await["access_token"].as_str().unwrap().to_owned();
+    let (head, rest) = token.split_once('.').unwrap();
+    let mut fields = unsealed(head);
+    fields["kid"] = serde_json::json!("retired");
+    let retired = format!("Bearer {}.{rest}", URL_SAFE_NO_PAD.encode(fields.to_string()));
+    let stripped = format!("Bearer {head}.{}.", rest.split('.').next().unwrap());
     let cut = &good[..good.len() - 1];
     for (header, value) in [
         ("user-agent", "GoogleHC/1.0"),
         ("user-agent", "kube-probe/1.30"),
+        ("x-health", "1"),
         ("cookie", &format!("{name}=%%%")),
         ("cookie", cut),
         ("cookie", "authentik_proxy_x=garbage"),
         ("authorization", "Bearer anything"),
         ("authorization", "Basic YTpi"),
+        ("authorization", &retired),
+        ("authorization", &stripped),
     ] {
         let reply = asked(header, value).await;
         reply.is(401);
         assert_eq!(reply.header("x-auth-user"), "", "{header}: {value}");
     }
+    asked("authorization", &format!("Bearer {token}")).await.is(200);
+    for target in ["/.auth/check?token=anything", "/.auth/check/page?token=anything"] {
+        let reply = gateway(&server.client()).get(target).script().header("x-forwarded-uri", "/page?token=anything");
+        let reply = reply.header("x-forwarded-method", "GET").await;
+        assert!(matches!(reply.status.as_u16(), 401 | 403), "{}", reply.describe());
+        assert_eq!(reply.header("x-auth-user"), "", "{target}");
+    }
+}
+
+fn unsealed(part: &str) -> serde_json::Value {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).unwrap()).unwrap()
+}
+
+/// SEC-FWD-02
+#[tokio::test]
+async fn sec_fwd_02_guessing_by_the_gateway_is_limited_as_anywhere() {
+    let app = RecordingUpstream::start();
+    let rules = format!("{RULES}\n{TRUSTING}[limits]\nrequests = {{ per_address = \"50/1h\" }}\n");
+    let server = Site::new(&app, &rules).start().await;
+    let ask = async |address: &str, user: &str| {
+        let call = gateway(&server.client()).get("/.auth/check").script().header("x-forwarded-uri", "/page");
+        let call = call.header("x-forwarded-method", "GET").header("x-forwarded-for", address);
+        call.header("authorization", format!("Basic {}", STANDARD.encode(format!("a:{user}")))).await
+    };
+    let mut counts = BTreeMap::new();
+    for number in 0..500 {
+        let reply = ask("198.51.100.7", &format!("guess{number}")).await;
+        *counts.entry(reply.status.as_u16()).or_insert(0) += 1;
+        if reply.status == 429 {
+            assert_eq!(
+                (&reply.json()["code"], reply.header("retry-after").is_empty()),
+                (&"rate.limited".into(), false)
+            );
+        }
+    }
+    assert_eq!(counts, BTreeMap::from([(401, 50), (429, 450)]));
+    assert_eq!(ask("198.51.100.8", "guess").await.status, 401, "others are not kept out");
 }
 
 /// SEC-FWD-04
@@ -150,6 +200,17 @@ async fn sec_fwd_04_a_question_that_contradicts_itself_is_refused() {
     assert_eq!(asked(&[("x_forwarded_uri", "/public/x")]).await, 403);
     assert_eq!(asked(&[("x-forwarded-uri", "/public/x"), ("x-forwarded-uri", "/public/x")]).await, 403);
     assert_eq!(asked(&[("x-forwarded-uri", "/public/x"), ("x-original-url", "/page")]).await, 403);
+    // The words of nginx beside those of Traefik and Caddy, each way round.
+    let mixed = [("x-forwarded-uri", "/page"), ("x-forwarded-method", "GET"), ("x-original-url", "/public/x")];
+    assert_eq!(asked(&mixed).await, 403);
+    let both = [("x-forwarded-uri", "/public/x"), ("x-forwarded-method", "GET"), ("x-original-url", "/public/x")];
+    assert_eq!(asked(&[&both[..], &[("x-original-method", "POST")]].concat()).await, 403);
+    assert_eq!(asked(&[&both[..], &[("x-original-method", "GET")]].concat()).await, 200);
+    let mixed = [("x-forwarded-method", "GET"), ("x-original-url", "/public/x"), ("x-original-method", "GET")];
+    assert_eq!(asked(&mixed).await, 403);
+    // A port beside a scheme it does not belong to decides nothing.
+    let odd = [("x-forwarded-uri", "/page"), ("x-forwarded-proto", "https"), ("x-forwarded-port", "80")];
+    assert_eq!(asked(&odd).await, 401);
     // What else a client may send changes nothing.
     assert_eq!(asked(&[("x-forwarded-uri", "/page"), ("x-forwarded-prefix", "/public")]).await, 401);
 }
@@ -180,6 +241,15 @@ async fn sec_fwd_05_the_whole_set_is_always_there() {
         let name = format!("x-auth-{name}");
         assert!(reply.headers.contains_key(&name), "{name}");
         assert_eq!(reply.header(&name), "", "{name}");
+    }
+    // Somebody without e-mail address, name and roles.
+    let guest = server.client();
+    guest.post("/.auth/login/anon-user").submit(&[]).await.is(303);
+    let reply = ask(&guest, "GET", "/public/x").await;
+    reply.is(200);
+    assert_eq!((reply.header("x-auth-kind"), reply.header("x-auth-user").len()), ("guest", 24));
+    for name in ["x-auth-email", "x-auth-name", "x-auth-roles"] {
+        assert_eq!(reply.headers.get(name).map(|value| value.as_bytes()), Some(&b""[..]), "{name}");
     }
 }
 

@@ -13,6 +13,7 @@ const RULES: &str = r#"
 [routes]
 "/**" = { all = "signed_in" }
 "/public/**" = { all = "anyone" }
+"/forbidden" = { all = "anyone", from = ["10.0.0.0/8"] }
 "#;
 
 async fn site(app: &RecordingUpstream) -> Vestibule {
@@ -181,7 +182,7 @@ async fn sec_smug_06_an_unread_body_on_http2_is_that_of_its_stream() {
         request.body(Full::new(Bytes::copy_from_slice(body))).unwrap()
     };
     let body = b"GET /public/smuggled HTTP/1.1\r\nHost: x\r\n\r\n".repeat(20_000);
-    for (path, status) in [("/page", 401), ("/.auth/nothing", 404), ("/a//b", 400)] {
+    for (path, status) in [("/page", 401), ("/forbidden", 403), ("/.auth/nothing", 404), ("/a//b", 400)] {
         // Refused before its end, a body may be cut off, by which the client sees no answer.
         if let Ok(reply) = sender.send_request(request("POST", path, &body)).await {
             assert_eq!(reply.status(), status, "{path}");
@@ -233,7 +234,7 @@ async fn sec_smug_10_http2_requests_that_http1_cannot_say_are_stream_errors() {
     let instead = |name: &str, value: &'static str| {
         GOOD.map(|(have, old)| (have, if have == name { value } else { old })).to_vec()
     };
-    let cases: [Http2Case; 26] = [
+    let cases: [Http2Case; 36] = [
         ("CR LF in a value", with(&[("x-a", "b\r\nx-auth-user: admin")]), None),
         ("LF in a value", with(&[("x-a", "b\nc")]), None),
         ("NUL in a value", with(&[("x-a", "b\0c")]), None),
@@ -258,6 +259,16 @@ async fn sec_smug_10_http2_requests_that_http1_cannot_say_are_stream_errors() {
         ("a length that is too short", with(&[("content-length", "2")]), Some(b"abc")),
         ("a length without a body", with(&[("content-length", "5")]), None),
         ("another scheme", instead(":scheme", "ftp"), None),
+        ("a scheme in capitals", instead(":scheme", "HTTP"), None),
+        ("CR in a value", with(&[("x-a", "b\rc")]), None),
+        ("keep-alive", with(&[("keep-alive", "5")]), None),
+        ("proxy-connection", with(&[("proxy-connection", "close")]), None),
+        ("a signed length", with(&[("content-length", "+3")]), Some(b"abc")),
+        ("a length in base 16", with(&[("content-length", "0x3")]), Some(b"abc")),
+        ("an empty length", with(&[("content-length", "")]), Some(b"abc")),
+        ("two numbers in one length", with(&[("content-length", "3, 4")]), Some(b"abc")),
+        ("two lengths", with(&[("content-length", "3"), ("content-length", "4")]), Some(b"abc")),
+        ("a length and chunks", with(&[("content-length", "3"), ("transfer-encoding", "chunked")]), Some(b"abc")),
         ("two authorities", with(&[("host", "admin.test")]), None),
         ("a user in the authority", instead(":authority", "u:p@app.localhost"), None),
     ];

@@ -178,11 +178,11 @@ fn app_services_users_and_keys_keep_their_ids() {
     let [dry, output, again] =
         import(&site, &["app-services", &folder, "--custom-data", &custom, "--token-issuer", issuer]);
     says(&dry, "2 keys to be made anew");
-    says(&output, "2 keys made anew, 1 left out, users of server keys, 1 refused, 3 taken");
+    says(&output, "2 keys made anew, 1 refused, 3 taken");
     says(&again, "2 keys there already");
     says(&again, "3 there already");
     assert!(!dry.stdout.contains("vk_") && !again.stdout.contains("vk_"), "{again:?}");
-    for lost in [
+    let lost = [
         "oauth2-facebook is disabled there",
         "oauth2-apple is off until",
         "passwords cannot be exported there",
@@ -190,7 +190,11 @@ fn app_services_users_and_keys_keep_their_ids() {
         "64f1c2a49d3b7e0000000003: ANN@example.com stands twice",
         "confirmEmailSubject",
         "on_user_created is told a moment later",
-    ] {
+        "secrets of API keys cannot be exported there",
+        "key old-batch (64f1c2a49d3b7e000000000b): its user is not in users.json; it gets a new user id",
+    ];
+    for lost in lost {
+        says(&dry, lost);
         says(&output, lost);
     }
     for line in [
@@ -211,10 +215,37 @@ fn app_services_users_and_keys_keep_their_ids() {
     let shown = |user: &str| site.cli(&["users", "show", user, "--json"]).success().json();
     assert_eq!(shown("ann@example.com")["custom_data"]["plan"], "pro");
     assert_eq!(shown("64f1c2a49d3b7e0000000002")["kind"], "guest");
+    let nightly = shown("64f1c2a49d3b7e0000000005");
+    assert_eq!((&nightly["kind"], &nightly["data"]["name"]), (&json!("service"), &json!("nightly")));
+    assert_eq!(nightly["identities"][0]["subject"], "64f1c2a49d3b7e0000000009");
     let bob = shown("64f1c2a49d3b7e0000000004");
     assert_eq!((&bob["disabled"], &bob["identities"][0]["issuer"]), (&json!(true), &json!(issuer)));
     std::fs::rename(site.path("app-services/functions"), site.path("functions")).unwrap();
     is_taken(&site, &output.stdout);
+}
+
+#[tokio::test]
+async fn a_server_key_of_app_services_goes_on_for_the_user_it_had() {
+    let upstream = RecordingUpstream::start();
+    let site = site(&upstream);
+    let folder = copy(&site, "app-services");
+    // Where the identity does not name the key, the name does, as long as one alone has it.
+    for (id, owner) in [("64f1c2a49d3b7e0000000009", true), ("64f1c2a49d3b7e00000000ff", true), ("", false)] {
+        let users = std::fs::read_to_string(site.path("app-services/users.json")).unwrap();
+        let users = users.replace("64f1c2a49d3b7e0000000009", id);
+        let users = if owner { users } else { users.replace("\"nightly\"", "\"hourly\"") };
+        let file = write(&site, "listed.json", &users);
+        let output = site.cli(&["import", "app-services", &folder, "--users", &file, "--dry-run"]).success();
+        let new_id = "key nightly (64f1c2a49d3b7e0000000009): its user is not in users.json";
+        assert_eq!(!output.stderr.contains(new_id), owner, "{output:?}");
+        let left = "user 64f1c2a49d3b7e0000000005: its server key \"hourly\" is not in api_keys.json";
+        assert_eq!(output.stderr.contains(left), !owner, "{output:?}");
+    }
+    let output = site.cli(&["import", "app-services", &folder]).success();
+    let key = output.stdout.split_whitespace().find(|word| word.starts_with("vk_64f1c2a49d3b7e0000000009_")).unwrap();
+    let server = site.start().await;
+    let me = server.client().get("/.auth/me").header("x-api-key", key).await.json();
+    assert_eq!((&me["user_id"], &me["kind"]), (&json!("64f1c2a49d3b7e0000000005"), &json!("service")), "{me}");
 }
 
 #[test]

@@ -104,6 +104,16 @@ async fn a_visit(cookies: u8, test: &str) {
     browser.click("button[value=login]").await;
     // The words of the error: a page that may not read them would see a network failure.
     browser.says("#told", "invalid username/password").await;
+
+    browser.click("#out").await;
+    browser.says("#who", "Nobody is signed in.").await;
+    browser.fill("input[name=email]", "bob@example.com").await;
+    browser.fill("input[name=password]", PASSWORD).await;
+    browser.click("button[value=register]").await;
+    browser.says("#told", "You can sign in now.").await;
+    browser.click("button[value=login]").await;
+    browser.says("#who", "bob@example.com").await;
+    assert_ne!(user_id(&browser).await, id);
     browser.close().await;
 }
 

@@ -149,8 +149,22 @@ async fn sec_dos_02_large_heads_are_refused_on_http2() {
     assert_eq!(client.send_request(many).await.unwrap().status(), 431);
     let connect = Request::builder().method("CONNECT").uri("a:1").body(Body::empty()).unwrap();
     assert_eq!(client.send_request(connect).await.unwrap().status(), 501);
+    // More than the header block that is announced: the stream or the connection may end instead.
+    let field = |length: usize| vec![("x-a", "v".repeat(length))];
+    for fields in [field(64 << 10), (0..5_000).map(|n| ("cookie", format!("c{n}=v"))).collect()] {
+        let mut large = request("http://a/");
+        for (name, value) in &fields {
+            large.headers_mut().append(*name, value.parse().unwrap());
+        }
+        if let Ok(answer) = http2(&proxy).await.send_request(large).await {
+            assert_eq!(answer.status(), 431);
+        }
+    }
     assert_eq!(upstream.seen(), "");
     assert_eq!(client.send_request(request("http://a/")).await.unwrap().status(), 200);
+    let mut fits = request("http://a/");
+    fits.headers_mut().append("x-a", "v".repeat(12 << 10).parse().unwrap());
+    assert_eq!(client.send_request(fits).await.unwrap().status(), 200);
 }
 
 #[tokio::test]
