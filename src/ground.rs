@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::account::password::Hasher;
+#[cfg(feature = "admin")]
 use crate::admin::{self, Admin};
 use crate::app::{App, Error};
 use crate::app_services::{self, AppServices};
@@ -92,6 +93,9 @@ impl Ground {
             clock: clock.clone(),
         })
         .map_err(Error::Pages)?;
+        #[cfg(not(feature = "admin"))]
+        let admin = None;
+        #[cfg(feature = "admin")]
         let admin = config.admin.clone().map(|settings| {
             Arc::new(Admin::new(admin::Parts {
                 settings,

@@ -66,12 +66,17 @@
 //! | `javascript` | functions in JavaScript |
 //! | `outgoing` | requests of our own: OAuth providers, key sets, webhooks |
 //! | `server` | the proxy: listeners, TLS, upstreams |
+//! | `admin` | the operator's listener: figures, REST interface, page; with `server` |
 //! | `cli` | the `vestibule` command; switches on all but `axum` |
 //!
-//! What a configuration asks for and the build lacks is an error when the gate is built.
+//! What a configuration asks for and the build lacks is an error when the gate is built; a gate listens nowhere, so `[tls]`
+//! and `[admin]` are read and left alone. What no feature adds is there to know people and to decide: the rules, sessions and
+//! tokens with their cryptography, password hashes, providers, and the pages and interfaces under `/.auth` and of App
+//! Services. Of hyper that takes the types of its bodies alone.
 
 // What follows without documentation is for the `vestibule` command, its tests and its benches: it has no promise.
 pub mod account;
+#[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 #[doc(hidden)]
 pub mod admin;
 #[doc(hidden)]

@@ -1,0 +1,33 @@
+//! Stands for the operator's listener in a program that was built without it: nobody is let in.
+
+use std::convert::Infallible;
+
+use http::{Request, Response};
+
+mod settings;
+
+pub use settings::{AppIds, Settings};
+
+use crate::body::Body;
+use crate::client::Client;
+use crate::visit::RequestId;
+
+/// What operators see and do. There is none.
+pub struct Admin(Infallible);
+
+/// One request of an operator, without its body.
+pub struct Asked {
+    /// Its name.
+    pub id: RequestId,
+    /// Where it came from.
+    pub client: Client,
+    /// Whether the server takes new requests, for the probe.
+    pub is_serving: bool,
+}
+
+impl Admin {
+    /// Answers nobody.
+    pub async fn serve(&self, _: Request<Body>, _: Asked) -> Response<Body> {
+        match self.0 {}
+    }
+}
