@@ -24,6 +24,10 @@ pub struct Settings {
     pub address: Address,
     /// In place of a password in the address.
     pub password: Option<Secret>,
+    /// The account at sentinels, which have accounts of their own; absent: the default one.
+    pub sentinel_user: Option<String>,
+    /// The password at sentinels; absent: they ask for none.
+    pub sentinel_password: Option<Secret>,
     /// A PEM file of the authorities that count.
     pub ca: Option<PathBuf>,
     /// How keys and channels begin.
@@ -59,6 +63,11 @@ impl Address {
 
     /// Whether connections are encrypted.
     pub fn is_encrypted(&self) -> bool {
+        match self.0 {}
+    }
+
+    /// Whether sentinels say which server counts.
+    pub fn has_sentinels(&self) -> bool {
         match self.0 {}
     }
 }

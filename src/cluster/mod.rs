@@ -14,6 +14,8 @@ mod redis_server;
 mod settings;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_places;
 mod turn;
 mod watch;
 
