@@ -11,7 +11,7 @@ pub use numbers::Numbers;
 
 use crate::limit::{Budget, Counting, Shared};
 use crate::secret::Secret;
-use crate::session::{Neighbours, Sessions, Subject, TakingTurn};
+use crate::session::{Finding, Neighbours, Putting, Sessions, Subject, TakingTurn};
 
 /// The other instances. There are none.
 #[derive(Clone, Debug)]
@@ -105,6 +105,14 @@ impl Neighbours for Cluster {
     }
 
     fn turn(&self, _: String) -> TakingTurn<'_> {
+        match self.0 {}
+    }
+
+    fn look_up(&self, _: String) -> Finding<'_> {
+        match self.0 {}
+    }
+
+    fn put(&self, _: String, _: Vec<u8>, _: Duration) -> Putting<'_> {
         match self.0 {}
     }
 }

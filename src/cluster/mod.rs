@@ -1,7 +1,8 @@
 //! What instances on the same store tell each other and count together, through Redis or Valkey.
 //!
-//! Nothing here admits anybody: messages only make an instance ask the store again, and counts only refuse. So a Redis
-//! that is away, slow or in strange hands costs time and shared limits, never a wrong permission.
+//! Nothing here admits anybody: messages only make an instance ask the store again, counts only refuse, and documents
+//! count by a seal that only instances on the same store can make. So a Redis that is away, slow or in strange hands
+//! costs time and shared limits, never a wrong permission.
 
 mod address;
 mod budgets;
@@ -12,6 +13,7 @@ mod numbers;
 #[cfg(test)]
 mod redis_server;
 mod settings;
+mod shelf;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -28,7 +30,7 @@ pub use numbers::Numbers;
 pub use settings::Settings;
 
 use crate::limit::{Budget, Counting, Shared};
-use crate::session::{Neighbours, Sessions, Subject, TakingTurn};
+use crate::session::{Finding, Neighbours, Putting, Sessions, Subject, TakingTurn};
 use link::Link;
 use messages::Outgoing;
 
@@ -84,6 +86,14 @@ impl Neighbours for Cluster {
 
     fn turn(&self, what: String) -> TakingTurn<'_> {
         Box::pin(turn::take(self.0.link.clone(), what))
+    }
+
+    fn look_up(&self, key: String) -> Finding<'_> {
+        Box::pin(shelf::look_up(&self.0.link, key))
+    }
+
+    fn put(&self, key: String, value: Vec<u8>, keep: Duration) -> Putting<'_> {
+        Box::pin(shelf::put(&self.0.link, key, value, keep))
     }
 }
 
