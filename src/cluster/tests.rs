@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::redis_server::{Server, free_port};
 use super::*;
 use crate::clock::{Clock, Timestamp};
-use crate::limit::Rate;
+use crate::limit::{Over, Rate};
 use crate::secret::Digest;
 
 pub(super) fn settings(url: &str) -> Settings {
@@ -188,6 +188,39 @@ async fn tls_is_spoken_to_the_named_host_with_a_trusted_certificate_only() {
     assert!(!Cluster::join(&with("localhost", &other)).await.is_up());
     assert!(!Cluster::join(&with("127.0.0.1", &cert)).await.is_up());
     assert!(!Cluster::join(&settings(&format!("rediss://localhost:{port}"))).await.is_up());
+}
+
+#[tokio::test]
+async fn rows_are_counted_together_and_the_next_name_counts_when_the_first_has_no_room() {
+    let Some(mut redis) = Server::start(&[]) else { return };
+    let (one, other) = (Cluster::join(&settings(&redis.url())).await, Cluster::join(&settings(&redis.url())).await);
+    let [device, account] = ["device", "ann"].map(|name| Row { owner: Digest::of(name), most: 10 });
+    let rates = [budget("ann", 25, Duration::from_hours(1))];
+    let of_ann = [account];
+    let tries = [&one, &other].into_iter().flat_map(|at| (0..6).map(|_| at.count_try("sign_in", &rates, &of_ann)));
+    let passed = futures_util::future::join_all(tries).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(passed, 10);
+    let both = [device, account];
+    for _ in 0..10 {
+        assert_eq!(one.count_try("sign_in", &rates, &both).await, Ok(()), "a device has tries of its own");
+    }
+    assert_eq!(other.count_try("sign_in", &rates, &both).await, Err(Over::Rows));
+    assert_eq!(other.count_try("sign_in", &[], &of_ann).await, Err(Over::Rows));
+    while other.count_try("sign_in", &rates, &both).await == Err(Over::Rows) {}
+    assert!(matches!(other.count_try("sign_in", &rates, &both).await, Err(Over::Budget(_))), "budgets come first");
+    assert_eq!(redis.cli(&["GET", &budgets::row("vestibule", "sign_in", account.owner)]), "10");
+    // What is begun anew while Redis does not answer is so when it does again.
+    redis.signal("STOP");
+    away(&one).await;
+    one.forget("sign_in", account.owner);
+    assert_eq!(one.count_try("sign_in", &[], &both).await, Ok(()), "nobody is refused for want of an answer");
+    redis.signal("CONT");
+    up(&one).await;
+    while redis.cli(&["EXISTS", &budgets::row("vestibule", "sign_in", account.owner)]) != "0" {
+        tokio::task::yield_now().await;
+    }
+    up(&other).await;
+    assert_eq!(other.count_try("sign_in", &[], &of_ann).await, Ok(()));
 }
 
 #[tokio::test]
