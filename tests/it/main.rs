@@ -24,6 +24,7 @@ mod deciding;
 mod decisions;
 mod demo;
 mod descriptors;
+mod disk;
 mod docs;
 mod durability;
 mod explain;
