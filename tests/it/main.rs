@@ -68,6 +68,7 @@ mod redirects;
 mod redis;
 mod redis_renewal;
 mod reload;
+mod rotation;
 mod rules;
 mod sessions;
 mod shutdown;
