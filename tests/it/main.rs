@@ -66,6 +66,7 @@ mod realm_web_page;
 mod realm_web_ways;
 mod redirects;
 mod redis;
+mod redis_figures;
 mod redis_renewal;
 mod reload;
 mod rotation;

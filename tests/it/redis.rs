@@ -327,32 +327,6 @@ async fn a_redis_that_is_not_there_is_no_reason_not_to_start_and_one_that_is_non
 }
 
 #[tokio::test]
-async fn the_operator_sees_what_redis_does_and_that_it_is_away() {
-    let (Some(postgres), Some(mut redis)) = (postgres::shared(), Server::start(&[])) else { return };
-    let app = RecordingUpstream::start();
-    let rules = "listen = [\"127.0.0.1:0\"]\n".to_owned()
-        + &rules(&postgres.url(), &redis.url())
-        + "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"ADMIN_TOKEN\" }\n";
-    let token = "velvet-harbour-12-velvet-harbour-12";
-    let site = Site::new(&app, &rules).env("TOKEN_KEY", KEY).env("ADMIN_TOKEN", token).user("ann@example.com", &[]);
-    let server = site.start_listeners(2).await;
-    let operator = Client::new(server.addresses()[1], "http://127.0.0.1");
-    let ready = async || operator.get("/readyz").await.json();
-    assert_eq!((&ready().await["status"], &ready().await["checks"]["cluster"]), (&json!("ready"), &json!("ok")));
-    server.client().sign_in("ann@example.com").await;
-    let figures = operator.get("/metrics").bearer(token).await.text();
-    for figure in ["vestibule_cluster_up 1", "vestibule_cluster_seconds_count", "vestibule_cluster_lag_seconds 0.0"] {
-        assert!(figures.contains(figure), "{figure}: {figures}");
-    }
-    assert!(figures.contains("vestibule_store_connections{state=\"most\"} 16"), "{figures}");
-    redis.signal("KILL");
-    server.log().line("Redis is away").await;
-    operator.get("/readyz").await.is(200);
-    assert_eq!((&ready().await["status"], &ready().await["checks"]["cluster"]), (&json!("degraded"), &json!("away")));
-    assert!(operator.get("/metrics").bearer(token).await.text().contains("vestibule_cluster_up 0"));
-}
-
-#[tokio::test]
 async fn nothing_in_redis_tells_a_name_a_token_or_an_address() {
     let Some(Pair { one, other, redis, app: _app }) = pair().await else { return };
     let client = one.client();
