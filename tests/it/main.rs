@@ -15,6 +15,7 @@ mod browser;
 mod cli;
 mod cluster;
 mod cluster_cost;
+mod cluster_sizing;
 mod config;
 mod cookies;
 mod csrf;
