@@ -25,33 +25,6 @@ fn rules(store: &str, redis: &str) -> String {
     )
 }
 
-#[tokio::test]
-async fn a_session_that_is_not_known_costs_one_statement_and_a_known_one_none() {
-    let settings = ["log_statement = all", "log_min_messages = log"];
-    let (Some(postgres), Some(redis)) = (postgres::Server::start(&settings), Server::start(&[])) else { return };
-    let app = RecordingUpstream::start();
-    let rules = rules(&postgres.url(), &redis.url());
-    let one = Site::new(&app, &rules).user("ann@example.com", &[]).start().await;
-    let other = Site::new(&app, &rules).start().await;
-    let ann = one.client();
-    ann.sign_in("ann@example.com").await;
-    let twin = other.client();
-    twin.keep(&ann.session_name(), &ann.session());
-    // House-keeping goes on beside: what is over is deleted, and keys are read.
-    let asked = || {
-        let log = std::fs::read_to_string(postgres.folder().join("log")).unwrap();
-        log.lines()
-            .filter(|line| line.contains("execute") && line.contains("FROM sessions") && !line.contains("DELETE"))
-            .count()
-    };
-    let before = asked();
-    twin.get("/").script().await.is(200);
-    assert_eq!(asked(), before + 1);
-    twin.get("/").script().await.is(200);
-    twin.get("/.auth/me").script().await.is(200);
-    assert_eq!(asked(), before + 1);
-}
-
 /// Users with a session each; the values of their cookies.
 async fn mint(url: &str, count: usize) -> Vec<String> {
     let mut settings = PostgresSettings::new(PostgresUrl::parse(url).unwrap());
