@@ -124,6 +124,8 @@ impl Figures {
         counters(to, "cluster_revocations", "Revocations that instances told each other.", told)?;
         let help = "How often everybody was read from the store again for want of messages.";
         counters(to, "cluster_missed", help, [([], numbers.missed())])?;
+        let shelved = self.sessions.shelved().map(|(outcome, n)| ([("outcome", outcome)], n));
+        counters(to, "cluster_documents", "Key sets of issuers that instances fetched for each other.", shelved)?;
         let help = "How long the last message took through Redis and back.";
         let mut lag = to.encode_descriptor("cluster_lag", help, Some(&Unit::Seconds), MetricType::Gauge)?;
         lag.encode_gauge(&numbers.lag().as_secs_f64())

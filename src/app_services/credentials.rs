@@ -1,7 +1,6 @@
 //! Whose credentials these are: one spelling of App Services for each type of provider.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 
@@ -64,12 +63,13 @@ impl AppServices {
     ) -> Result<(Email, Secret), Refusal> {
         let (email, password) = (text(fields, "username")?, Secret::new(text(fields, "password")?));
         let email = Email::parse(email).ok();
-        self.count_try(call, email.as_ref().map(Email::key)).await?;
-        let email = email.ok_or_else(Refusal::wrong_password)?;
+        let Some(email) = email else {
+            self.count_try(call, None).await?;
+            return Err(Refusal::wrong_password());
+        };
         // Known or not: nobody learns from it which accounts there are.
-        if !self.limits.failures.charge(email.key()) {
-            return Err(Refusal::too_often("failures", Duration::from_hours(24)));
-        }
+        let counted = self.limits.try_password(call.client.address, &[email.key()]).await;
+        counted.map_err(|over| Refusal::too_often(over.limit, over.retry_after))?;
         Ok((email, password))
     }
 

@@ -1,6 +1,7 @@
 //! What the operator's commands share: the store of the configuration, opened beside a running server.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use super::{Exit, Global, print_error};
 use crate::account::User;
@@ -11,7 +12,7 @@ use crate::cluster;
 use crate::config::Config;
 use crate::id::UserId;
 use crate::provider;
-use crate::session::{Neighbours, Subject, TakingTurn};
+use crate::session::{Finding, Neighbours, Putting, Subject, TakingTurn};
 use crate::store::{self, Address, Along, Saved, Store};
 
 /// The end of `--help` of every family that changes something.
@@ -37,6 +38,14 @@ impl Neighbours for Changed {
 
     fn turn(&self, _: String) -> TakingTurn<'_> {
         Box::pin(std::future::ready(None))
+    }
+
+    fn look_up(&self, _: String) -> Finding<'_> {
+        Box::pin(std::future::ready(None))
+    }
+
+    fn put(&self, _: String, _: Vec<u8>, _: Duration) -> Putting<'_> {
+        Box::pin(std::future::ready(()))
     }
 }
 

@@ -123,6 +123,11 @@ impl Address {
         self.tls == Tls::Verified
     }
 
+    /// Whether sentinels say which server counts.
+    pub fn has_sentinels(&self) -> bool {
+        matches!(self.places, Places::Sentinel(..))
+    }
+
     /// Whether others could read along: a server elsewhere, spoken to in the clear.
     pub fn is_exposed(&self) -> bool {
         let local = |(host, _): &Place| {

@@ -96,7 +96,7 @@ async fn master(settings: &Settings, sentinels: &[Place], name: &str) -> RedisRe
     let each = settings.connect_timeout / u32::try_from(sentinels.len() + 1).unwrap_or(u32::MAX);
     for sentinel in sentinels {
         let asked = async {
-            let client = client(settings, tcp(settings, sentinel), As::Nobody)?;
+            let client = client(settings, tcp(settings, sentinel), As::Asker)?;
             let mut connection = client.get_multiplexed_async_connection_with_config(&limits(settings)).await?;
             let mut command = redis::cmd("SENTINEL");
             command.arg("GET-MASTER-ADDR-BY-NAME").arg(name);
@@ -116,8 +116,8 @@ async fn master(settings: &Settings, sentinels: &[Place], name: &str) -> RedisRe
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum As {
     Ourselves,
-    /// Sentinels are asked without an account.
-    Nobody,
+    /// Sentinels have accounts of their own: what is said to one server is not said to another.
+    Asker,
 }
 
 fn client(settings: &Settings, address: ConnectionAddr, who: As) -> RedisResult<Client> {
@@ -131,15 +131,19 @@ fn client(settings: &Settings, address: ConnectionAddr, who: As) -> RedisResult<
 fn info(settings: &Settings, address: ConnectionAddr, who: As) -> RedisResult<ConnectionInfo> {
     let info = address.into_connection_info()?;
     let mut own = info.redis_settings().clone().set_skip_set_lib_name();
+    let (user, password) = match who {
+        As::Ourselves => (&settings.address.user, settings.password()),
+        As::Asker => (&settings.sentinel_user, settings.sentinel_password.as_ref()),
+    };
     if who == As::Ourselves {
         own = own.set_db(settings.address.database);
-        if let Some(user) = &settings.address.user {
-            own = own.set_username(user);
-        }
-        if let Some(password) = settings.password() {
-            // The server asks for it.
-            own = own.set_password(password.expose());
-        }
+    }
+    if let Some(user) = user {
+        own = own.set_username(user);
+    }
+    if let Some(password) = password {
+        // The server asks for it.
+        own = own.set_password(password.expose());
     }
     Ok(info.set_redis_settings(own))
 }

@@ -1,19 +1,24 @@
 //! What instances on the same store tell each other and count together, through Redis or Valkey.
 //!
-//! Nothing here admits anybody: messages only make an instance ask the store again, and counts only refuse. So a Redis
-//! that is away, slow or in strange hands costs time and shared limits, never a wrong permission.
+//! Nothing here admits anybody: messages only make an instance ask the store again, counts only refuse, and documents
+//! count by a seal that only instances on the same store can make. So a Redis that is away, slow or in strange hands
+//! costs time and shared limits, never a wrong permission.
 
 mod address;
 mod budgets;
 mod connect;
+mod forgotten;
 mod link;
 mod messages;
 mod numbers;
 #[cfg(test)]
 mod redis_server;
 mod settings;
+mod shelf;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_places;
 mod turn;
 mod watch;
 
@@ -25,8 +30,10 @@ pub use messages::tell_once;
 pub use numbers::Numbers;
 pub use settings::Settings;
 
-use crate::limit::{Budget, Counting, Shared};
-use crate::session::{Neighbours, Sessions, Subject, TakingTurn};
+use crate::limit::{Budget, Counting, CountingTry, Row, Shared};
+use crate::secret::Digest;
+use crate::session::{Finding, Neighbours, Putting, Sessions, Subject, TakingTurn};
+use forgotten::Forgotten;
 use link::Link;
 use messages::Outgoing;
 
@@ -37,6 +44,7 @@ pub struct Cluster(Arc<Inner>);
 struct Inner {
     link: Arc<Link>,
     outgoing: Arc<Outgoing>,
+    forgotten: Arc<Forgotten>,
     keeper: tokio::task::AbortHandle,
 }
 
@@ -49,13 +57,13 @@ impl Cluster {
             tracing::warn!(event = "cluster.exposed", %server, "Redis is spoken to in the clear: rediss:// is encrypted");
         }
         let link = Arc::new(Link::new(settings.clone()));
-        let outgoing = Arc::new(Outgoing::default());
+        let (outgoing, forgotten) = (Arc::new(Outgoing::default()), Arc::new(Forgotten::default()));
         let mut first = link.state();
-        let keeper = tokio::spawn(watch::keep(link.clone(), outgoing.clone())).abort_handle();
+        let keeper = tokio::spawn(watch::keep(link.clone(), outgoing.clone(), forgotten.clone())).abort_handle();
         let known = first.wait_for(|state| state.is_known());
         // Not found in time is told by the keeper.
         let _ = tokio::time::timeout(settings.connect_timeout, known).await;
-        Self(Arc::new(Inner { link, outgoing, keeper }))
+        Self(Arc::new(Inner { link, outgoing, forgotten, keeper }))
     }
 
     /// Connects sessions with those of the other instances: what ends here ends there, and the other way round.
@@ -83,11 +91,27 @@ impl Neighbours for Cluster {
     fn turn(&self, what: String) -> TakingTurn<'_> {
         Box::pin(turn::take(self.0.link.clone(), what))
     }
+
+    fn look_up(&self, key: String) -> Finding<'_> {
+        Box::pin(shelf::look_up(&self.0.link, key))
+    }
+
+    fn put(&self, key: String, value: Vec<u8>, keep: Duration) -> Putting<'_> {
+        Box::pin(shelf::put(&self.0.link, key, value, keep))
+    }
 }
 
 impl Shared for Cluster {
     fn count<'a>(&'a self, limit: &'static str, budgets: &'a [Budget]) -> Counting<'a> {
         Box::pin(budgets::count(&self.0.link, limit, budgets))
+    }
+
+    fn count_try<'a>(&'a self, limit: &'static str, budgets: &'a [Budget], rows: &'a [Row]) -> CountingTry<'a> {
+        Box::pin(budgets::count_try(&self.0.link, limit, budgets, rows))
+    }
+
+    fn forget(&self, limit: &'static str, owner: Digest) {
+        self.0.forgotten.add(budgets::row(&self.0.link.settings().name, limit, owner));
     }
 }
 

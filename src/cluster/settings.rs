@@ -11,6 +11,10 @@ pub struct Settings {
     pub address: Address,
     /// In place of a password in the address.
     pub password: Option<Secret>,
+    /// The account at sentinels, which have accounts of their own; absent: the default one.
+    pub sentinel_user: Option<String>,
+    /// The password at sentinels; absent: they ask for none.
+    pub sentinel_password: Option<Secret>,
     /// A PEM file of the authorities that count for `rediss://`; absent: those of the machine.
     pub ca: Option<PathBuf>,
     /// How keys and channels begin: installations that share a Redis have different ones. Default: `vestibule`.
@@ -27,6 +31,8 @@ impl Settings {
         Self {
             address,
             password: None,
+            sentinel_user: None,
+            sentinel_password: None,
             ca: None,
             name: "vestibule".to_owned(),
             connect_timeout: Duration::from_secs(2),

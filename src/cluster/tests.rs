@@ -6,25 +6,25 @@ use std::time::Duration;
 use super::redis_server::{Server, free_port};
 use super::*;
 use crate::clock::{Clock, Timestamp};
-use crate::limit::Rate;
+use crate::limit::{Over, Rate};
 use crate::secret::Digest;
 
-fn settings(url: &str) -> Settings {
+pub(super) fn settings(url: &str) -> Settings {
     Settings::new(Address::parse(url).unwrap())
 }
 
-fn budget(owner: &str, count: u32, span: Duration) -> Budget {
+pub(super) fn budget(owner: &str, count: u32, span: Duration) -> Budget {
     Budget { owner: Digest::of(owner), rate: Rate::new(count, span) }
 }
 
-async fn up(cluster: &Cluster) {
+pub(super) async fn up(cluster: &Cluster) {
     let wanted = async {
         let _ = cluster.0.link.state().wait_for(|state| *state == link::State::Up).await;
     };
     tokio::time::timeout(Duration::from_secs(20), wanted).await.unwrap();
 }
 
-async fn away(cluster: &Cluster) {
+pub(super) async fn away(cluster: &Cluster) {
     let wanted = async {
         let _ = cluster.0.link.state().wait_for(|state| *state == link::State::Away).await;
     };
@@ -191,78 +191,36 @@ async fn tls_is_spoken_to_the_named_host_with_a_trusted_certificate_only() {
 }
 
 #[tokio::test]
-async fn the_master_that_sentinels_name_is_used_also_when_it_becomes_another() {
-    let (one, two, watcher) = (free_port(), free_port(), free_port());
-    let ports = [one, two].map(|port| port.to_string());
-    let Some(mut master) = Server::start(&["--port", &ports[0]]) else { return };
-    let replica = Server::start(&["--port", &ports[1], "--replicaof", "127.0.0.1", &ports[0]]).unwrap();
-    while !replica.cli(&["INFO", "replication"]).contains("master_link_status:up") {}
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("sentinel.conf");
-    let text = format!(
-        "port {watcher}\nsentinel monitor main 127.0.0.1 {one} 1\nsentinel down-after-milliseconds main 300\n\
-         sentinel failover-timeout main 3000\n"
-    );
-    std::fs::write(&file, text).unwrap();
-    let mut sentinel = std::process::Command::new("setpriv")
-        .args(["--pdeathsig", "KILL", "redis-server"])
-        .arg(&file)
-        .arg("--sentinel")
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
-    let cluster = Cluster::join(&settings(&format!("redis-sentinel://127.0.0.1:1,127.0.0.1:{watcher}/main"))).await;
-    up(&cluster).await;
-    let budgets = [budget("ann", 1, Duration::from_hours(1))];
-    assert_eq!(cluster.count("sign_in", &budgets).await, Ok(()));
-    while !replica.cli(&["KEYS", "*limit*"]).contains("limit") {}
-    // It knows the replica from the master, and needs it to take over.
-    let replicas = || {
-        let port = watcher.to_string();
-        let mut ask = std::process::Command::new("redis-cli");
-        let output = ask.args(["-p", &port, "SENTINEL", "REPLICAS", "main"]).output().unwrap();
-        String::from_utf8_lossy(&output.stdout).into_owned()
-    };
-    while !replicas().contains(&ports[1]) {}
-    master.signal("KILL");
-    away(&cluster).await;
-    up(&cluster).await;
-    assert!(cluster.count("sign_in", &budgets).await.is_err(), "the replica has counted, too");
-    sentinel.kill().unwrap();
-    sentinel.wait().unwrap();
-}
-
-#[tokio::test]
-async fn a_redis_cluster_keeps_budgets_and_passes_messages_on() {
-    let ports: Vec<String> = (0..3).map(|_| free_port().to_string()).collect();
-    let mut nodes = Vec::new();
-    for port in &ports {
-        let bus = free_port().to_string();
-        let settings = ["--port", port, "--cluster-enabled", "yes", "--cluster-port", &bus];
-        let Some(node) = Server::start(&settings) else { return };
-        nodes.push(node);
+async fn rows_are_counted_together_and_the_next_name_counts_when_the_first_has_no_room() {
+    let Some(mut redis) = Server::start(&[]) else { return };
+    let (one, other) = (Cluster::join(&settings(&redis.url())).await, Cluster::join(&settings(&redis.url())).await);
+    let [device, account] = ["device", "ann"].map(|name| Row { owner: Digest::of(name), most: 10 });
+    let rates = [budget("ann", 25, Duration::from_hours(1))];
+    let of_ann = [account];
+    let tries = [&one, &other].into_iter().flat_map(|at| (0..6).map(|_| at.count_try("sign_in", &rates, &of_ann)));
+    let passed = futures_util::future::join_all(tries).await.into_iter().filter(Result::is_ok).count();
+    assert_eq!(passed, 10);
+    let both = [device, account];
+    for _ in 0..10 {
+        assert_eq!(one.count_try("sign_in", &rates, &both).await, Ok(()), "a device has tries of its own");
     }
-    let hosts: Vec<_> = ports.iter().map(|port| format!("127.0.0.1:{port}")).collect();
-    let mut create = std::process::Command::new("redis-cli");
-    let created = create.args(["--cluster", "create"]).args(&hosts).arg("--cluster-yes").output().unwrap();
-    assert!(created.status.success(), "{}", String::from_utf8_lossy(&created.stdout));
-    while nodes.iter().any(|node| !node.cli(&["CLUSTER", "INFO"]).contains("cluster_state:ok")) {}
-    let one = Cluster::join(&settings(&format!("redis-cluster://{}", hosts.join(",")))).await;
-    let other = Cluster::join(&settings(&format!("redis-cluster://{}", hosts[2]))).await;
+    assert_eq!(other.count_try("sign_in", &rates, &both).await, Err(Over::Rows));
+    assert_eq!(other.count_try("sign_in", &[], &of_ann).await, Err(Over::Rows));
+    while other.count_try("sign_in", &rates, &both).await == Err(Over::Rows) {}
+    assert!(matches!(other.count_try("sign_in", &rates, &both).await, Err(Over::Budget(_))), "budgets come first");
+    assert_eq!(redis.cli(&["GET", &budgets::row("vestibule", "sign_in", account.owner)]), "10");
+    // What is begun anew while Redis does not answer is so when it does again.
+    redis.signal("STOP");
+    away(&one).await;
+    one.forget("sign_in", account.owner);
+    assert_eq!(one.count_try("sign_in", &[], &both).await, Ok(()), "nobody is refused for want of an answer");
+    redis.signal("CONT");
     up(&one).await;
-    up(&other).await;
-    let budgets = [budget("a", 1, Duration::from_hours(1)), budget("b", 1, Duration::from_hours(1))];
-    for limit in ["sign_in", "sign_up", "reset", "guest"] {
-        assert_eq!(one.count(limit, &budgets).await, Ok(()), "{limit}");
-        assert!(other.count(limit, &budgets).await.is_err(), "{limit}");
+    while redis.cli(&["EXISTS", &budgets::row("vestibule", "sign_in", account.owner)]) != "0" {
+        tokio::task::yield_now().await;
     }
-    one.tell(Subject::User(crate::id::UserId::generate(Timestamp::default())));
-    let heard = async {
-        while other.numbers().seen() == 0 {
-            tokio::task::yield_now().await
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), heard).await.unwrap();
+    up(&other).await;
+    assert_eq!(other.count_try("sign_in", &[], &of_ann).await, Ok(()));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use redis::{RedisError, Value};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::forgotten::Forgotten;
 use super::link::{Answer, Link, State};
 use super::messages::{Incoming, Outgoing, channel, instance};
 use super::{LOOK, connect};
@@ -19,9 +20,9 @@ const BEAT: Duration = Duration::from_millis(500);
 const UNANSWERED: &str = "a command was not answered";
 
 /// Never ends by itself.
-pub(super) async fn keep(link: Arc<Link>, outgoing: Arc<Outgoing>) {
+pub(super) async fn keep(link: Arc<Link>, outgoing: Arc<Outgoing>, forgotten: Arc<Forgotten>) {
     let own = instance();
-    tokio::join!(outgoing.send(&link, &own), listen(&link, &outgoing, &own));
+    tokio::join!(outgoing.send(&link, &own), forgotten.remove(&link), listen(&link, &outgoing, &own));
 }
 
 async fn listen(link: &Link, outgoing: &Outgoing, own: &str) {

@@ -13,6 +13,8 @@ pub(super) fn read(r: &mut Reader<'_>) -> Option<Settings> {
                limits. An address with a password stands elsewhere: { env = … } or { file = … }.";
     let address = r.text_or_secret("redis", None, doc, address);
     let password = r.secret("password", "The password at Redis.");
+    let sentinel_user = r.text("sentinel_user", "watcher", "The account at the sentinels; absent: the default one.");
+    let sentinel_password = r.secret("sentinel_password", "The password at the sentinels, which have their own.");
     let ca =
         r.path("ca", "ca.pem", "A PEM file of the authorities that count for rediss://, in place of the machine's.");
     let doc = "How keys and channels in Redis begin; installations that share one have different names.";
@@ -23,7 +25,9 @@ pub(super) fn read(r: &mut Reader<'_>) -> Option<Settings> {
     let doc = "How long Redis may take to answer; then it counts as away, and limits count for each instance alone.";
     let timeout = r.span("timeout", Duration::from_millis(500), bounds(), doc);
     let given = r.has("redis");
-    if let Some(key) = ["password", "ca"].into_iter().find(|key| !given && r.has(key)) {
+    if let Some(key) =
+        ["password", "sentinel_user", "sentinel_password", "ca"].into_iter().find(|key| !given && r.has(key))
+    {
         let message = format!("`{key}` without `redis`: no Redis is named");
         r.fault(Fault::new(Code::Missing, message, r.place_of(key)).help("redis = \"rediss://redis.example.com\""));
     }
@@ -31,11 +35,22 @@ pub(super) fn read(r: &mut Reader<'_>) -> Option<Settings> {
     if address.has_password() {
         refuse_password(r, password.is_some());
     }
+    let askers = ["sentinel_user", "sentinel_password"].into_iter().find(|key| r.has(key));
+    if let Some(key) = askers.filter(|_| !address.has_sentinels()) {
+        let message = format!("`{key}` is for sentinels, and `redis` names none");
+        r.fault(Fault::new(Code::Conflict, message, r.place_of(key)).help("redis-sentinel://a,b,c/name names them"));
+    } else if askers == Some("sentinel_user") && !r.has("sentinel_password") {
+        let message = "`sentinel_user` has no password";
+        r.fault(
+            Fault::new(Code::Conflict, message, r.place_of("sentinel_user"))
+                .help("add sentinel_password = { env = \"NAME\" }"),
+        );
+    }
     if ca.is_some() && !address.is_encrypted() {
         let message = "`ca` says whom to trust, but the address is not encrypted";
         r.fault(Fault::new(Code::Conflict, message, r.place_of("ca")).help("rediss://, with two s, is"));
     }
-    Some(Settings { address, password, ca, name, connect_timeout, timeout })
+    Some(Settings { address, password, sentinel_user, sentinel_password, ca, name, connect_timeout, timeout })
 }
 
 const NAME: &str = "vestibule";

@@ -108,6 +108,7 @@ fn its_examples_are_taken() {
         "PEPPER",
         "STORE_PASSWORD",
         "REDIS_PASSWORD",
+        "SENTINEL_PASSWORD",
         "OIDC_SECRET",
         "GOOGLE_SECRET",
         "FACEBOOK_SECRET",
@@ -118,6 +119,7 @@ fn its_examples_are_taken() {
         secrets.map(|name| (name.to_owned(), format!("correct horse {name}"))).into_iter().collect();
     let text = with_examples()
         .replace("directory = ", "# directory = ")
+        .replace("rediss://vestibule@redis.example.com:6379", "rediss-sentinel://vestibule@a,b,c/main")
         .replace("keys = [{", "# keys = [{")
         .replace("confirm         = \"mail\"", "confirm = \"function\"")
         .replace("reset           = \"mail\"", "reset = \"function\"")

@@ -4,6 +4,7 @@ use crate::limit::Rate;
 use crate::listen::Tls;
 use crate::provider::SignUp;
 use crate::route::{Action, Policy, Who};
+use crate::secret::Secret;
 use std::time::Duration;
 
 fn parse_with(text: &str, environment: &[(&str, &str)]) -> Result<Config, Report> {
@@ -235,4 +236,27 @@ fn sec_conf_06_nothing_in_a_value_is_expanded() {
     let text = "pages.title = \"${HOME} {env.HOME} {{ HOME }} $HOME\"";
     let config = parse_with(text, &[("HOME", "canary")]).unwrap();
     assert_eq!(config.pages.title.as_deref(), Some("${HOME} {env.HOME} {{ HOME }} $HOME"));
+}
+
+#[test]
+fn sentinels_have_an_account_of_their_own_and_nobody_else_has_it() {
+    let with = |redis: &str, more: &str| format!("[cluster]\nredis = \"{redis}\"\n{more}");
+    let (account, password) = ("sentinel_user = \"ann\"\n", "sentinel_password = { env = \"S\" }\n");
+    let parsed = |text: &str| parse_with(text, &[("S", "canary")]);
+    let settings =
+        parsed(&with("redis-sentinel://a,b/main", &format!("{account}{password}"))).unwrap().cluster.unwrap();
+    assert_eq!(settings.sentinel_user.as_deref(), Some("ann"));
+    assert_eq!(settings.sentinel_password, Some(Secret::new("canary")));
+    assert!(parsed(&with("redis-sentinel://a,b/main", password)).is_ok());
+    for (redis, more, code) in [
+        ("redis-sentinel://a,b/main", account, Code::Conflict),
+        ("redis-sentinel://a,b/main", "sentinel_password = \"canary\"\n", Code::SecretLiteral),
+        ("redis://a", password, Code::Conflict),
+        ("redis-cluster://a,b", account, Code::Conflict),
+    ] {
+        let report = parsed(&with(redis, more)).unwrap_err();
+        assert_eq!(report.problems[0].code, code, "{report}");
+        assert!(!report.to_string().contains("canary"), "{report}");
+    }
+    assert_eq!(parsed(&format!("[cluster]\n{password}")).unwrap_err().problems[0].code, Code::Missing);
 }

@@ -93,11 +93,8 @@ impl DataApi {
         if let Some(caller) = self.still(&name).await? {
             return Ok(Some(caller));
         }
-        let counted = self.limits.sign_in.count(address, Some(email.key())).await;
-        counted.map_err(|retry_after| Reason::RateLimited { limit: "sign_in", retry_after })?;
-        if !self.limits.failures.charge(email.key()) {
-            return Err(Reason::RateLimited { limit: "failures", retry_after: Duration::from_hours(24) });
-        }
+        let counted = self.limits.try_password(address, &[email.key()]).await;
+        counted.map_err(|over| Reason::RateLimited { limit: over.limit, retry_after: over.retry_after })?;
         let signed_in = match local.sign_in(email.as_str(), &pair.password).await {
             Ok(user) => {
                 self.limits.failures.forget(email.key());

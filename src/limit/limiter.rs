@@ -13,8 +13,9 @@ use governor::{Quota, RateLimiter};
 use crate::client::UNKNOWN;
 use crate::clock::Clock;
 use crate::id::UserId;
+use crate::limit::streak::SIGN_IN;
 use crate::limit::table::{Table, Ticks};
-use crate::limit::{PairLimiter, Rate, Settings, Shared, Streaks};
+use crate::limit::{Over, PairLimiter, Rate, Settings, Shared, Streaks};
 
 /// A limit counted apart for each key, in bounded memory: with 100,000 keys under way the next share
 /// sixteen budgets.
@@ -58,6 +59,15 @@ pub struct Limits {
     pub request_address: Limiter,
     /// Requests of any kind, per signed-in user.
     pub request_user: Limiter,
+}
+
+/// A limit was hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooOften {
+    /// Which, by its name in `[limits]`.
+    pub limit: &'static str,
+    /// When it makes sense to try again.
+    pub retry_after: Duration,
 }
 
 impl Limiter {
@@ -134,7 +144,7 @@ impl Limits {
     /// All limits of the settings, each counting for itself.
     pub fn new(settings: &Settings, clock: &Clock) -> Self {
         Self {
-            sign_in: PairLimiter::new("sign_in", settings.sign_in, clock),
+            sign_in: PairLimiter::new(SIGN_IN, settings.sign_in, clock),
             sign_up: PairLimiter::new("sign_up", settings.sign_up, clock),
             reset: PairLimiter::new("reset", settings.reset, clock),
             guest: PairLimiter::new("guest", settings.guest, clock),
@@ -144,7 +154,7 @@ impl Limits {
         }
     }
 
-    /// The same, sign-ins, new accounts, mails and new guests counted together with other instances, if there are any.
+    /// The same, sign-ins and failures in a row, new accounts, mails and new guests counted together with other instances, if there are any.
     /// Requests are counted here alone: they are not worth a question each.
     #[must_use]
     pub fn shared(self, shared: Option<&(impl Shared + Clone + 'static)>) -> Self {
@@ -156,8 +166,33 @@ impl Limits {
             sign_up: with(self.sign_up),
             reset: with(self.reset),
             guest: with(self.guest),
+            failures: self.failures.shared(shared.clone()),
             ..self
         }
+    }
+
+    /// Counts a try of a password, for the address, for the account, and in the row of failures: the account is the
+    /// first of these names, its row that of the first name with room. Call it before anything is looked up.
+    ///
+    /// # Errors
+    /// When it may not be made.
+    pub async fn try_password(&self, address: IpAddr, names: &[&str]) -> Result<(), TooOften> {
+        let account = names.first().copied().unwrap_or_default();
+        let wait = |retry_after| TooOften { limit: SIGN_IN, retry_after };
+        let no_more = || {
+            self.failures.note_refused();
+            TooOften { limit: "failures", retry_after: NO_MORE }
+        };
+        // Here first: a flood ends at the instance it came to.
+        self.sign_in.check(address, Some(account)).map_err(wait)?;
+        if !names.iter().any(|name| self.failures.charge(name)) {
+            return Err(no_more());
+        }
+        let counted = self.sign_in.count_with_others(address, account, &self.failures.rows(names)).await;
+        counted.map_err(|over| match over {
+            Over::Budget(retry_after) => wait(retry_after),
+            Over::Rows => no_more(),
+        })
     }
 
     /// How often each limit was hit so far, by its name.
@@ -208,6 +243,8 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
     IpAddr::V6(Ipv6Addr::from_bits(six.to_bits() & !u128::from(u64::MAX)))
 }
 
+/// What is said of a wait that no time ends.
+const NO_MORE: Duration = Duration::from_hours(24);
 /// How many clients' budgets a /56 has, and how many of those a /48.
 const WIDER: u32 = 4;
 

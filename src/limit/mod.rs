@@ -8,9 +8,9 @@ mod steady;
 mod streak;
 mod table;
 
-pub use limiter::{Key, Limiter, Limits};
+pub use limiter::{Key, Limiter, Limits, TooOften};
 pub use pair::PairLimiter;
 pub use settings::{Pair, Rate, Requests, Settings, Timeouts};
-pub use shared::{Budget, Counting, Shared};
+pub use shared::{Budget, Counting, CountingTry, Over, Row, Shared};
 pub(crate) use steady::Steady;
 pub use streak::Streaks;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::client::UNKNOWN;
 use crate::clock::Clock;
 use crate::limit::limiter::network;
-use crate::limit::{Budget, Limiter, Pair, Rate, Shared};
+use crate::limit::{Budget, Limiter, Over, Pair, Rate, Row, Shared};
 use crate::secret::Digest;
 
 /// A limit per client address together with one per account: counted here, and with other instances if they share it.
@@ -56,12 +56,20 @@ impl PairLimiter {
         counted
     }
 
+    /// Counts a try with the others that has been counted here, and one for the first of these rows that has room.
+    pub(super) async fn count_with_others(&self, address: IpAddr, account: &str, rows: &[Row]) -> Result<(), Over> {
+        let Some(shared) = &self.shared else { return Ok(()) };
+        let counted = shared.count_try(self.name, &self.budgets(address, Some(account)), rows).await;
+        self.refused.fetch_add(u64::from(matches!(counted, Err(Over::Budget(_)))), Ordering::Relaxed);
+        counted
+    }
+
     /// How often it was one too many so far.
     pub fn refused(&self) -> u64 {
         self.address.refused() + self.account.refused() + self.refused.load(Ordering::Relaxed)
     }
 
-    fn check(&self, address: IpAddr, account: Option<&str>) -> Result<(), Duration> {
+    pub(super) fn check(&self, address: IpAddr, account: Option<&str>) -> Result<(), Duration> {
         // The address first: one that is shut out already does not use up what the account's owner has left.
         self.address.check(address)?;
         account.map_or(Ok(()), |account| self.account.check(account))
@@ -98,7 +106,7 @@ mod tests {
 
     use super::*;
     use crate::clock::Timestamp;
-    use crate::limit::Counting;
+    use crate::limit::{Counting, CountingTry};
 
     fn clock() -> Clock {
         Clock::manual(Timestamp::from_seconds(1_700_000_000))
@@ -145,6 +153,12 @@ mod tests {
             let answer = if asked.len() > 2 { Err(Duration::from_secs(7)) } else { Ok(()) };
             Box::pin(std::future::ready(answer))
         }
+
+        fn count_try<'a>(&'a self, _: &'static str, _: &'a [Budget], _: &'a [Row]) -> CountingTry<'a> {
+            unreachable!("rows are none of a pair's")
+        }
+
+        fn forget(&self, _: &'static str, _: Digest) {}
     }
 
     #[tokio::test]

@@ -2,10 +2,13 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::BuildHasher as _;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use foldhash::fast::FixedState;
 use foldhash::quality::RandomState;
+
+use crate::limit::{Row, Shared};
+use crate::secret::Digest;
 
 /// Failures in a row, counted apart for each name, in bounded memory: when there is no room, the shortest rows are
 /// forgotten, so that a flood of made-up names does not take a long row away.
@@ -16,9 +19,12 @@ pub struct Streaks {
     parts: Box<[Mutex<HashMap<u64, u32, FixedState>>]>,
     room: usize,
     hasher: RandomState,
+    shared: Option<Arc<dyn Shared>>,
     refused: AtomicU64,
 }
 
+/// The limit whose rows these are.
+pub(super) const SIGN_IN: &str = "sign_in";
 /// Parts are locked one by one.
 const PARTS: usize = 16;
 /// Names in a part: 100,000 in all.
@@ -32,16 +38,31 @@ impl Streaks {
 
     fn with_room(most: u32, parts: usize, room: usize) -> Self {
         let parts = (0..parts).map(|_| Mutex::default()).collect();
-        Self { most, parts, room, hasher: RandomState::default(), refused: AtomicU64::new(0) }
+        Self { most, parts, room, hasher: RandomState::default(), shared: None, refused: AtomicU64::new(0) }
     }
 
-    /// Counts a try of this name. `false`: it may not be made.
-    pub fn charge(&self, name: &str) -> bool {
+    /// The same, begun anew for other instances, too.
+    #[must_use]
+    pub(super) fn shared(self, shared: Arc<dyn Shared>) -> Self {
+        Self { shared: Some(shared), ..self }
+    }
+
+    /// These names' rows as other instances know them.
+    pub(super) fn rows(&self, names: &[&str]) -> Vec<Row> {
+        names.iter().map(|name| Row { owner: owner(name), most: self.most }).collect()
+    }
+
+    /// A try was not to be made, as others say.
+    pub(super) fn note_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a try of this name here. `false`: it may not be made.
+    pub(super) fn charge(&self, name: &str) -> bool {
         let number = self.hasher.hash_one(name);
         let mut part = self.part(number);
         if let Some(row) = part.get_mut(&number) {
             if *row >= self.most {
-                self.refused.fetch_add(1, Ordering::Relaxed);
                 return false;
             }
             *row += 1;
@@ -64,6 +85,9 @@ impl Streaks {
     pub fn forget(&self, name: &str) {
         let number = self.hasher.hash_one(name);
         self.part(number).remove(&number);
+        if let Some(shared) = &self.shared {
+            shared.forget(SIGN_IN, owner(name));
+        }
     }
 
     fn part(&self, number: u64) -> std::sync::MutexGuard<'_, HashMap<u64, u32, FixedState>> {
@@ -71,6 +95,11 @@ impl Streaks {
         let part = &self.parts[(number >> 32) as usize % self.parts.len()];
         part.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// By a name that is the same everywhere.
+fn owner(name: &str) -> Digest {
+    Digest::of(format!("row {name}"))
 }
 
 impl fmt::Debug for Streaks {

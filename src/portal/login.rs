@@ -1,7 +1,6 @@
 //! Signing in: the page, and where its forms and programs send credentials.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use http::{Response, StatusCode};
 use minijinja::context;
@@ -146,15 +145,15 @@ impl Portal {
         self.local()?;
         let (typed, password) = (input.text("email")?, input.secret("password")?);
         let email = Email::parse(typed).ok();
-        self.count_try(call, email.as_ref().map(Email::key)).await?;
-        let email = email.ok_or(Reason::SignInRefused)?;
-        let tried = self.tried(call, email.key());
+        let Some(email) = email else {
+            self.count_try(call, None).await?;
+            return Err(Reason::SignInRefused);
+        };
+        let tried = self.tried(call, email.key()).into_owned();
         // Known or not: nobody learns from it which accounts there are. A browser that has used its tries up is strange.
-        let failures = &self.limits.failures;
-        if !failures.charge(&tried) && (*tried == *email.key() || !failures.charge(email.key())) {
-            return Err(Reason::RateLimited { limit: "failures", retry_after: Duration::from_hours(24) });
-        }
-        let tried = tried.into_owned();
+        let names = if tried == email.key() { vec![email.key()] } else { vec![tried.as_str(), email.key()] };
+        let counted = self.limits.try_password(call.client.address, &names).await;
+        counted.map_err(|over| Reason::RateLimited { limit: over.limit, retry_after: over.retry_after })?;
         Ok(Try { email, password, tried })
     }
 

@@ -12,8 +12,9 @@ use crate::account::metadata::{self, MetadataField};
 use crate::clock::Clock;
 use crate::fetch::Fetch;
 use crate::secret::Secret;
+use crate::session::Shelf;
 use crate::token::{
-    self, Algorithm, Audience, Bad, Claims, Key, KeySource, Matching, Refused, Rules, Types, Unverified, Verifier,
+    self, Algorithm, Audience, Bad, Claims, JWKS, Key, KeySource, Matching, Refused, Rules, Types, Unverified, Verifier,
 };
 
 /// The word of this type in the configuration.
@@ -87,11 +88,11 @@ impl Settings {
         }
     }
 
-    fn source(&self, fetch: &Fetch) -> Result<KeySource, token::Setup> {
+    fn source(&self, fetch: &Fetch, shelf: Option<Shelf>) -> Result<KeySource, token::Setup> {
         match &self.keys {
             Keys::Published(uri, most) => {
                 fetch.check(uri).map_err(|error| token::Setup(format!("`jwks_uri`: {error}")))?;
-                Ok(KeySource::Jwks { uri: uri.clone(), fetch: fetch.clone(), most: *most })
+                Ok(KeySource::Jwks { uri: uri.clone(), fetch: fetch.clone(), most: *most, shelf })
             }
             Keys::Given(keys) => {
                 let keys = keys.iter().map(|key| key.read(&self.algorithms));
@@ -127,12 +128,17 @@ impl CustomToken {
     /// # Errors
     /// What of the settings cannot be used, by the name of the key.
     pub fn new(settings: &Settings, fetch: &Fetch, clock: Clock) -> Result<Self, token::Setup> {
-        let verifier = Verifier::new(settings.source(fetch)?, settings.rules(), clock)?;
+        Self::beside(settings, fetch, clock, None)
+    }
+
+    /// The same, with a key set that instances fetch for each other.
+    fn beside(settings: &Settings, fetch: &Fetch, clock: Clock, shelf: Option<Shelf>) -> Result<Self, token::Setup> {
+        let verifier = Verifier::new(settings.source(fetch, shelf)?, settings.rules(), clock)?;
         Ok(Self { verifier, metadata: settings.metadata.clone() })
     }
 
     pub(super) fn build(settings: &Settings, name: &str, parts: &Parts) -> Result<Named, Setup> {
-        let provider = Self::new(settings, &parts.fetch, parts.clock.clone());
+        let provider = Self::beside(settings, &parts.fetch, parts.clock.clone(), parts.sessions.shelf(JWKS, name));
         let provider = provider.map_err(|error| Setup(format!("providers.{name}: {error}")))?;
         Ok(Named { name: name.to_owned(), kind: KIND, label: name.to_owned(), provider: Arc::new(provider) })
     }

@@ -25,6 +25,7 @@ use super::{
 use crate::clock::Clock;
 use crate::fetch::{self, Fetch};
 use crate::secret::Secret;
+use crate::session::Sessions;
 use crate::store::{self, Store};
 
 /// A provider that people are sent to.
@@ -39,6 +40,7 @@ pub struct Client {
     proof: ClientProof,
     redirect_uri: String,
     pub(super) store: Arc<dyn Store>,
+    pub(super) sessions: Sessions,
     keep_tokens: bool,
 }
 
@@ -112,6 +114,7 @@ impl Client {
             proof: ClientProof::new(name, settings)?,
             redirect_uri: parts.public_url.join(&format!("{}/callback/{name}", parts.prefix)),
             store: parts.store.clone(),
+            sessions: parts.sessions.clone(),
             keep_tokens: parts.settings.keep_tokens,
         })
     }

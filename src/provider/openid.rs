@@ -116,7 +116,8 @@ impl Client {
         }
         let unusable = |why: &dyn std::fmt::Display| Error::Down(format!("the issuer's keys: {why}"));
         let uri = jwks.parse().map_err(|error: http::uri::InvalidUri| unusable(&error))?;
-        let source = KeySource::Jwks { uri, fetch: self.discovery.fetch(jwks), most: token::MOST_KEYS };
+        let shelf = self.sessions.shelf(token::JWKS, &self.name);
+        let source = KeySource::Jwks { uri, fetch: self.discovery.fetch(jwks), most: token::MOST_KEYS, shelf };
         let names = [&self.settings.client_id].into_iter().chain(&self.settings.native_client_ids);
         let rules = Rules {
             algorithms: self.settings.algorithms.clone(),

@@ -6,6 +6,7 @@ use subtle::ConstantTimeEq;
 use crate::id::SessionId;
 use crate::secret::{self, Secret};
 use crate::session::known_device::Marks;
+use crate::session::shelf::Seals;
 
 /// The text of a refresh token, taken apart: `<session id>.<32 bytes as base64url>`.
 ///
@@ -27,6 +28,8 @@ pub(super) struct Family {
     mark: hmac::Key,
     /// Shows that somebody signed in on a browser.
     pub(super) devices: Marks,
+    /// Shows that one of the instances made a document.
+    pub(super) seals: Seals,
 }
 
 /// Of either half, in bytes.
@@ -53,6 +56,7 @@ impl Family {
             successor: key(b"vestibule refresh tokens"),
             mark: key(b"vestibule refresh token marks"),
             devices: Marks::new(key(b"vestibule known devices")),
+            seals: Seals::new(key(b"vestibule shared documents")),
         }
     }
 

@@ -204,6 +204,16 @@ impl KeyRing {
         self.keys.load().iter().any(|key| holds(&key.family.devices))
     }
 
+    /// A seal for what all instances are to believe.
+    pub(super) fn seal(&self, said: &[u8], now: Timestamp) -> Option<[u8; 32]> {
+        signing(&self.keys.load(), now).map(|key| key.family.seals.make(said))
+    }
+
+    /// Whether an instance has sealed this with a key that still verifies.
+    pub(super) fn is_sealed(&self, said: &[u8], seal: &[u8], now: Timestamp) -> bool {
+        self.keys.load().iter().any(|key| now < key.retires_at && key.family.seals.knows(said, seal))
+    }
+
     /// Whether a refresh token was made here for the session it names, however long ago.
     pub(super) fn made(&self, token: &RefreshToken) -> bool {
         self.keys.load().iter().any(|key| key.family.made(token))

@@ -18,10 +18,13 @@ mod record;
 mod revocations;
 mod sessions;
 mod settings;
+mod shelf;
 mod static_tokens;
 mod tokens;
 mod vouched;
 
+#[cfg(test)]
+pub(crate) mod meeting_place;
 #[cfg(test)]
 mod tests_clocks;
 #[cfg(test)]
@@ -35,6 +38,8 @@ mod tests_over;
 #[cfg(test)]
 mod tests_reuse;
 #[cfg(test)]
+mod tests_shelf;
+#[cfg(test)]
 mod tests_tokens;
 #[cfg(test)]
 mod watched;
@@ -42,11 +47,12 @@ mod watched;
 pub use attempt::Travel;
 pub use caller::Caller;
 pub use inspect::{Good, Inspected};
-pub use neighbours::{Ear, Neighbours, TakingTurn, Turn};
+pub use neighbours::{Ear, Finding, Neighbours, Putting, TakingTurn, Turn};
 pub use record::{AppDevice, Device, ProviderSession, Session};
 pub use revocations::Subject;
 pub use sessions::Sessions;
 pub use settings::Settings;
+pub use shelf::{Left, Shelf};
 pub use static_tokens::StaticTokens;
 pub use tokens::Tokens;
 pub use vouched::{Realm, Vouched};

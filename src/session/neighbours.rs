@@ -1,5 +1,6 @@
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use crate::session::Subject;
 use crate::session::sessions::{Inner, Sessions};
@@ -14,7 +15,20 @@ pub trait Neighbours: std::fmt::Debug + Send + Sync {
     /// Waits for a turn at something that only one instance is to do at a time. None: nobody can be asked, or they
     /// take too long; then each does it by itself.
     fn turn(&self, what: String) -> TakingTurn<'_>;
+
+    /// What lies under this key where all can reach it. Whoever reaches it may have put it there: see
+    /// [`Shelf`](crate::session::Shelf).
+    fn look_up(&self, key: String) -> Finding<'_>;
+
+    /// Puts something there for so long. Who cannot does nothing.
+    fn put(&self, key: String, value: Vec<u8>, keep: Duration) -> Putting<'_>;
 }
+
+/// What lay there, some time later; none, too, when nobody can be asked.
+pub type Finding<'a> = Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send + 'a>>;
+
+/// It lies there.
+pub type Putting<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// A turn, some time later.
 pub type TakingTurn<'a> = Pin<Box<dyn Future<Output = Option<Turn>> + Send + 'a>>;

@@ -16,6 +16,7 @@ use crate::session::credential::{self, Claim};
 use crate::session::keyring::{KeyRing, Lives};
 use crate::session::lookup::{self, Flights};
 use crate::session::revocations::Subject;
+use crate::session::shelf;
 use crate::session::{Caller, Device, Neighbours, Session, Settings};
 use crate::store::{self, Store};
 use crate::tally::Tallies;
@@ -41,6 +42,8 @@ pub(super) struct Inner {
     pub(super) neighbours: OnceLock<Arc<dyn Neighbours>>,
     /// Look-ups: [`KNOWN`] and [`READ`].
     pub(super) looks: Tallies,
+    /// Documents that instances leave for each other: see [`Shelf`](crate::session::Shelf).
+    pub(super) shelved: Tallies,
 }
 
 /// Looks that the cache answered.
@@ -73,8 +76,9 @@ impl Sessions {
         };
         let ring = KeyRing::open(store.clone(), lives, clock.now()).await?;
         let (flights, touches, looks) = (Flights::default(), AtomicUsize::new(0), Tallies::new(2));
-        let neighbours = OnceLock::new();
-        Ok(Self(Arc::new(Inner { store, clock, settings, issuer, cache, flights, ring, touches, looks, neighbours })))
+        let (neighbours, shelved) = (OnceLock::new(), shelf::tallies());
+        let inner = Inner { store, clock, settings, issuer, cache, flights, ring, touches, looks, shelved, neighbours };
+        Ok(Self(Arc::new(inner)))
     }
 
     /// Whom the session cookie with this digest speaks for, if that is known without asking the store.

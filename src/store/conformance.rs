@@ -23,6 +23,7 @@ macro_rules! suite {
         suite!(memory: $($test),+);
         suite!(sqlite: $($test),+);
         suite!(postgres: $($test),+);
+        suite!(contended: $($test),+);
     };
     ($store:ident: $($test:ident),+) => {
         mod $store {
@@ -38,6 +39,7 @@ macro_rules! suite {
         }
     };
 }
+pub(super) use super::postgres_contention_tests::contended;
 pub(super) use suite;
 
 /// A store of its own for each test.
@@ -55,6 +57,10 @@ impl Deref for Fixture {
 }
 
 impl Fixture {
+    pub(super) fn of(store: Arc<dyn Store>) -> Self {
+        Self { store, _folder: None }
+    }
+
     /// What the deed answers for 20 callers at once.
     pub(super) async fn race<T, F, R>(&self, deed: F) -> Vec<T>
     where

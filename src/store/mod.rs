@@ -29,6 +29,8 @@ mod outcome;
 mod postgres;
 #[cfg(feature = "postgres")]
 mod postgres_calls;
+#[cfg(test)]
+mod postgres_contention_tests;
 #[cfg(feature = "postgres")]
 mod postgres_deeds;
 #[cfg(feature = "postgres")]

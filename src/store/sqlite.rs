@@ -347,7 +347,7 @@ impl Store for Sqlite {
 
     fn ping(&self) -> Answer<'_, ()> {
         // Through the writer: a store that takes no writes is not ready.
-        self.writer.run(|connection| connection.query_row(sql::PING, [], |_| Ok(())))
+        self.writer.probe()
     }
 
     fn timings(&self) -> Option<&Timings> {

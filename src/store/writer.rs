@@ -6,13 +6,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Answer, Error, Timings, fault};
+use super::{Answer, Error, Timings, fault, sql};
 
 /// How many deeds share a transaction at most: bounds how long the first of them waits for the last.
 const BATCH: usize = 256;
@@ -20,19 +21,43 @@ const BATCH: usize = 256;
 /// How many deeds may wait; beyond that, callers wait before they hand theirs over.
 const QUEUE: usize = 4096;
 
+/// A number in the head of the file that is an application's to use (SQLite, "PRAGMA user_version").
+const VERSION: &str = "user_version";
+
 /// Hands deeds to the writing thread.
 pub(super) struct Writer {
     queue: Option<mpsc::Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
     timings: Arc<Timings>,
+    trouble: Arc<Trouble>,
 }
+
+/// Whether something could not be written since it was last asked.
+type Trouble = AtomicBool;
 
 impl Writer {
     /// Starts the thread; the connection is its own from now on.
     pub(super) fn start(connection: Connection, timings: Arc<Timings>) -> std::io::Result<Self> {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(move || work(connection, jobs))?;
-        Ok(Self { queue: Some(queue), thread: Some(thread), timings })
+        let trouble = Arc::<Trouble>::default();
+        let noted = trouble.clone();
+        let begin = move || work(connection, jobs, &noted);
+        let thread = std::thread::Builder::new().name("store-writer".into()).spawn(begin)?;
+        Ok(Self { queue: Some(queue), thread: Some(thread), timings, trouble })
+    }
+
+    /// Answers when it is known that the file takes writes. After trouble that is tried: a disk may be full or have room
+    /// again, whatever can be read from it.
+    pub(super) fn probe(&self) -> Answer<'_, ()> {
+        let in_trouble = self.trouble.swap(false, Ordering::Relaxed);
+        self.run(move |connection| {
+            if in_trouble {
+                // Nobody reads this number; that it is the same does not keep it from being written.
+                let number: i64 = connection.pragma_query_value(None, VERSION, |row| row.get(0))?;
+                connection.pragma_update(None, VERSION, number)?;
+            }
+            connection.query_row(sql::PING, [], |_| Ok(()))
+        })
     }
 
     /// Answers when the deed is on the disk. It is done even if nobody waits for the answer any more.
@@ -42,7 +67,8 @@ impl Writer {
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let (answer, answered) = oneshot::channel();
-        let job = Box::new(Pending { deed: Some(deed), outcome: None, answer });
+        let trouble = self.trouble.clone();
+        let job = Box::new(Pending { deed: Some(deed), outcome: None, answer, trouble });
         Box::pin(async move {
             let ended = || Error::Unavailable("its writing thread has ended".into());
             let begun = Instant::now();
@@ -71,7 +97,7 @@ impl fmt::Debug for Writer {
     }
 }
 
-fn work(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
+fn work(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>, trouble: &Trouble) {
     let mut batch = Vec::with_capacity(BATCH);
     while jobs.blocking_recv_many(&mut batch, BATCH) > 0 {
         let Err(error) = write(&mut connection, &mut batch) else {
@@ -82,6 +108,7 @@ fn work(mut connection: Connection, mut jobs: mpsc::Receiver<Box<dyn Job>>) {
         while let Ok(job) = jobs.try_recv() {
             batch.push(job);
         }
+        trouble.store(true, Ordering::Relaxed);
         tracing::warn!(%error, deeds = batch.len(), "the store could not write");
         let reason = error.to_string();
         batch.drain(..).for_each(|job| job.answer(Some(&reason)));
@@ -109,6 +136,7 @@ struct Pending<T, F> {
     deed: Option<F>,
     outcome: Option<Result<T, Error>>,
     answer: oneshot::Sender<Result<T, Error>>,
+    trouble: Arc<Trouble>,
 }
 
 impl<T, F> Job for Pending<T, F>
@@ -128,7 +156,9 @@ where
             savepoint.rollback()?;
         }
         savepoint.commit()?;
-        self.outcome = Some(outcome.map_err(|error| fault(&error)));
+        self.outcome = Some(outcome.map_err(|error| fault(&error)).inspect_err(|fault| {
+            self.trouble.fetch_or(matches!(fault, Error::Unavailable(_)), Ordering::Relaxed);
+        }));
         Ok(())
     }
 
@@ -149,7 +179,9 @@ mod tests {
 
     fn writer() -> Writer {
         let connection = Connection::open_in_memory().unwrap();
-        connection.execute_batch("CREATE TABLE t (n INTEGER PRIMARY KEY, filler BLOB)").unwrap();
+        let tables =
+            "CREATE TABLE t (n INTEGER PRIMARY KEY, filler BLOB); CREATE TABLE schema_version (version INTEGER)";
+        connection.execute_batch(tables).unwrap();
         connection.pragma_update(None, "max_page_count", 64).unwrap();
         Writer::start(connection, Arc::default()).unwrap()
     }
@@ -212,6 +244,9 @@ mod tests {
         assert_eq!(numbers(&writer).await.contains(&1), small.is_ok());
         insert(&writer, 3, 10).await.unwrap();
         assert!(numbers(&writer).await.contains(&3));
+        assert!(writer.trouble.load(Ordering::Relaxed));
+        writer.probe().await.unwrap();
+        assert!(!writer.trouble.load(Ordering::Relaxed));
     }
 
     #[tokio::test]

@@ -1,4 +1,4 @@
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -9,10 +9,13 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::compact::Compact;
+use super::shared::Shared;
 use super::{Algorithm, Bad, Key, Refused};
 use crate::clock::{Clock, Timestamp};
 use crate::fetch::Fetch;
+use crate::json;
 use crate::limit::Steady;
+use crate::session::Shelf;
 
 /// Where the keys of an issuer come from.
 #[derive(Clone, Debug)]
@@ -25,6 +28,8 @@ pub enum KeySource {
         fetch: Fetch,
         /// A set with more usable keys than these is not taken at all: see [`MOST_KEYS`].
         most: usize,
+        /// Where instances leave it for each other, so that one fetches for all; none: each fetches for itself.
+        shelf: Option<Shelf>,
     },
     /// These keys.
     Keys(Vec<Key>),
@@ -46,6 +51,9 @@ impl KeySource {
 /// How many keys a set of an issuer with many may have, where nothing else is configured.
 pub const MOST_KEYS: usize = 64;
 
+/// The kind of the shelf for key sets.
+pub const JWKS: &str = "jwks";
+
 /// The keys of an issuer, as far as they are known.
 #[derive(Debug)]
 pub(super) enum Keys {
@@ -59,6 +67,7 @@ pub(super) enum Keys {
 pub(super) struct KeySet {
     uri: Uri,
     fetch: Fetch,
+    shared: Option<Shared>,
     most: usize,
     algorithms: Vec<Algorithm>,
     time: Steady,
@@ -83,7 +92,8 @@ impl Keys {
     pub(super) fn new(source: KeySource, algorithms: &[Algorithm], clock: Clock) -> Self {
         match source {
             KeySource::Keys(keys) => Self::Fixed(keys.into()),
-            KeySource::Jwks { uri, fetch, most } => Self::Fetched(Arc::new(KeySet {
+            KeySource::Jwks { uri, fetch, most, shelf } => Self::Fetched(Arc::new(KeySet {
+                shared: shelf.map(|shelf| Shared::new(shelf, &uri)),
                 uri,
                 fetch: fetch.at_most(LARGEST),
                 most,
@@ -123,10 +133,13 @@ impl Keys {
 
 impl KeySet {
     async fn for_token(self: &Arc<Self>, token: &Compact<'_>) -> Result<Arc<[Key]>, Refused> {
-        if let Some(keys) = self.within(KEPT).filter(|keys| fit(keys, token)) {
-            return Ok(keys);
+        // A second time, if what another instance has left is older than the key that is looked for.
+        for _ in 0..2 {
+            if let Some(keys) = self.within(KEPT).filter(|keys| fit(keys, token)) {
+                return Ok(keys);
+            }
+            self.fetch_again().await;
         }
-        self.fetch_again().await;
         // While the issuer is down its old keys are better than none, for a while.
         let Some(keys) = self.within(KEPT + STALE) else {
             return Err(Refused::CannotTell("the keys of the issuer are not there".to_owned()));
@@ -150,7 +163,7 @@ impl KeySet {
     }
 
     fn join(self: &Arc<Self>) -> Option<watch::Receiver<()>> {
-        let mut fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fetching = self.fetching();
         if let Some(flight) = fetching.flight.as_ref().filter(|flight| flight.has_changed().is_ok()) {
             return Some(flight.clone());
         }
@@ -169,18 +182,62 @@ impl KeySet {
         Some(flight)
     }
 
+    /// Takes what another instance has fetched, else fetches.
     async fn renew(&self) {
+        let Some(shared) = &self.shared else {
+            self.fetch_now().await;
+            return;
+        };
+        // A set that is here and not too old lacks a key: then only one that was fetched just now helps.
+        let within = if self.within(KEPT).is_some() { FLOOR } else { KEPT };
+        if self.take(shared, within).await {
+            return;
+        }
+        let turn = shared.turn().await;
+        // Whoever had it before may have fetched.
+        if turn.is_none() || !self.take(shared, within).await {
+            match self.fetch_now().await {
+                Some(document) => shared.leave(&document, KEPT).await,
+                None => shared.leave_failure(FLOOR).await,
+            }
+        }
+        if let Some(turn) = turn {
+            turn.end().await;
+        }
+    }
+
+    /// Whether another instance has looked within this span: then its set counts here, or its failure.
+    async fn take(&self, shared: &Shared, within: Duration) -> bool {
+        if let Some(left) = shared.find(within).await
+            && let Ok(keys) = json::value(&left.document).map_err(|_| String::new()).and_then(|set| self.read(&set))
+        {
+            let fetched_at = self.time.now() - left.age;
+            self.fetching().begun_at = Some(fetched_at);
+            self.known.store(Some(Arc::new(Known { keys, fetched_at })));
+            return true;
+        }
+        let Some(age) = shared.find_failure(FLOOR).await else { return false };
+        self.fetching().begun_at = Some(self.time.now() - age);
+        true
+    }
+
+    /// Asks the issuer; the set as it came, if it can be used.
+    async fn fetch_now(&self) -> Option<Bytes> {
         let fetched_at = self.time.now();
         match self.fetched().await {
-            Ok(keys) => self.known.store(Some(Arc::new(Known { keys, fetched_at }))),
+            Ok((keys, document)) => {
+                self.known.store(Some(Arc::new(Known { keys, fetched_at })));
+                Some(document)
+            }
             Err(why) => {
                 let host = self.uri.authority().map(ToString::to_string).unwrap_or_default();
                 tracing::warn!(event = "jwks.unavailable", host, why, "a key set was not fetched: the old keys stay");
+                None
             }
         }
     }
 
-    async fn fetched(&self) -> Result<Arc<[Key]>, String> {
+    async fn fetched(&self) -> Result<(Arc<[Key]>, Bytes), String> {
         let request = Request::get(&self.uri).header(ACCEPT, "application/json, application/jwk-set+json");
         let request = request.body(Bytes::new()).map_err(|error| error.to_string())?;
         let answer = self.fetch.send(request).await.map_err(|error| error.to_string())?;
@@ -188,6 +245,10 @@ impl KeySet {
             return Err(format!("status {}", answer.status.as_u16()));
         }
         let set = answer.json().map_err(|error| error.to_string())?;
+        Ok((self.read(&set)?, answer.body))
+    }
+
+    fn read(&self, set: &Value) -> Result<Arc<[Key]>, String> {
         let jwks = set.get("keys").and_then(Value::as_array).ok_or("not a key set")?;
         let usable = jwks.iter().filter_map(|jwk| Key::from_jwk(jwk.as_object()?, &self.algorithms));
         let keys: Arc<[Key]> = usable.take(self.most + 1).collect();
@@ -196,6 +257,10 @@ impl KeySet {
             found if found > self.most => Err(format!("more than {} keys in the set (`max_keys`)", self.most)),
             _ => Ok(keys),
         }
+    }
+
+    fn fetching(&self) -> MutexGuard<'_, Fetching> {
+        self.fetching.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

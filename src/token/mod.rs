@@ -12,6 +12,7 @@ mod key;
 mod key_set;
 mod memory;
 mod own_key;
+mod shared;
 mod verifier;
 
 #[cfg(test)]
@@ -27,7 +28,7 @@ pub use algorithm::{Algorithm, Family};
 pub use claims::Claims;
 pub use compact::Unverified;
 pub use key::Key;
-pub use key_set::{KeySource, MOST_KEYS};
+pub use key_set::{JWKS, KeySource, MOST_KEYS};
 pub use memory::Memory;
 pub use own_key::{KeyError, OwnKey};
 pub use verifier::{Audience, Matching, Rules, Types, Verifier};

@@ -112,7 +112,7 @@ fn sec_jwt_02_shared_secrets_and_key_pairs_are_never_mixed() {
     assert!(key(&[Algorithm::HS256]).is_err());
     assert!(key(&[Algorithm::ES256]).is_err());
     let fetch = crate::fetch::Fetch::new(&Default::default()).unwrap();
-    let set = |fetch| KeySource::Jwks { uri: "http://127.0.0.1/".parse().unwrap(), fetch, most: 3 };
+    let set = |fetch| KeySource::Jwks { uri: "http://127.0.0.1/".parse().unwrap(), fetch, most: 3, shelf: None };
     assert!(Verifier::new(set(fetch.clone()), rules(&[Algorithm::HS256]), clock()).is_err());
     assert!(Verifier::new(set(fetch), rules(&[Algorithm::RS256]), clock()).is_ok());
 }

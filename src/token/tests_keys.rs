@@ -6,10 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::signer::Signer;
-use super::{Algorithm, Bad, Claims, KeySource, Refused, Rules, Types, Verifier};
+use super::{Algorithm, Bad, Claims, JWKS, KeySource, Refused, Rules, Types, Verifier};
 use crate::clock::{Clock, Timestamp};
 use crate::fetch::Fetch;
 use crate::fetch::scripted::Scripted;
+use crate::session::meeting_place::MeetingPlace;
+use crate::session::{Sessions, Settings, Shelf};
+use crate::store;
 
 const NOW: i64 = 1_795_363_200;
 
@@ -26,9 +29,13 @@ impl Site {
 
     async fn with(keys: &[Value], algorithms: &[Algorithm]) -> Self {
         let issuer = Scripted::json(&json!({ "keys": keys })).await;
-        let clock = Clock::manual(Timestamp::from_seconds(NOW));
+        Self::at(issuer, Clock::manual(Timestamp::from_seconds(NOW)), algorithms, None)
+    }
+
+    /// One of several instances.
+    fn at(issuer: Scripted, clock: Clock, algorithms: &[Algorithm], shelf: Option<Shelf>) -> Self {
         let fetch = Fetch::new(&Default::default()).unwrap();
-        let source = KeySource::Jwks { uri: issuer.url("/jwks").parse().unwrap(), fetch, most: 3 };
+        let source = KeySource::Jwks { uri: issuer.url("/jwks").parse().unwrap(), fetch, most: 3, shelf };
         let rules = Rules {
             algorithms: algorithms.to_vec(),
             issuers: vec![],
@@ -262,4 +269,114 @@ async fn sec_jwt_03_weak_keys_of_a_set_are_ignored() {
         assert_eq!(site.verify(&rsa).await, Err(Bad::UnknownKey.into()));
     }
     assert!(Site::new(&[rsa.jwk(), ec.jwk()]).await.takes(&rsa).await);
+}
+
+/// Two instances on one store, which meet.
+async fn two(keys: &[Value]) -> (Site, Site, MeetingPlace) {
+    let issuer = Scripted::json(&json!({ "keys": keys })).await;
+    let store = store::open(&store::Address::Memory).unwrap();
+    let (clock, place) = (Clock::manual(Timestamp::from_seconds(NOW)), MeetingPlace::default());
+    let home = "https://blog.example.com".parse().unwrap();
+    let mut sites = Vec::new();
+    for _ in 0..2 {
+        let sessions = Sessions::open(store.clone(), clock.clone(), Settings::default(), &home).await.unwrap();
+        sessions.announce_to(Arc::new(place.clone()));
+        let shelf = sessions.shelf(JWKS, "corp");
+        sites.push(Site::at(issuer.clone(), clock.clone(), &[Algorithm::ES256], shelf));
+    }
+    let (other, one) = (sites.pop().unwrap(), sites.pop().unwrap());
+    (one, other, place)
+}
+
+#[tokio::test]
+async fn sec_jwt_06_of_two_instances_one_fetches_and_both_know() {
+    let (old, new) = (Signer::ec("old"), Signer::ec("new"));
+    let (one, other, _) = two(&[old.jwk()]).await;
+    one.issuer.hold();
+    let both = async { tokio::join!(one.takes(&old), other.takes(&old)) };
+    let asked = async {
+        while one.issuer.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        one.issuer.release();
+    };
+    assert_eq!(tokio::join!(both, asked).0, (true, true));
+    assert_eq!(one.issuer.count(), 1);
+    // A key that neither knows costs one fetch, and the old one is gone for both.
+    one.issuer.say_json(&json!({ "keys": [new.jwk()] }));
+    one.advance(30);
+    assert!(one.takes(&new).await && other.takes(&new).await);
+    assert_eq!(one.issuer.count(), 2);
+    assert_eq!(other.verify(&old).await, Err(Bad::UnknownKey.into()));
+    assert_eq!(one.verify(&old).await, Err(Bad::UnknownKey.into()));
+    assert_eq!(one.issuer.count(), 2);
+}
+
+#[tokio::test]
+async fn sec_jwt_06_made_up_keys_cost_all_instances_one_fetch_in_half_a_minute() {
+    let good = Signer::ec("good");
+    let (one, other, _) = two(&[good.jwk()]).await;
+    assert!(one.takes(&good).await && other.takes(&good).await);
+    let stranger = Signer::ec("x");
+    for second in 0..120 {
+        for site in [&one, &other] {
+            assert_eq!(site.verify(&stranger).await, Err(Bad::UnknownKey.into()));
+        }
+        assert_eq!(one.issuer.count(), 1 + second / 30);
+        one.advance(1);
+    }
+}
+
+#[tokio::test]
+async fn sec_jwt_06_a_set_left_by_another_instance_is_renewed_for_a_key_that_is_newer() {
+    let (old, new) = (Signer::ec("old"), Signer::ec("new"));
+    let (one, other, _) = two(&[old.jwk()]).await;
+    assert!(one.takes(&old).await);
+    one.advance(3000);
+    one.issuer.say_json(&json!({ "keys": [new.jwk()] }));
+    // What lies there is young enough, and does not have it.
+    assert!(other.takes(&new).await);
+    assert_eq!(one.issuer.count(), 2);
+}
+
+#[tokio::test]
+async fn sec_jwt_06_a_set_counts_from_when_it_was_fetched_whoever_has_it() {
+    let (old, new) = (Signer::ec("old"), Signer::ec("new"));
+    let (one, other, _) = two(&[old.jwk()]).await;
+    assert!(one.takes(&old).await);
+    one.advance(3599);
+    assert!(other.takes(&old).await);
+    assert_eq!(one.issuer.count(), 1);
+    one.issuer.say_json(&json!({ "keys": [new.jwk()] }));
+    one.advance(1);
+    assert_eq!(other.verify(&old).await, Err(Bad::UnknownKey.into()));
+    assert_eq!(one.issuer.count(), 2);
+}
+
+#[tokio::test]
+async fn sec_jwt_06_an_issuer_that_is_down_is_asked_once_for_all() {
+    let good = Signer::ec("good");
+    let (one, other, _) = two(&[good.jwk()]).await;
+    one.issuer.say("HTTP/1.1 500 X\r\n\r\n");
+    assert!(cannot_tell(&one.verify(&good).await) && cannot_tell(&other.verify(&good).await));
+    assert_eq!(one.issuer.count(), 1);
+    one.issuer.say_json(&json!({ "keys": [good.jwk()] }));
+    one.advance(30);
+    assert!(one.takes(&good).await && other.takes(&good).await);
+    assert_eq!(one.issuer.count(), 2);
+}
+
+#[tokio::test]
+async fn sec_jwt_06_keys_that_a_stranger_puts_there_admit_nobody_and_keep_nobody_out() {
+    let (good, thief) = (Signer::ec("good"), Signer::ec("thief"));
+    let (one, other, place) = two(&[good.jwk()]).await;
+    assert!(one.takes(&good).await);
+    for value in place.held().values_mut() {
+        let mut forged = value[..41].to_vec();
+        forged.extend(json!({ "keys": [thief.jwk()] }).to_string().bytes());
+        *value = forged;
+    }
+    assert_eq!(other.verify(&thief).await, Err(Bad::UnknownKey.into()));
+    assert!(other.takes(&good).await);
+    assert_eq!(one.issuer.count(), 2, "it has fetched by itself");
 }

@@ -21,6 +21,8 @@ pub const PASSWORD: &str = "copper-lantern-47";
 pub struct Site {
     folder: TempDir,
     env: Vec<(String, String)>,
+    /// The size of the server's own disk, at `disk` in the folder.
+    disk: Option<String>,
 }
 
 /// What a command printed, and how it ended.
@@ -61,13 +63,38 @@ impl Site {
     pub fn exactly(toml: &str) -> Self {
         let folder = tempfile::Builder::new().prefix("vestibule-").tempdir().unwrap();
         std::fs::write(folder.path().join("vestibule.toml"), toml).unwrap();
-        Self { folder, env: Vec::new() }
+        Self { folder, env: Vec::new(), disk: None }
     }
 
     /// Sets an environment variable for every command on this site.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// The server gets a disk of this size (`8m`) at `disk` in the folder, which it alone sees and which goes with it.
+    /// None: this machine does not let us, which fails where everything must be tested.
+    pub fn on_a_disk_of(mut self, size: &str) -> Option<Self> {
+        std::fs::create_dir(self.path("disk")).unwrap();
+        self.disk = Some(size.to_owned());
+        let mut probe = clean("unshare", self.folder.path());
+        let may = probe.args(self.own_disk(size)).arg("true").status().is_ok_and(|status| status.success());
+        if !may {
+            let why = "not run: this machine gives us no mount namespace of our own";
+            assert!(std::env::var("CI").as_deref() != Ok("true") || !is_root(), "{why}");
+            eprintln!("{why}");
+        }
+        may.then_some(self)
+    }
+
+    /// Arguments of `unshare`, before the program that gets the disk (unshare(1), tmpfs(5)).
+    fn own_disk(&self, size: &str) -> Vec<String> {
+        let script = r#"mount -t tmpfs -o "size=$1" tmpfs "$2" && shift 2 && exec "$@""#;
+        let own = if is_root() { vec!["--mount"] } else { vec!["--map-root-user", "--mount"] };
+        let rest = ["sh", "-c", script, "sh", size];
+        let mut arguments: Vec<_> = own.into_iter().chain(rest).map(str::to_owned).collect();
+        arguments.push(self.path("disk").display().to_string());
+        arguments
     }
 
     /// Makes an account with [`PASSWORD`] and these roles.
@@ -134,7 +161,18 @@ impl Site {
 
     /// The command, not yet started: in the folder, with this file, without `VESTIBULE_…` of whoever runs the tests.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = clean(BINARY, self.folder.path());
+        self.finished(clean(BINARY, self.folder.path()), arguments)
+    }
+
+    /// The command that serves, on its own disk if it has one.
+    pub(super) fn serving(&self) -> Command {
+        let Some(size) = &self.disk else { return self.command(&["run"]) };
+        let mut command = clean("unshare", self.folder.path());
+        command.args(self.own_disk(size)).arg(BINARY);
+        self.finished(command, &["run"])
+    }
+
+    fn finished(&self, mut command: Command, arguments: &[&str]) -> Command {
         command.args(arguments).arg("--config").arg(self.config());
         command.envs(self.env.iter().cloned());
         command
@@ -174,6 +212,10 @@ impl Output {
     pub fn text(&self) -> String {
         format!("{}\n{}", self.stdout, self.stderr)
     }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 /// A program in a folder, with piped output and an environment that says nothing about us.

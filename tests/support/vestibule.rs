@@ -22,7 +22,7 @@ pub struct Vestibule {
 impl Vestibule {
     /// Starts `run` on the site's file and waits for the lines that say where it listens.
     pub(super) async fn start(site: Site, listeners: usize) -> Self {
-        let mut child = site.command(&["run"]).spawn().unwrap();
+        let mut child = site.serving().spawn().unwrap();
         let log = Log::of(child.stdout.take().unwrap(), child.stderr.take().unwrap());
         let mut server = Self { site, child: Some(child), log, addresses: Vec::new() };
         let Some(lines) = server.log.first(listeners, "listening on ").await else {
@@ -60,6 +60,12 @@ impl Vestibule {
     /// The mails it sent.
     pub fn mailbox(&self) -> Mailbox {
         Mailbox::new(self.site.path("outbox"))
+    }
+
+    /// Its own disk, as it sees it (proc(5), `root`).
+    pub fn disk(&self) -> std::path::PathBuf {
+        let root = format!("/proc/{}/root", self.child.as_ref().unwrap().id());
+        std::path::Path::new(&root).join(self.site.path("disk").strip_prefix("/").unwrap())
     }
 
     /// Sends it a signal.
