@@ -253,8 +253,8 @@ mod tests {
 
     fn ann() -> User {
         let mut user = User::new(UserId::from_bytes([10; 12]), Kind::User, Timestamp::default());
-        user.data =
-            json!({ "email": "ann@example.com", "name": "Ann Ex", "first_name": "Ann" }).as_object().unwrap().clone();
+        let data = json!({ "email": "ann@example.com", "name": "Ann Ex", "first_name": "Ann" });
+        user.data = data.as_object().unwrap().clone().into();
         user.roles = ["editor".to_owned(), "journalist".to_owned()].into();
         user
     }

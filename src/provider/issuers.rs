@@ -52,7 +52,7 @@ impl Settings {
 }
 
 async fn keys(uri: &Uri, fetch: &Fetch, most: usize, taken: &[Algorithm], clock: &Clock) -> Result<String, String> {
-    let source = KeySource::Jwks { uri: uri.clone(), fetch: fetch.clone(), most };
+    let source = KeySource::Jwks { uri: uri.clone(), fetch: fetch.clone(), most, shelf: None };
     let host = || uri.authority().map(ToString::to_string).unwrap_or_default();
     let count = source.usable(taken, clock.clone()).await.map_err(|why| format!("keys of {}: {why}", host()))?;
     Ok(format!("keys of {}: {count} of use", host()))

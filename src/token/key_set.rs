@@ -43,7 +43,7 @@ impl KeySource {
     pub async fn usable(self, algorithms: &[Algorithm], clock: Clock) -> Result<usize, String> {
         match Keys::new(self, algorithms, clock) {
             Keys::Fixed(keys) => Ok(keys.len()),
-            Keys::Fetched(set) => set.fetched().await.map(|keys| keys.len()),
+            Keys::Fetched(set) => set.fetched().await.map(|(keys, _)| keys.len()),
         }
     }
 }
