@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
+use tokio::time::sleep;
 
 use super::link::{Answer, Link, State};
 
@@ -15,6 +17,8 @@ pub(super) struct Forgotten {
 
 /// What waits while Redis is away, at most; beyond that rows end by themselves.
 const KEPT: usize = 4096;
+/// Between two tries for one key.
+const PAUSE: Duration = Duration::from_millis(250);
 
 impl Forgotten {
     /// Will go as soon as it can.
@@ -45,6 +49,8 @@ impl Forgotten {
                 if let Answer::Is(_) = link.ask::<u64>(&command).await {
                     break;
                 }
+                // It may be there and refuse.
+                sleep(PAUSE).await;
             }
         }
     }

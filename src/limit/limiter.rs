@@ -154,7 +154,8 @@ impl Limits {
         }
     }
 
-    /// The same, sign-ins and failures in a row, new accounts, mails and new guests counted together with other instances, if there are any.
+    /// The same, sign-ins and failures in a row, new accounts, mails and new guests counted together with other
+    /// instances, if there are any.
     /// Requests are counted here alone: they are not worth a question each.
     #[must_use]
     pub fn shared(self, shared: Option<&(impl Shared + Clone + 'static)>) -> Self {

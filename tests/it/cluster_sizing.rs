@@ -38,7 +38,7 @@ async fn mint(url: &str, count: usize) -> Vec<String> {
             let mut user = User::new(UserId::generate(clock.now()), Kind::User, clock.now());
             let number = batch * 50 + number;
             let data = json!({ "email": format!("user-{number}@example.com"), "name": format!("User {number}") });
-            user.data = data.as_object().cloned().unwrap();
+            user.data = data.as_object().cloned().unwrap().into();
             user.roles.insert("journalist".to_owned());
             store.save_user(&user).await.unwrap();
             sessions.start(&user, "local-userpass", Device::default()).await.unwrap().expose().to_owned()

@@ -73,7 +73,8 @@ confirm = "automatic"
             config::parse(&text, "instance.toml", std::iter::empty()).unwrap_or_else(|report| panic!("{report}"));
         let app = App::open_at(config, ([127, 0, 0, 1], 8080).into(), clock.clone()).await.unwrap();
         // The app behind says what it was told.
-        let told = tower::service_fn(|visit: Box<Visit>| {
+        let told = tower::service_fn(|mut visit: Box<Visit>| {
+            visit.write_identity();
             let assertion = visit.request.headers().get("x-auth-assertion").cloned();
             let text = assertion.and_then(|value| value.to_str().map(str::to_owned).ok()).unwrap_or_default();
             std::future::ready(Ok::<_, Refusal>(Answer::new(visit, Response::new(Body::from(text)))))
