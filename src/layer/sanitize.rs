@@ -59,9 +59,11 @@ impl Sanitize {
                     || (name.starts_with("x-forwarded-") && !(trusted && FORWARDED.contains(&name)))
                     // We write the request's name, so that logs of both sides agree; a trusted proxy's was taken before.
                     || name == "x-request-id"
+                    || (!trusted && CLIENTS.contains(&name))
             }
             Some(b'r') => REMOTE.contains(&name),
-            Some(b'f') => name == "forwarded" && !trusted,
+            Some(b'f') => !trusted && (name == "forwarded" || CLIENTS.contains(&name)),
+            Some(b'c' | b't') => !trusted && CLIENTS.contains(&name),
             Some(b's') => name.starts_with("ssl-client"),
             _ => false,
         };
@@ -130,6 +132,18 @@ fn is_plain(name: &str) -> bool {
 
 const OVERRIDES: [&str; 4] = ["x-http-method-override", "x-http-method", "x-method-override", "x-forwarded-method"];
 const REMOTE: [&str; 5] = ["remote-user", "remote-email", "remote-name", "remote-groups", "remote-sub"];
+/// What proxies say of the client under names of their own: many apps believe it from whomever it comes.
+const CLIENTS: [&str; 9] = [
+    "cf-connecting-ip",
+    "client-ip",
+    "front-end-https",
+    "true-client-ip",
+    "x-client-ip",
+    "x-cluster-client-ip",
+    "x-real-ip",
+    "x-scheme",
+    "x-url-scheme",
+];
 const FORWARDED: [&str; 4] = ["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"];
 
 #[cfg(test)]
@@ -202,7 +216,7 @@ mod tests {
 
     #[test]
     fn forwarding_headers_pass_from_trusted_peers_only() {
-        for name in ["x-forwarded-for", "x-forwarded-proto", "forwarded"] {
+        for name in ["x-forwarded-for", "x-forwarded-proto", "forwarded"].iter().chain(&CLIENTS) {
             assert!(!passes(name), "{name}");
             assert!(sanitize(UnderscoreHeaders::Drop).may_pass(name, true), "{name}");
         }

@@ -111,7 +111,7 @@ mod tests {
                 Some(Piece::Data(data)) => body.extend_from_slice(&data),
                 Some(Piece::End(trailers)) => {
                     let rest = parts.flatten().copied();
-                    return Ok((body, trailers, arrived.to_vec().into_iter().chain(rest).collect()));
+                    return Ok((body, trailers, arrived.iter().copied().chain(rest).collect()));
                 }
                 None => arrived.extend_from_slice(parts.next().ok_or(Fault::Broken)?),
             }

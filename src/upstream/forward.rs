@@ -86,7 +86,8 @@ pub fn head(request: &mut Request<Body>, client: &Client) -> Head {
     let (method, headers) = (request.method(), request.headers());
     let mut head = Head::new(method, request.uri(), headers);
     // RFC 9110 §8.6: what may have a body says that it has none.
-    if !(method.is_safe() || *method == Method::DELETE) && !headers.contains_key(CONTENT_LENGTH) {
+    let may_have_body = !method.is_safe() && *method != Method::DELETE;
+    if may_have_body && !headers.contains_key(CONTENT_LENGTH) {
         head.field(&CONTENT_LENGTH, &HeaderValue::from_static("0"));
     }
     if !client.trusted {
