@@ -14,7 +14,7 @@ use crate::limit::Timeouts;
 pub struct Upstreams(Vec<Address>);
 
 /// Connections to the upstreams. There are none.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Pool;
 
 impl Upstreams {
