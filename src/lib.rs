@@ -145,6 +145,7 @@ pub mod tally;
 pub mod test;
 #[doc(hidden)]
 pub mod token;
+mod unreadable;
 #[doc(hidden)]
 pub mod upstream;
 #[doc(hidden)]

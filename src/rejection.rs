@@ -8,6 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::json;
 
 use crate::body::Body;
+use crate::unreadable;
 
 /// Why a request goes no further.
 #[derive(Clone, Debug, PartialEq)]
@@ -140,14 +141,7 @@ impl Reason {
     /// What a person reads: a title, and what can be done about it.
     pub fn words(&self) -> (&'static str, &str) {
         match self {
-            Self::Malformed("oauth.state") => (
-                "This sign-in is no longer open",
-                "It was finished already, took longer than ten minutes, or began in another browser. Start again.",
-            ),
-            Self::Malformed("oauth.callback") => {
-                ("This sign-in cannot be finished", "What the sign-in service sent does not fit. Start again.")
-            }
-            Self::Malformed(_) => ("This address cannot be read", "Check the address for odd characters."),
+            Self::Malformed(what) => unreadable::words(what),
             Self::CaseMismatch => ("This address cannot be read", "Check upper and lower case in the address."),
             Self::NotFound => ("There is no such page", "Check the address."),
             Self::MethodNotAllowed(_) | Self::MethodNotImplemented => {
@@ -156,7 +150,8 @@ impl Reason {
             Self::UnsupportedMediaType => {
                 ("This form cannot be read", "Send application/json, or the form of the page.")
             }
-            Self::Unprocessable(what) => ("Something is missing", what),
+            Self::Unprocessable(what) if what.ends_with("missing") => ("Something is missing", what),
+            Self::Unprocessable(what) => ("Something cannot be taken as it is", what),
             Self::UnknownHost => ("This site is not served here", "Check the address."),
             Self::SignInNeeded => ("You are not signed in", "Sign in and try again."),
             Self::BadCredential => ("This sign-in is not valid", "Sign in again, or use another key or token."),
@@ -317,8 +312,6 @@ mod tests {
             SignInCancelled,
             SignInNotAllowed,
             ProviderFailed,
-            Malformed("oauth.state"),
-            Malformed("oauth.callback"),
             Forbidden,
             CrossSite,
             Conflict("x"),
@@ -341,6 +334,15 @@ mod tests {
     }
 
     #[test]
+    fn only_what_is_missing_is_said_to_be_missing() {
+        let title = |what: &str| Reason::Unprocessable(what.to_owned()).words().0;
+        assert_eq!(title("password: missing"), "Something is missing");
+        let short = "password: use at least 8 characters";
+        assert_eq!(title(short), "Something cannot be taken as it is");
+        assert_ne!(translated(Language::German, title(short)), title(short));
+    }
+
+    #[test]
     fn a_grpc_refusal_is_a_status_of_grpc_that_is_never_ok() {
         let wait = Duration::from_secs(1);
         for (reason, status) in [
@@ -360,7 +362,10 @@ mod tests {
             assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc");
         }
         let response = Reason::Unprocessable("100 % \u{e4}".to_owned()).grpc("r1");
-        assert_eq!(response.headers()[GRPC_MESSAGE], "Something is missing. 100 %25 %C3%A4 (invalid_input, r1)");
+        assert_eq!(
+            response.headers()[GRPC_MESSAGE],
+            "Something cannot be taken as it is. 100 %25 %C3%A4 (invalid_input, r1)"
+        );
     }
 
     #[test]

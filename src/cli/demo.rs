@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::cli::demo_idp::{self, Idp};
 use crate::cli::demo_outbox::Outbox;
 use crate::cli::log::{self, Form};
-use crate::cli::{Exit, demo_blog, demo_check, print, print_error, run};
+use crate::cli::{Exit, demo_blog, demo_check, demo_requests, print, print_error, run};
 use crate::clock::Clock;
 use crate::config::{self, Config};
 use crate::id::UserId;
@@ -103,14 +103,14 @@ async fn demo(args: &Args) -> Exit {
     let shutdown = Shutdown::new();
     let handler = |app: &App| Outbox::before(app.entrance(), app.mailer().clone());
     if args.check {
-        log::start(Form::Text, "warn");
+        log::start_without_audit(Form::Text, "warn");
         let served = tokio::spawn(live.clone().serve(bound, handler, shutdown.clone()));
         let exit = demo_check::check(first, &origin, &cast).await;
         shutdown.force();
         drop(served.await);
         return exit;
     }
-    log::start(Form::Demo(cast.names.clone()), "info");
+    log::start_without_audit(Form::Demo(cast.names.clone()), "info");
     print(&banner(&origin, &cast));
     let signals = tokio::spawn(listen::watch_signals(shutdown.clone()));
     let outcome = live.serve(bound, handler, shutdown).await;
@@ -184,7 +184,11 @@ fn made_up() -> Secret {
 fn banner(origin: &str, cast: &Cast) -> String {
     let host = origin.split_once("://").map_or(origin, |(_, host)| host);
     // Shown once, to whoever started the demo: they are made up for it.
-    let (ann, max, key) = (cast.ann.expose(), cast.max.expose(), cast.key.expose());
+    let (ann, max) = (cast.ann.expose(), cast.max.expose());
+    let tries: String = demo_requests::all(&cast.key)
+        .iter()
+        .map(|request| format!("    {}\n        → {}  {}\n", request.line(host), request.status, request.why))
+        .collect();
     let version = env!("CARGO_PKG_VERSION");
     format!(
         "\n  vestibule {version} — demo: a small blog behind the vestibule. Anyone may read, journalists may write.\n\n\
@@ -197,12 +201,7 @@ fn banner(origin: &str, cast: &Cast) -> String {
          \x20   Google, Facebook, Apple and Example Corp are played by the demo: every button works without a network.\n\
          \x20   Signed in as Ann, add one of them under Account; the newsroom of Example Corp may write, too.\n\n\
          \x20 Try, in another terminal:\n\
-         \x20   curl -i {host}/posts\n\
-         \x20       → 200  anyone may read\n\
-         \x20   curl -i {host}/posts -d title=Hi\n\
-         \x20       → 401  writing needs a journalist\n\
-         \x20   curl -i {host}/posts -d title=Hi -H \"Authorization: Bearer {key}\"\n\
-         \x20       → 201  Ann's key\n\n\
+         {tries}\n\
          \x20 The file behind this demo: vestibule demo --print-config     Your own site: vestibule init     Ctrl-C stops.\n"
     )
 }

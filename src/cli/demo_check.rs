@@ -3,13 +3,12 @@
 
 use std::net::SocketAddr;
 
-use http::header::AUTHORIZATION;
 use http::{HeaderName, StatusCode};
 
 use crate::body::Error;
 use crate::cli::demo::Cast;
 use crate::cli::demo_visitor::{Answer, Visitor};
-use crate::cli::{Exit, print};
+use crate::cli::{Exit, demo_requests, print};
 use crate::secret::Secret;
 
 /// What was tried, and whether all of it went as it should.
@@ -36,14 +35,13 @@ pub(super) async fn check(address: SocketAddr, origin: &str, cast: &Cast) -> Exi
 }
 
 impl Check {
-    /// The lines of the banner.
+    /// The lines of the banner, and what a stranger meets.
     async fn requests(&mut self, cast: &Cast) {
+        for request in demo_requests::all(&cast.key) {
+            let answer = request.make(&self.origin).await;
+            self.say(request.why, request.status, &answer);
+        }
         let mut nobody = Visitor::of(&self.site);
-        self.say("anyone reads", 200, &nobody.get("/posts").await);
-        self.say("nobody writes", 401, &nobody.post("/posts", &HI).await);
-        // Exposed to the demo, which made it.
-        let mut key = nobody.clone().with(AUTHORIZATION, format!("Bearer {}", cast.key.expose()));
-        self.say("Ann's key writes", 201, &key.post("/posts", &HI).await);
         self.say("sign-in page", 200, &nobody.get("/.auth/login?rd=/posts").await);
         let wrong = [("email", "ann@example.com"), ("password", "not-her-password")];
         self.say("wrong password", 401, &nobody.post("/.auth/login/local-userpass", &wrong).await);

@@ -38,6 +38,11 @@ impl Visitor {
         Self { origin: origin.to_owned(), headers, cookies: BTreeMap::new() }
     }
 
+    /// A program without cookies: it sends what it is given, and nothing that browsers add.
+    pub(super) fn program(origin: &str) -> Self {
+        Self { headers: Vec::new(), ..Self::of(origin) }
+    }
+
     /// The same with this header field.
     pub(super) fn with(mut self, name: HeaderName, value: String) -> Self {
         self.headers.retain(|(known, _)| *known != name);

@@ -8,8 +8,9 @@ use crate::account::User;
 use crate::account::email::Email;
 use crate::cli::{Exit, Global, print, print_error, run};
 use crate::config::Config;
-use crate::layer::identity_headers;
-use crate::route::{self, Denied, Path, Question, Refused, Router, Subject};
+use crate::layer::{Preset, identity_headers};
+use crate::public_url::PublicUrl;
+use crate::route::{self, Denied, Path, Question, Refused, Route, Router, Subject};
 use crate::store::{self, Store};
 
 /// Arguments of `explain`.
@@ -92,6 +93,7 @@ fn explain(args: &Args, config: &Config, router: &Router, user: Option<&User>) -
         Ok(_) => {
             lines.push(format!("who     {}", user.map_or("nobody".to_owned(), |user| user.id.to_string())));
             lines.extend(sent(config, args, user));
+            lines.extend(assertion(config, router.find(&host, path.as_str()).and_then(Route::audience), user));
             print(&format!("allowed\n{}", lines.join("\n")))
         }
         Err(reason) => {
@@ -124,6 +126,16 @@ fn sent(config: &Config, args: &Args, user: Option<&User>) -> Vec<String> {
     let headers = user.map(|user| identity_headers::headers(&config.identity_headers, user, &args.provider));
     let lines = headers.into_iter().flatten();
     lines.map(|(name, value)| format!("header  {name}: {}", value.to_str().unwrap_or_default())).collect()
+}
+
+/// What is known of the assertion: the server alone can sign it.
+fn assertion(config: &Config, audience: Option<&str>, user: Option<&User>) -> Option<String> {
+    if user.is_none() || config.identity_headers.preset != Preset::XAuth {
+        return None;
+    }
+    let origin = config.public_url.as_ref().map_or("the public URL's origin", PublicUrl::origin);
+    let audience = audience.unwrap_or(origin);
+    Some(format!("header  x-auth-assertion: a JWT that the server signs, for the audience {audience}"))
 }
 
 /// Host and path of a target; no host for a path alone.

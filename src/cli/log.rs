@@ -26,11 +26,16 @@ pub enum Form {
 
 /// Starts the log on standard error. `RUST_LOG` overrides the level.
 pub fn start(form: Form, level: &str) {
-    // One line per request is what the demo shows.
-    let audit = if matches!(form, Form::Demo(_)) { "off" } else { "info" };
-    let filter = EnvFilter::try_from_default_env()
-        .or_else(|_| EnvFilter::try_new(format!("{level},vestibule::audit={audit}")))
-        .unwrap_or_default();
+    begin(form, &format!("{level},vestibule::audit=info"));
+}
+
+/// The same for the demo, which shows one line for each request or check.
+pub fn start_without_audit(form: Form, level: &str) {
+    begin(form, &format!("{level},vestibule::audit=off"));
+}
+
+fn begin(form: Form, filter: &str) {
+    let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(filter)).unwrap_or_default();
     // A second start (in a test) leaves the first one in place.
     if registry().with(filter).with(Records { form, clock: Clock::system() }).try_init().is_err() {
         tracing::debug!("the log had been started before");

@@ -16,6 +16,7 @@ mod demo_idp;
 mod demo_idp_tokens;
 mod demo_outbox;
 mod demo_people;
+mod demo_requests;
 mod demo_visitor;
 pub mod doctor;
 mod exit;

@@ -138,7 +138,9 @@ impl Operator {
         let Some(role) = roles.iter().find(|role| !declared.contains(*role)) else { return Ok(()) };
         let have = declared.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         Err(Failure::Refused(match have.as_str() {
-            "" => format!("no role is named {role:?}: `roles` in the configuration declares none"),
+            "" => format!(
+                "no role is named {role:?}: `roles` in the configuration declares none; roles = [{role:?}] does"
+            ),
             have => format!("no role is named {role:?} (have: {have})"),
         }))
     }

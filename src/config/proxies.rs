@@ -36,6 +36,15 @@ pub(super) fn network(text: &str) -> Result<IpNet, Trouble> {
         return Ok(network);
     }
     let trouble = Trouble::new(Code::Form, format!("\"{text}\" names one address and its network"));
+    // Everybody can hardly be meant, and is no trusted proxy.
+    if network.prefix_len() == 0 {
+        let example = IpNet::new(network.addr(), if network.addr().is_ipv4() { 8 } else { 32 });
+        let example = example.map(|example| format!(", such as \"{}\"", example.trunc())).unwrap_or_default();
+        let address = network.addr();
+        return Err(
+            trouble.help(format!("write \"{address}\" for the address, or its network by a longer prefix{example}"))
+        );
+    }
     Err(trouble.help(format!(
         "write \"{}\" for the network or \"{}\" for the address",
         network.trunc(),
@@ -53,5 +62,14 @@ mod tests {
         assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
         assert_eq!(network("192.0.2.7").unwrap().to_string(), "192.0.2.7/32");
         assert!(network("10.0.0/8").is_err());
+    }
+
+    #[test]
+    fn the_way_out_of_a_prefix_without_bits_is_not_everybody() {
+        for (text, better) in [("10.1.2.3/0", "10.0.0.0/8"), ("2001:db8::1/0", "2001:db8::/32")] {
+            let help = format!("{:?}", network(text).unwrap_err());
+            assert!(help.contains(better) && !help.contains("0.0.0.0/0") && !help.contains("\"::/0"), "{help}");
+            assert!(network(better).is_ok());
+        }
     }
 }

@@ -295,6 +295,22 @@ async fn nothing_is_inline_and_nothing_comes_from_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_page_offers_help_once() {
+    for (page, html) in tour().await {
+        assert_eq!(html.matches(">Help</a>").count(), 1, "{page}: {html}");
+    }
+}
+
+#[tokio::test]
+async fn who_meets_an_app_that_does_not_answer_may_try_the_same_address_again() {
+    for (page, html) in tour().await {
+        let primary: Vec<_> = tags(&html).into_iter().filter(|tag| tag.get("class").contains("primary")).collect();
+        let again = primary.iter().any(|tag| tag.name == "a" && tag.get("href") == "/drafts/7");
+        assert_eq!(again, page.starts_with("upstream."), "{page}: {html}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_typed_is_kept_but_never_the_password() {
     let house = House::open().await;
     let fields = [("email", "Ann <b>"), ("password", "wrong-and-secret"), ("rd", "/drafts/7")];

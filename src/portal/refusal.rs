@@ -59,11 +59,14 @@ fn error_values(reason: &Reason, refused: Refused<'_>, now: Timestamp) -> miniji
         }
         _ => (detail, None),
     };
+    // The start page is behind the same upstream, as a rule.
+    let try_again = matches!(reason, Reason::UpstreamDown | Reason::UpstreamTimeout).then(|| refused.target.location());
     context! {
         title => title,
         detail => detail,
         again => again,
         sign_in => sign_in,
+        try_again => try_again,
         query => refused.target.query(),
         request_id => refused.request_id.as_str(),
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::support::site::{BINARY, clean};
-use crate::support::tools::Program;
+use crate::support::tools::{Program, have};
 use crate::support::{Browser, Client};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -14,11 +14,17 @@ async fn the_demo_makes_its_own_requests_and_a_sign_in_of_every_kind() {
     let output = tokio::task::spawn_blocking(move || command.output().unwrap()).await.unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success() && !said.contains("FAIL"), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    for line in
-        ["nobody writes: 401", "ann writes: 201", "oauth2-apple vouches: 303", "corp vouches: 303", "corp writes: 201"]
-    {
+    for line in [
+        "writing needs a journalist: 401",
+        "ann writes: 201",
+        "oauth2-apple vouches: 303",
+        "corp vouches: 303",
+        "corp writes: 201",
+    ] {
         assert!(said.lines().any(|said| said.starts_with("ok  ") && said.ends_with(line)), "{line}:\n{said}");
     }
+    assert!(said.lines().all(|line| line.starts_with("ok  ")), "a list and nothing else:\n{said}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "", "nor does the log come between");
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "it leaves nothing behind");
 }
 
@@ -29,6 +35,27 @@ async fn demo() -> (Program, std::net::SocketAddr) {
     });
     let address = program.port_after("Blog        http://127.0.0.1:").await;
     (program, address)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_lines_that_the_demo_prints_do_what_is_said_below_them() {
+    if !have(&[Path::new("curl")], "the lines of the demo's banner") {
+        return;
+    }
+    let (program, _) = demo().await;
+    program.said("Ctrl-C stops.").await;
+    let lines = program.lines();
+    let tries: Vec<_> = lines.windows(2).filter(|two| two[0].trim().starts_with("curl -i ")).collect();
+    assert_eq!(tries.len(), 3, "{lines:?}");
+    for two in tries {
+        let folder = tempfile::tempdir().unwrap();
+        let mut shell = clean("/bin/sh", folder.path());
+        shell.args(["-c", two[0].trim()]);
+        let output = tokio::task::spawn_blocking(move || shell.output().unwrap()).await.unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let status = two[1].trim().strip_prefix("→ ").and_then(|rest| rest.split_whitespace().next()).unwrap();
+        assert!(said.starts_with(&format!("HTTP/1.1 {status} ")), "{two:?}\n{said}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

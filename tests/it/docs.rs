@@ -36,6 +36,14 @@ fn blocks(text: &str) -> Vec<(usize, String)> {
     blocks
 }
 
+/// The commands of the first console block under this heading, without their comments.
+fn commands(text: &str, heading: &str) -> Vec<Vec<String>> {
+    let section = text.split(&format!("\n## {heading}\n")).nth(1).unwrap();
+    let block = section.split("```console\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let words = |line: &str| line.split(" #").next().unwrap().split_whitespace().map(str::to_owned).collect();
+    block.lines().map(words).collect()
+}
+
 /// What stands between `before` and the next quotation mark.
 fn named<'t>(text: &'t str, before: &str) -> BTreeSet<&'t str> {
     text.split(before).skip(1).filter_map(|rest| rest.split('"').next()).collect()
@@ -67,6 +75,27 @@ fn check(block: &str) -> Result<(), String> {
     }
     let output = check.output().unwrap();
     if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).into_owned()) }
+}
+
+#[test]
+fn the_commands_for_a_site_of_ones_own_work_one_after_the_other() {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
+    let commands = commands(&readme, "Your own site");
+    let folder = tempfile::tempdir().unwrap();
+    let run = |words: &Vec<String>| {
+        assert_eq!(words[0], "vestibule");
+        let mut command = Command::new(BINARY);
+        command.env_clear().args(&words[1..]).current_dir(folder.path()).stdin(std::process::Stdio::null());
+        let output = command.output().unwrap();
+        assert!(output.status.success() || words[1] == "explain", "{words:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (last, others) = commands.split_last().unwrap();
+    // It would not end; that it starts with such a file is shown elsewhere.
+    assert_eq!(last, &["vestibule", "run"]);
+    let said: Vec<_> = others.iter().map(run).collect();
+    assert_eq!(said.len(), 4, "{commands:?}");
+    assert!(said[2].contains("/.auth/") && said[3].starts_with("refused") && said[3].contains("401"), "{said:?}");
 }
 
 #[test]

@@ -82,6 +82,25 @@ async fn explain_names_route_action_reason_and_headers() {
     for word in ["/**", "write", "role:journalist", "X-Auth-User", "X-Auth-Roles"] {
         assert!(allowed.to_lowercase().contains(&word.to_lowercase()), "{word} in {allowed}");
     }
+    let assertion = allowed.lines().find(|line| line.contains("x-auth-assertion")).unwrap_or_default();
+    assert!(
+        assertion.contains("the server signs") && assertion.ends_with("audience http://app.localhost"),
+        "{allowed}"
+    );
+    let own = Site::new(
+        &app,
+        &RULES.replace(
+            r#""role:editor" }
+"/admin"#,
+            r#""role:editor", audience = "https://drafts.example.com" }
+"/admin"#,
+        ),
+    );
+    let own = own.user("ann@example.com", &["journalist"]);
+    let said = own.cli(&["explain", "GET", "/drafts/1", "--as", "ann@example.com"]).success().stdout;
+    assert!(said.contains("audience https://drafts.example.com"), "{said}");
+    let nobody = site.cli(&["explain", "GET", "/"]).success().stdout;
+    assert!(!nobody.contains("x-auth-assertion"), "{nobody}");
     let refused = site.cli(&["explain", "DELETE", "/drafts/1", "--as", "ann@example.com"]);
     assert_eq!(refused.code, 1);
     for word in ["/drafts/**", "DELETE", "role:editor"] {

@@ -23,6 +23,7 @@ const LEVELS: [&[&str]; 11] = [
         "own",
         "public_url",
         "tally",
+        "unreadable",
         "visitor",
     ],
     &["account"],

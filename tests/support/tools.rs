@@ -68,6 +68,11 @@ impl Program {
         self.log.line(words).await;
     }
 
+    /// Every line it printed until now.
+    pub fn lines(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
     /// The word that follows these words in what it prints.
     pub async fn word_after(&self, words: &str) -> String {
         let line = self.log.line(words).await;
