@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Method;
 use http::header::{SET_COOKIE, USER_AGENT};
 
+use crate::account::audit::{self, By, Origin};
 use crate::layer::{Progress, Refusal, Step};
 use crate::limit::Limits;
 use crate::provider::{ANON_USER, Providers};
@@ -74,7 +75,8 @@ impl Step for Authorize {
 
 impl Authorize {
     async fn with_guest(&self, mut visit: Box<Visit>) -> Result<Box<Visit>, Refusal> {
-        if let Err(reason) = self.guests.make(&mut visit).await {
+        let origin = Origin { request_id: Some(visit.id.to_string()), by: By::Visitor(None) };
+        if let Err(reason) = audit::on_behalf(origin, self.guests.make(&mut visit)).await {
             return Err(Refusal::new(visit, reason));
         }
         match decide(&self.router, &visit) {

@@ -89,7 +89,7 @@ impl Protocol {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Handler,
     {
-        let io = Framed::new(io, first, Some(Framing::new(self.longest_head)), Arc::clone(gauge));
+        let io = Framed::new(io, first, Some(Framing::new(self.longest_head)), Arc::clone(gauge), service.peer());
         let mut connection = pin!(self.http1.serve_connection(TokioIo::new(io), service).with_upgrades());
         let mut retires = false;
         poll_fn(|cx| {
@@ -109,7 +109,7 @@ impl Protocol {
         H: Handler,
     {
         gauge.enter(Stage::Http2);
-        let io = Framed::new(io, first, None, Arc::clone(gauge));
+        let io = Framed::new(io, first, None, Arc::clone(gauge), service.peer());
         let mut connection = pin!(self.http2.serve_connection(TokioIo::new(io), service));
         let mut retires = false;
         poll_fn(|cx| {

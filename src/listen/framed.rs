@@ -1,4 +1,5 @@
 use std::io;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -18,6 +19,8 @@ pub(super) struct Framed<S> {
     blocked: Blocked,
     closing: Closing,
     gauge: Arc<Gauge>,
+    /// The other end, for the log.
+    peer: IpAddr,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,8 +42,8 @@ enum Blocked {
 }
 
 impl<S> Framed<S> {
-    pub(super) fn new(inner: S, first: Bytes, framing: Option<Framing>, gauge: Arc<Gauge>) -> Self {
-        Self { inner, first, framing, blocked: Blocked::No, closing: Closing::No, gauge }
+    pub(super) fn new(inner: S, first: Bytes, framing: Option<Framing>, gauge: Arc<Gauge>, peer: IpAddr) -> Self {
+        Self { inner, first, framing, blocked: Blocked::No, closing: Closing::No, gauge, peer }
     }
 
     fn follow(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
@@ -52,7 +55,8 @@ impl<S> Framed<S> {
             self.gauge.enter(framing.stage());
         }
         let Some(refusal) = fed.refusal else { return };
-        tracing::info!(code = "reject.protocol", reason = refusal.violation.code(), "request refused");
+        let (peer, reason) = (self.peer, refusal.violation.code());
+        tracing::info!(code = "reject.protocol", reason, %peer, "request refused");
         buf.set_filled(before + fed.passed);
         self.gauge.refuse(refusal);
         self.blocked = match refusal.violation {

@@ -1,5 +1,6 @@
 use std::cell::Cell;
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -28,6 +29,11 @@ pub(super) struct Service<H> {
 impl<H: Handler> Service<H> {
     pub(super) fn new(handler: H, connection: Connection, gauge: Arc<Gauge>, most_fields: usize) -> Self {
         Self { handler, connection, gauge, requests: Cell::new(0), most_fields }
+    }
+
+    /// The other end of the connection.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.connection.peer.ip()
     }
 
     /// What is answered here.

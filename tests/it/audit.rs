@@ -141,8 +141,10 @@ async fn guests_leave_the_trace_of_their_coming() {
     visitor.get("/").navigate().await.is(200);
     let by_visit = visitor.get("/.auth/me").script().await.is(200).json();
     for guest in [by_app, by_call, by_visit] {
-        let entries = entries(&server, guest["user_id"].as_str().unwrap());
+        let id = guest["user_id"].as_str().unwrap();
+        let entries = entries(&server, id);
         assert_eq!(actions(&entries), ["session.start"]);
+        assert_eq!(entries[0]["actor"], format!("user:{id}"));
         assert_eq!(entries[0]["after"], json!({ "provider": "anon-user" }));
     }
 }
