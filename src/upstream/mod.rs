@@ -28,6 +28,9 @@ mod patience;
 #[cfg_attr(not(feature = "server"), path = "pool_absent.rs")]
 mod pool;
 #[cfg(feature = "server")]
+#[cfg(test)]
+mod pool_tests;
+#[cfg(feature = "server")]
 mod reply;
 #[cfg(feature = "server")]
 mod stream;
