@@ -9,7 +9,7 @@ use vestibule::store::{self, Address, Along, Answer, AtProvider, AuditFilter, Ro
 use vestibule::store::{
     ApiKey, Digest, Entry, Event, KeyId, Kind, OneTime, ProviderSession, Purpose, Session, SessionId,
 };
-use vestibule::store::{Timestamp, User, UserId};
+use vestibule::store::{Timestamp, Use, User, UserId};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
 type News = Arc<Mutex<Vec<String>>>;
@@ -43,7 +43,7 @@ impl Store for Announcing {
         add_session_with(new: &'a Session, most: usize, events: &'a [Event]) -> (); session(id: SessionId) -> Option<(Session, User)>;
         session_by_token(token: Digest) -> Option<(Session, User)>; sessions_of(user: UserId) -> Vec<Session>;
         sessions(after: Option<SessionId>, limit: usize) -> Vec<Session>; end_session_with(id: SessionId, events: &'a [Event]) -> bool;
-        touch_session(id: SessionId, seen: Timestamp, idle: Timestamp) -> ();
+        touch_sessions(uses: Vec<Use>) -> ();
         rotate_token(old: Digest, new: Digest, now: Timestamp, idle: Timestamp) -> Rotated;
         end_sessions_of_with(user: UserId, but: Option<SessionId>, events: &'a [Event]) -> Vec<SessionId>;
         save_provider_session(saved: &'a ProviderSession) -> (); sweep(now: Timestamp, limit: usize) -> usize;

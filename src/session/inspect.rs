@@ -11,7 +11,7 @@ use crate::session::keyring::{Purpose, Refused};
 use crate::session::sessions::LONGEST;
 use crate::session::tokens::AccessClaims;
 use crate::session::{Session, Sessions};
-use crate::store;
+use crate::store::{self, Use};
 
 /// What an access token is worth.
 #[derive(Clone, Debug)]
@@ -93,7 +93,7 @@ impl Sessions {
         let Some((session, _)) = found.filter(good) else { return Ok(None) };
         self.0.ring.ready(now).await?;
         let idle = (now + self.0.settings.refresh_token).min(session.expires_at);
-        self.0.store.touch_session(session.id, now, idle).await?;
+        self.0.store.touch_sessions(vec![Use { session: session.id, at: now, idle_expires_at: idle }]).await?;
         self.0.tokens(&session, Secret::new(refresh_token)).map(|tokens| Some(tokens.access_token))
     }
 

@@ -1,5 +1,4 @@
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,8 +10,9 @@ use crate::secret::Digest;
 use crate::session::cache::{Entry, Origin, Reading};
 use crate::session::credential::Claim;
 use crate::session::sessions::{Inner, KNOWN, READ};
+use crate::session::uses::{self, Used};
 use crate::session::{Caller, Session};
-use crate::store;
+use crate::store::{self, Use};
 
 /// Reads of the store that are under way, by the name of the credential: many requests, one read.
 #[derive(Debug, Default)]
@@ -29,8 +29,6 @@ type Outcome = Result<Option<Arc<Entry>>, Arc<store::Error>>;
 
 /// A use is written down at most so often.
 const TOUCH: Duration = Duration::from_secs(60);
-/// Writes of uses that wait for the store; the next use tries again.
-const TOUCHES: usize = 256;
 /// A user that changes faster than it is read is not let in.
 const TRIES: usize = 4;
 
@@ -186,31 +184,23 @@ impl Inner {
     fn touch(self: &Arc<Self>, entry: &Entry, now: Timestamp) {
         // With a short idle limit a minute would be too coarse to keep somebody who is at work.
         let interval = TOUCH.min(self.settings.idle_timeout / 4);
-        if !entry.is_due(now, interval) || self.touches.load(Ordering::Relaxed) >= TOUCHES {
+        if !entry.is_due(now, interval) || !self.uses.has_room() {
             return;
         }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         if !entry.claim(now, interval) {
             return;
         }
-        let (inner, origin) = (self.clone(), entry.origin);
-        if let Origin::Session { idle, expires_at, .. } = origin {
-            entry.extend((now + idle).min(expires_at));
-        }
-        inner.touches.fetch_add(1, Ordering::Relaxed);
-        runtime.spawn(async move {
-            let written = match origin {
-                Origin::Session { id, idle, expires_at } => {
-                    inner.store.touch_session(id, now, (now + idle).min(expires_at)).await
-                }
-                Origin::Key(id) => inner.store.touch_key(id, now).await,
-                Origin::Vouched => Ok(()),
-            };
-            inner.touches.fetch_sub(1, Ordering::Relaxed);
-            if let Err(error) = written {
-                tracing::debug!(?origin, %error, "a use was not written down");
+        let used = match entry.origin {
+            Origin::Session { id, idle, expires_at } => {
+                let idle_expires_at = (now + idle).min(expires_at);
+                entry.extend(idle_expires_at);
+                Used::Session(Use { session: id, at: now, idle_expires_at })
             }
-        });
+            Origin::Key(id) => Used::Key(id, now),
+            Origin::Vouched => return,
+        };
+        uses::note(self, &runtime, used);
     }
 }
 

@@ -21,6 +21,7 @@ mod settings;
 mod shelf;
 mod static_tokens;
 mod tokens;
+mod uses;
 mod vouched;
 
 #[cfg(test)]

@@ -1,5 +1,4 @@
 use std::fmt;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use crate::session::keyring::{KeyRing, Lives};
 use crate::session::lookup::{self, Flights};
 use crate::session::revocations::Subject;
 use crate::session::shelf;
+use crate::session::uses::Uses;
 use crate::session::{Caller, Device, Neighbours, Session, Settings};
 use crate::store::{self, Store};
 use crate::tally::Tallies;
@@ -36,8 +36,8 @@ pub(super) struct Inner {
     pub(super) cache: Cache,
     pub(super) flights: Flights,
     pub(super) ring: KeyRing,
-    /// Uses that are being written down.
-    pub(super) touches: AtomicUsize,
+    /// To be written down.
+    pub(super) uses: Uses,
     /// Who tells the other instances.
     pub(super) neighbours: OnceLock<Arc<dyn Neighbours>>,
     /// Look-ups: [`KNOWN`] and [`READ`].
@@ -75,9 +75,9 @@ impl Sessions {
             session: settings.max_lifetime.max(settings.refresh_token),
         };
         let ring = KeyRing::open(store.clone(), lives, clock.now()).await?;
-        let (flights, touches, looks) = (Flights::default(), AtomicUsize::new(0), Tallies::new(2));
+        let (flights, uses, looks) = (Flights::default(), Uses::default(), Tallies::new(2));
         let (neighbours, shelved) = (OnceLock::new(), shelf::tallies());
-        let inner = Inner { store, clock, settings, issuer, cache, flights, ring, touches, looks, shelved, neighbours };
+        let inner = Inner { store, clock, settings, issuer, cache, flights, ring, uses, looks, shelved, neighbours };
         Ok(Self(Arc::new(inner)))
     }
 

@@ -232,6 +232,26 @@ async fn a_use_is_written_down_once_a_minute_and_beside_the_request() {
     assert_eq!(house.store.sessions_of(user.id).await.unwrap()[0].last_seen_at, house.clock.now());
 }
 
+#[tokio::test(start_paused = true)]
+async fn uses_of_more_sessions_than_are_written_at_once_are_all_written() {
+    let house = House::new().await;
+    let mut people = Vec::new();
+    for _ in 0..600 {
+        people.push(house.signed_in().await);
+    }
+    house.advance(60);
+    for (_, cookie) in &people {
+        assert!(house.knows(cookie).await);
+    }
+    while !house.sessions.0.uses.are_settled() {
+        tokio::time::advance(Duration::from_secs(5)).await;
+    }
+    assert_eq!(house.store.touches.load(Ordering::Relaxed), people.len());
+    for (user, _) in &people {
+        assert_eq!(house.store.sessions_of(user.id).await.unwrap()[0].last_seen_at, house.clock.now());
+    }
+}
+
 #[tokio::test]
 async fn a_use_that_cannot_be_written_down_does_not_fail_the_request() {
     let house = House::with(Settings { cache: Duration::from_secs(600), ..Settings::default() }).await;

@@ -14,7 +14,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::id::{KeyId, SessionId, UserId};
 use crate::secret::{Digest, Secret};
 use crate::session::{Device, ProviderSession, Session, Sessions, Settings};
-use crate::store::{self, Address, Along, Answer, AtProvider, AuditFilter, Error, Rotated, Saved, SigningKey, Store};
+use crate::store::{
+    self, Address, Along, Answer, AtProvider, AuditFilter, Error, Rotated, Saved, SigningKey, Store, Use,
+};
 
 /// One or more instances on one store.
 pub(super) struct House {
@@ -88,7 +90,7 @@ impl House {
 
     /// Until what was begun beside the requests is done.
     pub(super) async fn settle(&self) {
-        while self.sessions.0.touches.load(Ordering::Relaxed) > 0 {
+        while !self.sessions.0.uses.are_settled() {
             tokio::task::yield_now().await;
         }
     }
@@ -152,7 +154,6 @@ impl Watched {
 
     fn touch<'a>(&'a self, touch: Answer<'a, ()>) -> Answer<'a, ()> {
         Box::pin(async move {
-            self.touches.fetch_add(1, Ordering::Relaxed);
             self.up()?;
             touch.await
         })
@@ -178,11 +179,13 @@ impl Store for Watched {
         self.read(self.inner.key(id))
     }
 
-    fn touch_session(&self, id: SessionId, seen: Timestamp, idle_expires_at: Timestamp) -> Answer<'_, ()> {
-        self.touch(self.inner.touch_session(id, seen, idle_expires_at))
+    fn touch_sessions(&self, uses: Vec<Use>) -> Answer<'_, ()> {
+        self.touches.fetch_add(uses.len(), Ordering::Relaxed);
+        self.touch(self.inner.touch_sessions(uses))
     }
 
     fn touch_key(&self, id: KeyId, used: Timestamp) -> Answer<'_, ()> {
+        self.touches.fetch_add(1, Ordering::Relaxed);
         self.touch(self.inner.touch_key(id, used))
     }
 

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension as _, Result, params};
 
 use super::sqlite::list;
-use super::{Along, AuditFilter, Ends, Rotated, Saved, SigningKey, rows, sql};
+use super::{Along, AuditFilter, Ends, Rotated, Saved, SigningKey, Use, rows, sql};
 use crate::account::api_key::ApiKey;
 use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
@@ -16,6 +16,14 @@ use crate::session::{ProviderSession, Session};
 /// Runs a statement; the number of rows it changed.
 pub(super) fn change(connection: &Connection, sql: &str, parameters: impl rusqlite::Params) -> Result<usize> {
     connection.prepare_cached(sql)?.execute(parameters)
+}
+
+pub(super) fn touch_sessions(connection: &Connection, uses: &[Use]) -> Result<()> {
+    let mut touch = connection.prepare_cached(sql::TOUCH_SESSION)?;
+    for used in uses {
+        touch.execute(params![used.session.as_bytes(), used.at.millis(), used.idle_expires_at.millis()])?;
+    }
+    Ok(())
 }
 
 pub(super) fn save_user(connection: &Connection, user: &User) -> Result<Saved> {

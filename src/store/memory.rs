@@ -4,7 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use super::along::{Outcome, tell_if};
 use super::memory_state::State;
-use super::{Along, Answer, AtProvider, AuditFilter, Error, Rotated, Saved, SigningKey, Store};
+use super::{Along, Answer, AtProvider, AuditFilter, Error, Rotated, Saved, SigningKey, Store, Use};
 use crate::account::api_key::ApiKey;
 use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
@@ -163,11 +163,14 @@ impl Store for Memory {
         })
     }
 
-    fn touch_session(&self, id: SessionId, seen: Timestamp, idle_expires_at: Timestamp) -> Answer<'_, ()> {
+    fn touch_sessions(&self, uses: Vec<Use>) -> Answer<'_, ()> {
         self.with(move |state| {
-            if let Some(session) = state.sessions.get_mut(&id).filter(|session| session.is_live(seen)) {
-                session.last_seen_at = session.last_seen_at.max(seen);
-                session.idle_expires_at = session.idle_expires_at.max(idle_expires_at);
+            for used in uses {
+                if let Some(session) = state.sessions.get_mut(&used.session).filter(|session| session.is_live(used.at))
+                {
+                    session.last_seen_at = session.last_seen_at.max(used.at);
+                    session.idle_expires_at = session.idle_expires_at.max(used.idle_expires_at);
+                }
             }
             Ok(())
         })

@@ -97,7 +97,7 @@ pub use crate::session::{AppDevice, Device, ProviderSession, Session};
 pub use along::{Along, AuditFilter, Ends};
 pub use copy::{Copied, CopyError, copy};
 pub use open::{OpenError, open};
-pub use outcome::{AtProvider, Rotated, Saved};
+pub use outcome::{AtProvider, Rotated, Saved, Use};
 pub use postgres_settings::{PostgresSettings, PostgresUrl, UrlError};
 
 #[cfg(feature = "sqlite")]
@@ -184,8 +184,8 @@ pub trait Store: Debug + Send + Sync + 'static {
     /// Sessions of everybody after `after`, in the order of their ids, at most `limit`.
     fn sessions(&self, after: Option<SessionId>, limit: usize) -> Answer<'_, Vec<Session>>;
 
-    /// Notes that a session was used; never moves a limit back.
-    fn touch_session(&self, id: SessionId, seen: Timestamp, idle_expires_at: Timestamp) -> Answer<'_, ()>;
+    /// Notes that sessions were used; never moves a limit back, and revives none that is over. Names each session once.
+    fn touch_sessions(&self, uses: Vec<Use>) -> Answer<'_, ()>;
 
     /// Replaces a refresh token: `old` becomes the previous one.
     fn rotate_token(&self, old: Digest, new: Digest, now: Timestamp, idle_expires_at: Timestamp)

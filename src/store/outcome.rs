@@ -1,4 +1,4 @@
-use super::{Session, User};
+use super::{Session, SessionId, Timestamp, User};
 
 /// How a provider names sessions: those of an account of its own, one by its own id, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +11,17 @@ pub struct AtProvider {
     pub subject: Option<String>,
     /// Its name for the session (`sid`).
     pub sid: Option<String>,
+}
+
+/// That a session was used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Which one.
+    pub session: SessionId,
+    /// When.
+    pub at: Timestamp,
+    /// When it ends unless it is used again.
+    pub idle_expires_at: Timestamp,
 }
 
 /// How a save ended.

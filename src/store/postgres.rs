@@ -13,7 +13,7 @@ use super::postgres_pool::Connections;
 use super::postgres_settings::PostgresSettings;
 use super::postgres_transaction::{Values, change, query};
 use super::{
-    Along, Answer, AtProvider, AuditFilter, Connected, Rotated, Saved, SigningKey, Store, Timings,
+    Along, Answer, AtProvider, AuditFilter, Connected, Rotated, Saved, SigningKey, Store, Timings, Use,
     postgres_deeds as deeds, postgres_rows as rows, postgres_schema as schema, postgres_sql as sql,
     postgres_tls as tls, postgres_users as users,
 };
@@ -155,13 +155,8 @@ impl Store for Postgres {
         })
     }
 
-    fn touch_session(&self, id: SessionId, seen: Timestamp, idle_expires_at: Timestamp) -> Answer<'_, ()> {
-        self.0.write(move |c| {
-            Box::pin(async move {
-                let (seen, idle) = (seen.millis(), idle_expires_at.millis());
-                change(c, sql::TOUCH_SESSION, &[&id.as_bytes().as_slice(), &seen, &idle]).await.map(|_| ())
-            })
-        })
+    fn touch_sessions(&self, uses: Vec<Use>) -> Answer<'_, ()> {
+        self.0.write_with(uses, |c, uses| Box::pin(deeds::touch_sessions(c, uses)))
     }
 
     fn rotate_token(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::conformance::{Fixture, ann, postgres_address, user};
 use super::postgres_server::{Server, shared};
-use super::{Error, Saved, Store, open};
+use super::{Error, Saved, Store, Use, open};
 use crate::account::Kind;
 
 /// Every table of the schema refuses some of the statements that write, those whose number in a sequence is such.
@@ -91,7 +91,7 @@ async fn instances_that_write_one_row_at_once_under_serializable_all_succeed() {
         let store = stores[second % 2].clone();
         tokio::spawn(async move {
             let seen = super::conformance::at(second as i64);
-            store.touch_session(session.id, seen, seen).await
+            store.touch_sessions(vec![Use { session: session.id, at: seen, idle_expires_at: seen }]).await
         })
     });
     for touch in touches.collect::<Vec<_>>() {

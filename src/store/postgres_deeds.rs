@@ -6,7 +6,7 @@ use super::postgres_pool::Connection;
 use super::postgres_transaction::End::{Keep, Undo};
 use super::postgres_transaction::{Result, Values, change, json, query, transaction};
 use super::postgres_users::insert_events;
-use super::{Rotated, SigningKey, postgres_rows as rows, postgres_sql as sql};
+use super::{Rotated, SigningKey, Use, postgres_rows as rows, postgres_sql as sql};
 use crate::account::api_key::ApiKey;
 use crate::account::audit::Event;
 use crate::account::one_time::{OneTime, Purpose};
@@ -73,6 +73,13 @@ pub(super) async fn save_provider_session(connection: &Connection, saved: &Provi
         &saved.expires_at.map(Timestamp::millis),
     ];
     change(connection, sql::SAVE_PROVIDER_SESSION, values).await.map(|_| ())
+}
+
+pub(super) async fn touch_sessions(connection: &Connection, uses: &[Use]) -> Result<()> {
+    let ids: Vec<&[u8]> = uses.iter().map(|used| used.session.as_bytes().as_slice()).collect();
+    let at: Vec<i64> = uses.iter().map(|used| used.at.millis()).collect();
+    let idle: Vec<i64> = uses.iter().map(|used| used.idle_expires_at.millis()).collect();
+    change(connection, sql::TOUCH_SESSIONS, &[&ids, &at, &idle]).await.map(|_| ())
 }
 
 pub(super) async fn rotate_token(

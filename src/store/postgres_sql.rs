@@ -97,9 +97,12 @@ statements! {
     EVICT_SESSIONS = "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE user_id = $1 AND id <> $2 \
         ORDER BY last_seen_at DESC, id DESC OFFSET $3)";
     /// A session that is over stays over, however late the note of its use comes.
-    TOUCH_SESSION = "UPDATE sessions SET last_seen_at = greatest(last_seen_at, $2), \
-        idle_expires_at = greatest(idle_expires_at, $3) \
-        WHERE id = $1 AND idle_expires_at > $2 AND expires_at > $2";
+    /// The rows are locked in the order of their ids, that two instances do not wait for each other.
+    TOUCH_SESSIONS = "UPDATE sessions s SET last_seen_at = greatest(s.last_seen_at, u.at), \
+        idle_expires_at = greatest(s.idle_expires_at, u.idle) FROM (SELECT o.id, n.at, n.idle FROM sessions o \
+        JOIN unnest($1::bytea[], $2::bigint[], $3::bigint[]) AS n (id, at, idle) ON o.id = n.id \
+        ORDER BY o.id FOR UPDATE OF o) u \
+        WHERE s.id = u.id AND s.idle_expires_at > u.at AND s.expires_at > u.at";
     ROTATE_TOKEN = "UPDATE sessions SET token = $2, previous = $1, previous_at = $3, \
         last_seen_at = greatest(last_seen_at, $3), idle_expires_at = greatest(idle_expires_at, $4) \
         WHERE token = $1 AND idle_expires_at > $3 AND expires_at > $3";

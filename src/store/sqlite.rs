@@ -14,7 +14,9 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::along::{Outcome, tell_if};
 use super::readers::Readers;
 use super::writer::Writer;
-use super::{Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, Timings, deeds, rows, sql};
+use super::{
+    Along, Answer, AtProvider, AuditFilter, Rotated, Saved, SigningKey, Store, Timings, Use, deeds, rows, sql,
+};
 use crate::account::api_key::ApiKey;
 use crate::account::audit::{Entry, Event};
 use crate::account::one_time::{OneTime, Purpose};
@@ -177,11 +179,8 @@ impl Store for Sqlite {
         })
     }
 
-    fn touch_session(&self, id: SessionId, seen: Timestamp, idle_expires_at: Timestamp) -> Answer<'_, ()> {
-        self.writer.run(move |connection| {
-            let written = params![id.as_bytes(), seen.millis(), idle_expires_at.millis()];
-            deeds::change(connection, sql::TOUCH_SESSION, written).map(|_| ())
-        })
+    fn touch_sessions(&self, uses: Vec<Use>) -> Answer<'_, ()> {
+        self.writer.run(move |connection| deeds::touch_sessions(connection, &uses))
     }
 
     fn rotate_token(
