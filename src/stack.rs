@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use futures_util::future::Either;
 use http::header::SET_COOKIE;
 use http::{Request, Response};
-use tower::{ServiceBuilder, service_fn};
+use tower::service_fn;
 use tower_layer::Layer as _;
 use tower_service::Service;
 
@@ -32,7 +32,7 @@ use crate::layer::rate_limit::{ByAddress, ByUser};
 use crate::layer::respond::RespondLayer;
 use crate::layer::sanitize::Sanitize;
 use crate::layer::verdict::Verdict;
-use crate::layer::{Answer, Refusal, StepLayer};
+use crate::layer::{Answer, Refusal, Step as _, StepLayer};
 use crate::limit::Limits;
 use crate::portal::Portal;
 use crate::provider::Providers;
@@ -138,42 +138,40 @@ where
     let sanitize = Sanitize::new(&config.identity_headers, config.underscore_headers)
         .and(house.router.routes().iter().filter_map(Route::provider_token));
 
-    let app = ServiceBuilder::new()
-        // Cookies travel by themselves: what another site made the browser send is not its owner's wish.
-        .layer(StepLayer(Csrf))
+    // Cookies travel by themselves: what another site made the browser send is not its owner's wish.
+    let decide = Csrf
         // After the caller is known, before anything is done for him.
-        .layer(StepLayer(ByUser(house.limits.clone())))
+        .then(ByUser(house.limits.clone()))
         // The decision. Everything below holds its proof.
-        .layer(StepLayer(Authorize::new(house.router.clone(), Arc::new(guests))))
+        .then(Authorize::new(house.router.clone(), Arc::new(guests)))
         // Only now is a body worth anything.
-        .layer(StepLayer(BodyLimit::new(house.router.clone(), config.limits.body)))
+        .then(BodyLimit::new(house.router.clone(), config.limits.body))
         // What may have to be asked for, for those routes that want it.
-        .layer(StepLayer(provider_token))
+        .then(provider_token)
         // Last, so that nothing below can be mistaken for what a client sent.
-        .layer(StepLayer(identity_headers))
+        .then(identity_headers)
         // Whoever only asked gets the identity; nothing is sent on.
-        .layer(StepLayer(Verdict))
-        .service(door.app);
+        .then(Verdict);
+    let app = StepLayer(decide).layer(door.app);
 
-    ServiceBuilder::new()
-        // Who is at the other end; limits and rules count by it.
-        .layer(StepLayer(ClientAddr::new(config.trusted_proxies.clone())))
+    // Who is at the other end; limits and rules count by it.
+    let recognize = ClientAddr::new(config.trusted_proxies.clone())
         // Envoy's question names another client, who is the one to count.
-        .layer(StepLayer(ExtAuthz(house.forward_auth.clone())))
+        .then(ExtAuthz(house.forward_auth.clone()))
         // Cheapest refusal first: a flood is turned away before it costs a look at the store.
-        .layer(StepLayer(ByAddress(house.limits.clone())))
+        .then(ByAddress(house.limits.clone()))
         // A question of another proxy becomes the request it is about.
-        .layer(StepLayer(house.forward_auth.clone()))
+        .then(house.forward_auth.clone())
         // Nothing below may read what a client is not to say.
-        .layer(StepLayer(sanitize))
+        .then(sanitize)
         // One host, one path; ours or an app's.
-        .layer(StepLayer(locate))
+        .then(locate)
         // Who it is. Our own pages want to know, too.
-        .layer(StepLayer(
+        .then(
             Authenticate::new(house.sessions.clone(), house.providers.bearers().clone(), house.cookie)
                 .with_data_api(house.data_api.clone()),
-        ))
-        .service(Door { own: door.own, client_api: door.client_api, app })
+        );
+    StepLayer(recognize).layer(Door { own: door.own, client_api: door.client_api, app })
 }
 
 /// The innermost service of an app's side.

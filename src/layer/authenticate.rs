@@ -12,7 +12,7 @@ use http::HeaderMap;
 use http::header::{AUTHORIZATION, HeaderName, SET_COOKIE};
 
 use crate::layer::data_api::{self, DataApi, Pair};
-use crate::layer::{Progress, Refusal, Step};
+use crate::layer::{Progress, Step};
 use crate::provider::{Bearers, Found};
 use crate::rejection::Reason;
 use crate::secret::{Digest, Secret};
@@ -79,8 +79,8 @@ impl Step for Authenticate {
             // A token of somebody else may make a user, which functions are told of.
             let visitor = Visitor::of(visit.request.headers(), visit.id.as_str(), visit.client.address);
             match visitor.serve(this.look_up(&mut visit, token)).await {
-                Ok(()) => Ok(visit),
-                Err(reason) => Err(Refusal::new(visit, reason)),
+                Ok(()) => Progress::Go(visit),
+                Err(reason) => Progress::refuse(visit, reason),
             }
         }))
     }

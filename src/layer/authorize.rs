@@ -66,7 +66,7 @@ impl Step for Authorize {
             (_, Some(Trouble::Bad)) => Progress::refuse(visit, Reason::BadCredential),
             (Denied::SignIn { guest_would_do: true }, None) if self.guests.may_be_made_for(&visit) => {
                 let this = self.clone();
-                Progress::Wait(Box::pin(async move { this.with_guest(visit).await }))
+                Progress::Wait(Box::pin(async move { this.with_guest(visit).await.into() }))
             }
             (Denied::SignIn { .. }, None) => Progress::refuse(visit, Reason::SignInNeeded),
         }

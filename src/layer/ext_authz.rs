@@ -38,7 +38,7 @@ impl Step for ExtAuthz {
         if visit.request.method() != Method::POST || visit.asker() != Asker::Grpc {
             return Progress::refuse(visit, Reason::UnsupportedMediaType);
         }
-        Progress::Wait(Box::pin(unfold(visit)))
+        Progress::Wait(Box::pin(async { unfold(visit).await.into() }))
     }
 }
 

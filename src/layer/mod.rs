@@ -27,4 +27,4 @@ pub mod verdict;
 pub use settings::{
     Alias, ForwardedHeader, IdentityHeaders, Preset, Source, SourceError, TrustedProxies, UnderscoreHeaders,
 };
-pub use step::{Answer, Progress, Refusal, Step, StepFuture, StepLayer, StepService, Waiting};
+pub use step::{Answer, Progress, Refusal, Step, StepFuture, StepLayer, StepService, Then, Waiting};

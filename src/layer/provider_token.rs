@@ -38,7 +38,7 @@ impl Step for ProviderToken {
                 token.set_sensitive(true);
                 visit.request.headers_mut().insert(name, token);
             }
-            Ok(visit)
+            Progress::Go(visit)
         }))
     }
 }

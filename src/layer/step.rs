@@ -12,10 +12,19 @@ use crate::visit::Visit;
 
 /// One thing that happens to a request on its way in: it looks, notes what it found, lets go on or refuses.
 ///
-/// A step decides with a plain method; [`StepLayer`] makes a tower layer of it, without an allocation.
+/// A step decides with a plain method; [`StepLayer`] makes a tower layer of it, without an allocation. Several of them
+/// make one layer by [`then`](Self::then): a service for each would have to be polled through for every request.
 pub trait Step: Send + Sync {
     /// Takes the visit, and says how it goes on.
     fn take(&self, visit: Box<Visit>) -> Progress;
+
+    /// This step, and the next one for what it lets go on.
+    fn then<N: Step>(self, next: N) -> Then<Self, N>
+    where
+        Self: Sized,
+    {
+        Then { first: self, next }
+    }
 }
 
 /// How a visit goes on.
@@ -31,7 +40,7 @@ pub enum Progress {
 }
 
 /// A visit that waits for an answer of the store.
-pub type Waiting = Pin<Box<dyn Future<Output = Result<Box<Visit>, Refusal>> + Send>>;
+pub type Waiting = Pin<Box<dyn Future<Output = Progress> + Send>>;
 
 /// A visit that was answered. The response travels in it: every layer hands on a pointer.
 #[derive(Debug)]
@@ -75,6 +84,40 @@ impl Progress {
     /// Refuses this visit.
     pub fn refuse(visit: Box<Visit>, reason: Reason) -> Self {
         Self::Refuse(Refusal::new(visit, reason))
+    }
+}
+
+impl From<Result<Box<Visit>, Refusal>> for Progress {
+    fn from(outcome: Result<Box<Visit>, Refusal>) -> Self {
+        match outcome {
+            Ok(visit) => Self::Go(visit),
+            Err(refusal) => Self::Refuse(refusal),
+        }
+    }
+}
+
+/// Two steps, one after the other.
+#[derive(Clone, Debug)]
+pub struct Then<A, B> {
+    first: A,
+    next: B,
+}
+
+impl<A: Step, B: Step + Clone + 'static> Step for Then<A, B> {
+    fn take(&self, visit: Box<Visit>) -> Progress {
+        match self.first.take(visit) {
+            Progress::Go(visit) => self.next.take(visit),
+            Progress::Wait(waiting) => {
+                let next = self.next.clone();
+                Progress::Wait(Box::pin(async move {
+                    match waiting.await {
+                        Progress::Go(visit) => next.take(visit),
+                        over => over,
+                    }
+                }))
+            }
+            over => over,
+        }
     }
 }
 
@@ -160,8 +203,13 @@ where
                 },
                 Project::Waiting { waiting, inner } => match waiting.as_mut().poll(cx) {
                     Poll::Pending => return Poll::Pending,
-                    Poll::Ready(Err(refusal)) => return Poll::Ready(Err(refusal)),
-                    Poll::Ready(Ok(visit)) => match inner.take() {
+                    Poll::Ready(Progress::Answer(answer)) => return Poll::Ready(Ok(answer)),
+                    Poll::Ready(Progress::Refuse(refusal)) => return Poll::Ready(Err(refusal)),
+                    Poll::Ready(Progress::Wait(next)) => {
+                        *waiting = next;
+                        continue;
+                    }
+                    Poll::Ready(Progress::Go(visit)) => match inner.take() {
                         Some(mut inner) => inner.call(visit),
                         None => return Poll::Pending,
                     },
