@@ -16,6 +16,7 @@ use crate::account::audit::{self, By, Origin};
 use crate::app_services::{self, AppServices};
 use crate::body::Body;
 use crate::config::Config;
+use crate::language::Language;
 use crate::layer::authenticate::Authenticate;
 use crate::layer::authorize::{Authorize, Guests};
 use crate::layer::body_limit::BodyLimit;
@@ -39,6 +40,7 @@ use crate::provider::Providers;
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
 use crate::secret;
+use crate::session::cookie::Memento;
 use crate::session::{Sessions, cookie};
 use crate::tally::Traffic;
 use crate::upstream::Pool;
@@ -201,7 +203,7 @@ pub fn own_pages(
 + Send
 + 'static
 + use<> {
-    let portal = house.portal.clone();
+    let (portal, cookie) = (house.portal.clone(), house.cookie);
     service_fn(move |mut visit: Box<Visit>| {
         let portal = portal.clone();
         // Boxed: pages are rare and their future is large.
@@ -216,7 +218,9 @@ pub fn own_pages(
             *rest.request.uri_mut() = visit.request.uri().clone();
             let caller = visit.caller.as_ref().map(|caller| caller.user.id);
             let origin = Origin { request_id: Some(visit.id.to_string()), by: By::Visitor(caller) };
+            let language = cookie.remembered(visit.request.headers(), Memento::Language).and_then(Language::of);
             let visitor = Visitor::of(visit.request.headers(), visit.id.as_str(), visit.client.address);
+            let visitor = visitor.speaking(language);
             let response = visitor.serve(audit::on_behalf(origin, portal.serve(*visit))).await;
             // A page that sets the cookie has the last word: the clearing of an ended one must not undo it.
             if response.headers().contains_key(SET_COOKIE) {

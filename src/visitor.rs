@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use http::HeaderMap;
 use http::header::{ACCEPT_LANGUAGE, HeaderName, USER_AGENT};
 
+use crate::language::Language;
+
 /// What is known of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Visitor {
@@ -28,6 +30,15 @@ impl Visitor {
         };
         let (user_agent, languages) = (text(USER_AGENT), text(ACCEPT_LANGUAGE));
         Self { request_id: request_id.to_owned(), address, user_agent, languages }
+    }
+
+    /// The same with this language before all others.
+    #[must_use]
+    pub fn speaking(self, language: Option<Language>) -> Self {
+        match language {
+            Some(language) => Self { languages: format!("{},{}", language.code(), self.languages), ..self },
+            None => self,
+        }
     }
 
     /// For whom this task works; nobody on the command line, and in what is spawned without [`carried`].

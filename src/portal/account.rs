@@ -65,7 +65,7 @@ impl Portal {
             key_days => self.key_days(),
             sessions => sessions.map(|session| session_values(session, caller.session)).collect::<Vec<_>>(),
             ways => self.ways(&user),
-            links => if self.may_link() { self.redirects() } else { Vec::new() },
+            links => if self.may_link() { self.redirects(None) } else { Vec::new() },
             local => user.password.is_some() && self.providers.local_userpass().is_some(),
             addable => user.password.is_none() && self.providers.local_userpass().is_some() && self.may_link(),
             password_hint => self.password_hint(),

@@ -32,6 +32,15 @@ pub(super) fn parameter(query: Option<&str>, name: &str) -> Option<String> {
     pairs.filter(|(key, _)| decoded(key).as_deref() == Some(name)).find_map(|(_, value)| decoded(value))
 }
 
+/// The query without the parameters of this name, as it was spelled.
+pub(super) fn without(query: Option<&str>, name: &str) -> String {
+    let others = query.unwrap_or_default().split('&').filter(|pair| {
+        let (key, _) = split(pair.as_bytes());
+        !pair.is_empty() && decoded(key).as_deref() != Some(name)
+    });
+    others.collect::<Vec<_>>().join("&")
+}
+
 fn split(pair: &[u8]) -> (&[u8], &[u8]) {
     match pair.iter().position(|byte| *byte == b'=') {
         Some(at) => (&pair[..at], &pair[at + 1..]),

@@ -6,6 +6,7 @@ use serde_json::json;
 use super::account::Typed;
 use super::answer::{self, see_other};
 use super::call::Call;
+use super::chosen::Stay;
 use super::endpoint::Way;
 use super::input::{Accepts, Input};
 use super::login::Incomer;
@@ -94,7 +95,7 @@ impl Portal {
         };
         if linked.outcome == Outcome::Linked && is_guest(Some(caller)) && call.credential == Credential::Cookie {
             // The guest's sessions are over; this browser proved the account.
-            self.open(call, &Incomer { user: linked.user, account }, way.name(), &mut response).await?;
+            self.open(call, &Incomer { user: linked.user, account }, way.name(), Stay::Kept, &mut response).await?;
         }
         Ok(response)
     }

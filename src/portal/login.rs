@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::answer::{self, see_other};
 use super::call::Call;
+use super::chosen::Stay;
 use super::endpoint::Way;
 use super::input::{Accepts, Input};
 use super::page::{Page, Problem, is_guest, signed_in_as};
@@ -29,7 +30,7 @@ impl Portal {
     pub(super) fn login(&self, call: &Call) -> Response<Body> {
         let notice = call.parameter("note").and_then(|note| notice(&note));
         let rd = call.return_to(&self.allowed);
-        self.show_page(call, self.login_page(call, &rd, None, "").notice(notice))
+        self.show_page(call, self.login_page(call, &rd, None, ("", Stay::Kept)).notice(notice))
     }
 
     /// Takes credentials; a page goes on to where its visitor wanted to, a program gets tokens.
@@ -46,7 +47,7 @@ impl Portal {
         match incomer {
             Ok(incomer) if input.is_form() => {
                 let mut response = see_other(rd.location());
-                self.open(call, &incomer, way.name(), &mut response).await?;
+                self.open(call, &incomer, way.name(), Stay::wanted(&input), &mut response).await?;
                 Ok(response)
             }
             Ok(incomer) => {
@@ -69,13 +70,19 @@ impl Portal {
         call: &Call,
         incomer: &Incomer,
         provider: &str,
+        stay: Stay,
         response: &mut Response<Body>,
     ) -> Result<(), Reason> {
         let started = self.sessions.start_named(&incomer.user, provider, call.device()).await;
         let (session, token) = started.map_err(unavailable)?;
         self.keep_account(incomer, provider, session).await?;
         self.end_own(call).await?;
-        self.set_cookie(response, self.cookie.set(&token, self.session_lifetime));
+        let cookie = match stay {
+            Stay::Kept => self.cookie.set(&token, self.session_lifetime),
+            Stay::UntilClosed => self.cookie.set_until_closed(&token),
+        };
+        self.set_cookie(response, cookie);
+        self.remember_provider(call, provider, response);
         if let (LOCAL_USERPASS, Some(credential)) = (provider, &incomer.user.password)
             && let Some(device) = self.sessions.device_token(credential.email.key())
         {
@@ -236,15 +243,15 @@ impl Portal {
             (Reason::SignInRefused, _) => Problem::at("key", "This key is not right, or no longer good."),
             _ => Problem::of(reason, self.clock.now()),
         };
-        self.login_page(call, rd, Some(way), input.typed("email")).problems(vec![problem])
+        self.login_page(call, rd, Some(way), (input.typed("email"), Stay::wanted(input))).problems(vec![problem])
     }
 
     /// The page after an attempt at a provider.
     pub(super) fn login_after(&self, call: &Call, rd: &ReturnTo, way: &Way, reason: &Reason) -> Page {
-        self.login_page(call, rd, Some(way), "").problems(vec![Problem::of(reason, self.clock.now())])
+        self.login_page(call, rd, Some(way), ("", Stay::Kept)).problems(vec![Problem::of(reason, self.clock.now())])
     }
 
-    fn login_page(&self, call: &Call, rd: &ReturnTo, tried: Option<&Way>, email: &str) -> Page {
+    fn login_page(&self, call: &Call, rd: &ReturnTo, tried: Option<&Way>, (email, stay): (&str, Stay)) -> Page {
         let caller = call.caller.as_deref();
         // After a failed try as somebody else the form stays: that is what was asked for.
         let signed_in_as = signed_in_as(caller).filter(|_| tried.is_none());
@@ -254,7 +261,9 @@ impl Portal {
             context! {
                 rd => rd.location(),
                 query => rd.query(),
-                redirects => self.redirects(),
+                redirects => self.redirects(Some(&call.headers)),
+                keep_days => self.session_lifetime.as_secs() / DAY,
+                keep => stay == Stay::Kept,
                 going_to => (!rd.is_home()).then(|| rd.shown(&self.public_url)),
                 signed_in_as => signed_in_as,
                 guest => is_guest(caller),
@@ -268,6 +277,8 @@ impl Portal {
         )
     }
 }
+
+const DAY: u64 = 24 * 60 * 60;
 
 /// A password that somebody tries.
 pub(super) struct Try {

@@ -9,6 +9,7 @@ mod account;
 mod answer;
 mod assets;
 mod call;
+mod chosen;
 mod confirm;
 pub mod csrf;
 mod data;
@@ -189,6 +190,9 @@ impl Portal {
             return Err(Reason::Unavailable);
         }
         if call.method != Method::POST {
+            if let Some(response) = self.choose_language(call, &endpoint) {
+                return Ok(response);
+            }
             return self.show(call, endpoint).await;
         }
         if !endpoint.is_from_elsewhere() {
@@ -273,7 +277,7 @@ impl Portal {
 
     /// A page, in the language of whoever asks for it.
     fn show_page(&self, call: &Call, page: Page) -> Response<Body> {
-        self.pages.show(page, &call.headers)
+        self.pages.show(self.reachable(call, page), &call.headers)
     }
 
     fn set_cookie(&self, response: &mut Response<Body>, value: HeaderValue) {
@@ -297,6 +301,8 @@ fn bare(response: Response<Body>) -> Response<Body> {
 
 #[cfg(test)]
 mod account_tests;
+#[cfg(test)]
+mod chosen_tests;
 #[cfg(test)]
 mod flow_tests;
 #[cfg(test)]

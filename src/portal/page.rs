@@ -7,6 +7,7 @@ use minijinja::{Value, context};
 
 use super::answer::{Fields, Referrer};
 use super::assets::{self, Assets};
+use super::chosen;
 use super::return_to::Allowed;
 use super::settings::Settings;
 use super::templates::{self, Templates};
@@ -18,12 +19,14 @@ use crate::provider::Providers;
 use crate::public_url::PublicUrl;
 use crate::rejection::Reason;
 use crate::session::Caller;
+use crate::session::cookie::{Memento, Name};
 
 /// Shows pages in the site's frame.
 #[derive(Debug)]
 pub(super) struct Pages {
     templates: Templates,
     languages: Vec<Language>,
+    cookie: Name,
     pub(super) assets: Assets,
     pub(super) fields: Fields,
     providers: Providers,
@@ -38,6 +41,8 @@ pub(super) struct Page {
     problems: Vec<Problem>,
     notice: Option<&'static str>,
     referrer: Referrer,
+    /// Its address, where it can be asked for again.
+    here: Option<String>,
 }
 
 /// Something that went wrong, in the summary and at its field.
@@ -99,7 +104,8 @@ impl Pages {
             (Ok(templates), Ok(assets)) if errors.is_empty() => {
                 let site = site(settings, public_url, prefix, &assets);
                 let (fields, providers) = (Fields::new(public_url, allowed), providers.clone());
-                Ok(Self { templates, languages, assets, fields, providers, site })
+                let cookie = Name::new(public_url.is_secure());
+                Ok(Self { templates, languages, cookie, assets, fields, providers, site })
             }
             (templates, assets) => {
                 errors.extend(templates.err().into_iter().flatten().map(Error::from));
@@ -111,9 +117,10 @@ impl Pages {
 
     /// The answer with this page in it.
     pub(super) fn show(&self, page: Page, headers: &HeaderMap) -> Response<Body> {
-        let language = Language::choose(headers, &self.languages);
+        let language = self.language(headers);
         let values = context! {
             site => self.site.clone(),
+            languages => page.here.as_deref().map(|here| self.others(here, language)),
             problems => page.problems,
             notice => page.notice,
             ..page.values
@@ -135,11 +142,33 @@ impl Pages {
     }
 }
 
+impl Pages {
+    /// The language with this code, if pages are written in it.
+    pub(super) fn spoken(&self, code: &str) -> Option<Language> {
+        Language::of(code).filter(|language| self.languages.contains(language))
+    }
+
+    /// What this browser remembers, else what it says of itself.
+    fn language(&self, headers: &HeaderMap) -> Language {
+        let chosen = self.cookie.remembered(headers, Memento::Language).and_then(|code| self.spoken(code));
+        chosen.unwrap_or_else(|| Language::choose(headers, &self.languages))
+    }
+
+    /// The ways to a page in the languages it is not shown in.
+    fn others(&self, here: &str, shown: Language) -> Vec<Value> {
+        let others = self.languages.iter().filter(|language| **language != shown);
+        let link = |language: &Language| {
+            context! { code => language.code(), name => language.name(), href => chosen::in_language(here, *language) }
+        };
+        others.map(link).collect()
+    }
+}
+
 impl Page {
     /// A page of this template with these values.
     pub(super) fn new(template: &'static str, values: Value) -> Self {
         let (status, referrer) = (StatusCode::OK, Referrer::SameOrigin);
-        Self { template, values, status, problems: Vec::new(), notice: None, referrer }
+        Self { template, values, status, problems: Vec::new(), notice: None, referrer, here: None }
     }
 
     pub(super) fn status(self, status: StatusCode) -> Self {
@@ -154,6 +183,17 @@ impl Page {
     /// What went well, told politely.
     pub(super) fn notice(self, notice: Option<&'static str>) -> Self {
         Self { notice, ..self }
+    }
+
+    /// Where it can be asked for again.
+    pub(super) fn at(self, here: String) -> Self {
+        Self { here: Some(here), ..self }
+    }
+
+    /// What the links on it carry on: where its visitor goes on to.
+    pub(super) fn query(&self) -> Option<String> {
+        let query = self.values.get_attr("query").ok()?;
+        query.as_str().filter(|query| !query.is_empty()).map(str::to_owned)
     }
 
     /// For pages whose address holds a token: nobody learns the address.

@@ -1,11 +1,12 @@
 //! Signing in at a provider: out to it, and back.
 
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use minijinja::{Value as Shown, context};
 use serde_json::{Map, Value};
 
 use super::answer::{empty, see_other};
 use super::call::Call;
+use super::chosen::Stay;
 use super::endpoint::Way;
 use super::input::{Accepts, Input};
 use super::page::is_guest;
@@ -127,7 +128,7 @@ impl Portal {
             other => other,
         })?;
         let mut response = see_other(rd.location());
-        self.open(call, &incomer, name, &mut response).await?;
+        self.open(call, &incomer, name, Stay::Kept, &mut response).await?;
         if let Some(session) = pending.attempt.session {
             // With a posted answer the browser has not sent the old session's cookie along.
             self.end_named(session, Action::SIGN_OUT, |event| event).await?;
@@ -197,12 +198,15 @@ impl Portal {
     }
 
     /// A button for every provider that people are sent to.
-    pub(super) fn redirects(&self) -> Vec<Shown> {
+    pub(super) fn redirects(&self, headers: Option<&HeaderMap>) -> Vec<Shown> {
         let button = |named: &crate::provider::Named| {
             let client = named.provider.redirect()?;
-            Some(
-                context! { name => named.name.as_str(), label => named.label.as_str(), available => client.is_available() },
-            )
+            Some(context! {
+                name => named.name.as_str(),
+                label => named.label.as_str(),
+                available => client.is_available(),
+                last => headers.is_some_and(|headers| self.was_last(headers, &named.name)),
+            })
         };
         self.providers.others().filter_map(button).collect()
     }

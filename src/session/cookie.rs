@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::header::{COOKIE, HeaderMap, HeaderValue, SET_COOKIE};
 
 use super::attempt::ATTEMPT;
+pub use super::memento::Memento;
 use crate::secret::{Digest, Secret};
 
 /// What our session cookie is called on this site.
@@ -64,19 +65,30 @@ impl Name {
     /// The `Set-Cookie` value that gives the browser this session for so long.
     pub fn set(self, token: &Secret, max_age: Duration) -> HeaderValue {
         // Exposed to the one browser it is for.
-        self.field(token.expose(), max_age.as_secs())
+        self.write("", token.expose(), Some(max_age))
+    }
+
+    /// The same until the browser is closed.
+    pub fn set_until_closed(self, token: &Secret) -> HeaderValue {
+        // Exposed to the one browser it is for.
+        self.write("", token.expose(), None)
     }
 
     /// The `Set-Cookie` value that takes it away; with all attributes, or browsers keep the old one.
     pub fn clear(self) -> HeaderValue {
-        self.field("", 0)
+        self.write("", "", Some(Duration::ZERO))
     }
 
     /// The token of this browser, by which it shows who signed in on it before; none of two.
     pub fn device(self, headers: &HeaderMap) -> Option<&str> {
+        self.beside(headers, DEVICE)
+    }
+
+    /// The value of the cookie whose name is ours with this at its end; none of two.
+    pub(super) fn beside<'h>(self, headers: &'h HeaderMap, suffix: &str) -> Option<&'h str> {
         let fields = headers.get_all(COOKIE).iter();
         let mut found = fields.flat_map(|field| crumbs(field.as_bytes())).filter_map(|(_, crumb)| {
-            crumb.strip_prefix(self.as_str().as_bytes())?.strip_prefix(DEVICE)?.strip_prefix(b"=")
+            crumb.strip_prefix(self.as_str().as_bytes())?.strip_prefix(suffix.as_bytes())?.strip_prefix(b"=")
         });
         let (first, second) = (found.next()?, found.next());
         if second.is_some() { None } else { std::str::from_utf8(first).ok() }
@@ -85,7 +97,7 @@ impl Name {
     /// The `Set-Cookie` value that makes the browser a known one.
     pub fn set_device(self, token: &Secret) -> HeaderValue {
         // Exposed to the one browser it is for.
-        self.write("-device", token.expose(), DEVICE_KEPT.as_secs())
+        self.write(DEVICE, token.expose(), Some(DEVICE_KEPT))
     }
 
     /// Removes our cookies from a request on its way to the app. The others keep their bytes and order;
@@ -146,7 +158,9 @@ impl Name {
     /// Whether this `name=value` is the session's, the browser's own, or an attempt's to sign in elsewhere.
     fn is_ours(self, crumb: &[u8]) -> bool {
         let Some(rest) = crumb.strip_prefix(self.as_str().as_bytes()) else { return false };
-        rest.starts_with(ATTEMPT) || rest.strip_prefix(DEVICE).unwrap_or(rest).first() == Some(&b'=')
+        rest.starts_with(ATTEMPT)
+            || rest.first() == Some(&b'=')
+            || endings().any(|ending| rest.strip_prefix(ending.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
     }
 
     fn resembles(self, field: &HeaderValue) -> bool {
@@ -157,20 +171,16 @@ impl Name {
         let (own, rest) = name.split_at(self.as_str().len().min(name.len()));
         let attempt = rest.get(..ATTEMPT.len()).is_some_and(|start| start.eq_ignore_ascii_case(ATTEMPT));
         own.eq_ignore_ascii_case(self.as_str().as_bytes())
-            && (rest.is_empty() || rest.eq_ignore_ascii_case(DEVICE) || attempt)
+            && (rest.is_empty() || attempt || endings().any(|ending| rest.eq_ignore_ascii_case(ending.as_bytes())))
     }
 
-    fn field(self, value: &str, max_age: u64) -> HeaderValue {
-        self.write("", value, max_age)
-    }
-
-    fn write(self, suffix: &str, value: &str, max_age: u64) -> HeaderValue {
+    pub(super) fn write(self, suffix: &str, value: &str, max_age: Option<Duration>) -> HeaderValue {
         let secure = match self.0 {
             Form::Host => "; Secure",
             Form::Plain => "",
         };
-        let text =
-            format!("{}{suffix}={value}; Path=/; Max-Age={max_age}; HttpOnly; SameSite=Lax{secure}", self.as_str());
+        let max_age = max_age.map(|age| format!("; Max-Age={}", age.as_secs())).unwrap_or_default();
+        let text = format!("{}{suffix}={value}; Path=/{max_age}; HttpOnly; SameSite=Lax{secure}", self.as_str());
         match HeaderValue::from_maybe_shared(bytes::Bytes::from(text)) {
             Ok(mut field) => {
                 field.set_sensitive(true);
@@ -182,8 +192,13 @@ impl Name {
     }
 }
 
+/// What the names of our further cookies end with, but for those of attempts.
+fn endings() -> impl Iterator<Item = &'static str> {
+    std::iter::once(DEVICE).chain(Memento::ALL.map(Memento::suffix))
+}
+
 /// What the name of the browser's own token ends with.
-const DEVICE: &[u8] = b"-device";
+const DEVICE: &str = "-device";
 /// How long a browser keeps it: somebody who stays away longer is a stranger again.
 const DEVICE_KEPT: Duration = Duration::from_hours(60 * 24);
 

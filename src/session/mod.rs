@@ -11,6 +11,7 @@ mod inspect;
 mod keyring;
 mod known_device;
 mod lookup;
+mod memento;
 mod neighbours;
 mod over;
 mod recent;

@@ -14,6 +14,8 @@ mod conformance_providers;
 mod conformance_sessions;
 #[cfg(test)]
 mod conformance_users;
+#[cfg(test)]
+mod conformance_uses;
 mod copy;
 #[cfg(test)]
 mod copy_tests;

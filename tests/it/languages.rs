@@ -46,6 +46,22 @@ async fn a_page_speaks_the_language_its_visitor_wants() {
 }
 
 #[tokio::test]
+async fn a_language_chosen_at_the_foot_of_a_page_holds_for_pages_and_mails() {
+    let app = RecordingUpstream::start();
+    let server = site(&app, "").await;
+    let client = server.client();
+    let chosen = client.get("/.auth/reset?lang=de").navigate().await;
+    chosen.is(303);
+    assert_eq!(chosen.location(), "/.auth/reset");
+    let page = client.get("/.auth/reset").navigate().header("accept-language", "en").await.is(200).text();
+    assert!(page.contains("lang=\"de\"") && page.contains("lang=en"), "{page}");
+    let reset = client.post("/.auth/reset/send").header("accept-language", "en");
+    reset.submit(&[("email", "ann@example.com")]).await;
+    let mail = server.mailbox().wait("ann@example.com", 1).await;
+    assert!(mail.text.contains("Neues Passwort wählen"), "{}", mail.text);
+}
+
+#[tokio::test]
 async fn a_mail_speaks_the_language_of_who_asked_for_it() {
     let app = RecordingUpstream::start();
     let server = site(&app, "").await;

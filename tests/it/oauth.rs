@@ -57,6 +57,20 @@ async fn a_visitor_comes_back_to_where_he_was_going_with_what_the_provider_tells
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_way_in_that_a_browser_used_last_is_marked_for_it_alone() {
+    let house = House::open().await;
+    let client = house.client();
+    assert!(!client.get("/.auth/login").await.text().contains("(last used)"));
+    sign_in(&client, "corp", "/").await.is(303);
+    client.get("/drafts").await.is(200);
+    assert_eq!(house.app.requests().pop().unwrap().header("cookie"), "");
+    client.post("/.auth/logout").submit(&[]).await;
+    let page = client.get("/.auth/login").await.text();
+    assert!(page.contains("(last used)"), "{page}");
+    assert!(!house.client().get("/.auth/login").await.text().contains("(last used)"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn two_tabs_of_one_browser_both_finish() {
     let house = House::open().await;
     let client = house.client();

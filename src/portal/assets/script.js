@@ -36,5 +36,13 @@ for (const time of document.querySelectorAll("time[data-style]")) {
   time.textContent = new Intl.DateTimeFormat(document.documentElement.lang, styles).format(moment);
 }
 
+// A page in another language keeps the address that was typed.
+const typed = document.getElementById("email");
+for (const link of typed ? document.querySelectorAll("a[data-language]") : []) {
+  link.addEventListener("click", () => sessionStorage.setItem("typed", typed.value));
+}
+if (typed && !typed.value) typed.value = sessionStorage.getItem("typed") ?? "";
+sessionStorage.removeItem("typed");
+
 // What went wrong is read first, also where the browser ignores autofocus.
 document.getElementById("problem")?.focus();
