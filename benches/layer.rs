@@ -1,7 +1,8 @@
-//! What `layer()` costs a request beside the bare handler: an axum app, 1,000 sessions.
+//! What `layer()` costs a request beside the bare handler, and beside a layer that does nothing but change the type of the
+//! body, which axum boxes service, future and body for: an axum app, 1,000 sessions.
 //!
-//! `VESTIBULE_BENCH_REQUESTS=bare:1000` (or `layer:1000`) makes so many requests and ends, for tools that count
-//! allocations: the difference of two runs is what the requests cost.
+//! `VESTIBULE_BENCH_REQUESTS=bare:1000` (or `idle:1000`, `layer:1000`) makes so many requests and ends, for tools that
+//! count allocations: the difference of two runs is what the requests cost.
 
 use std::hint::black_box;
 
@@ -10,8 +11,10 @@ use axum::body::Body;
 use axum::routing::get;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::header::{ACCEPT, COOKIE, HOST, HeaderValue, USER_AGENT};
-use http::{Request, Uri};
+use http::{Request, Response, Uri};
+use http_body_util::Either;
 use tokio::runtime::{Builder, Runtime};
+use tower::util::MapResponseLayer;
 use tower_service::Service as _;
 use vestibule::Peer;
 use vestibule::test::{Person, TestVestibule};
@@ -23,6 +26,7 @@ type Error = Box<dyn std::error::Error>;
 
 struct Apps {
     bare: Router,
+    idle: Router,
     layered: Router,
     cookies: Vec<HeaderValue>,
 }
@@ -36,8 +40,10 @@ async fn apps() -> Result<Apps, Error> {
     }
     let bare = Router::new().route("/posts/{id}", get(async || "a post"));
     let layered = bare.clone().layer(kit.gate().layer());
+    let idle =
+        bare.clone().layer(MapResponseLayer::new(|response: Response<Body>| response.map(Either::<_, Body>::Left)));
     // As axum::serve does: what is in the way of each request is put together once.
-    Ok(Apps { bare: bare.with_state(()), layered: layered.with_state(()), cookies })
+    Ok(Apps { bare: bare.with_state(()), idle: idle.with_state(()), layered: layered.with_state(()), cookies })
 }
 
 fn request(cookie: &HeaderValue) -> Request<Body> {
@@ -67,12 +73,17 @@ fn layer(c: &mut Criterion) {
     };
     if let Ok(asked) = std::env::var("VESTIBULE_BENCH_REQUESTS") {
         let (which, count) = asked.split_once(':').unwrap_or(("", &asked));
-        let app = if which == "bare" { &mut apps.bare } else { &mut apps.layered };
+        let app = match which {
+            "bare" => &mut apps.bare,
+            "idle" => &mut apps.idle,
+            _ => &mut apps.layered,
+        };
         (0..count.parse().unwrap_or(0)).for_each(|_| make(&runtime, app, &apps.cookies, &mut turn));
         std::process::exit(0);
     }
     let mut group = c.benchmark_group("layer");
     group.bench_function("bare handler", |b| b.iter(|| make(&runtime, &mut apps.bare, &apps.cookies, &mut turn)));
+    group.bench_function("idle layer", |b| b.iter(|| make(&runtime, &mut apps.idle, &apps.cookies, &mut turn)));
     group.bench_function("1,000 sessions", |b| b.iter(|| make(&runtime, &mut apps.layered, &apps.cookies, &mut turn)));
     group.finish();
 }
