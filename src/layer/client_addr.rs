@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::header::{FORWARDED, HeaderMap, HeaderName};
 
 use crate::client::UNKNOWN;
 use crate::layer::{ForwardedHeader, Progress, Step, TrustedProxies};
@@ -36,7 +36,7 @@ impl ClientAddr {
             ForwardedHeader::Forwarded => self.nearest(peer.peer, forwarded(headers).into_iter().rev()),
         };
         let scheme = match self.0.header {
-            ForwardedHeader::XForwardedFor => last_token(headers, "x-forwarded-proto").and_then(scheme),
+            ForwardedHeader::XForwardedFor => last_token(headers, &X_FORWARDED_PROTO).and_then(scheme),
             ForwardedHeader::Forwarded => {
                 forwarded_parameter(headers, "proto").pop().flatten().and_then(|s| scheme(&s))
             }
@@ -82,7 +82,7 @@ impl Step for ClientAddr {
 
 /// What the proxy calls the request, so that the logs of both can be read together.
 fn given_id(headers: &HeaderMap) -> Option<RequestId> {
-    let mut names = headers.get_all("x-request-id").iter();
+    let mut names = headers.get_all(&X_REQUEST_ID).iter();
     match (names.next(), names.next()) {
         (Some(name), None) => RequestId::given(name.as_bytes()),
         _ => None,
@@ -91,7 +91,7 @@ fn given_id(headers: &HeaderMap) -> Option<RequestId> {
 
 /// The hops, the nearest first; `None` stands for one that cannot be read, beyond which nothing is believed.
 fn x_forwarded_for(headers: &HeaderMap) -> impl Iterator<Item = Option<IpAddr>> {
-    let lines = headers.get_all("x-forwarded-for").into_iter().rev();
+    let lines = headers.get_all(&X_FORWARDED_FOR).into_iter().rev();
     lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',').map(node))
 }
 
@@ -101,7 +101,7 @@ fn forwarded(headers: &HeaderMap) -> Vec<Option<IpAddr>> {
 
 /// One parameter of every element of `Forwarded` (RFC 7239 §4).
 fn forwarded_parameter(headers: &HeaderMap, wanted: &str) -> Vec<Option<String>> {
-    let lines = headers.get_all("forwarded");
+    let lines = headers.get_all(FORWARDED);
     let elements = lines.iter().flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     elements
         .map(|element| {
@@ -115,7 +115,7 @@ fn forwarded_parameter(headers: &HeaderMap, wanted: &str) -> Vec<Option<String>>
         .collect()
 }
 
-fn last_token<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+fn last_token<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Option<&'h str> {
     let text = headers.get_all(name).iter().next_back()?.to_str().ok()?;
     text.rsplit(',').next().map(str::trim)
 }
@@ -131,9 +131,13 @@ fn node(bytes: &[u8]) -> Option<IpAddr> {
     address.parse::<IpAddr>().ok().map(|address| address.to_canonical()).filter(|address| *address != UNKNOWN)
 }
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 #[cfg(test)]
 mod tests {
-    use http::{HeaderName, HeaderValue};
+    use http::HeaderValue;
 
     use super::*;
 

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use http::Method;
-use http::header::{HOST, HeaderMap, HeaderValue, UPGRADE};
+use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY, UPGRADE};
 use http::uri::{PathAndQuery, Uri};
 
 use crate::layer::aliases::Aliases;
@@ -127,7 +127,7 @@ impl Question {
         let headers = request.headers();
         // Gateways do not pass `Connection` on, so these tell.
         let upgrade = headers.get(UPGRADE).is_some_and(|to| to.as_bytes().eq_ignore_ascii_case(b"websocket"))
-            || headers.contains_key("sec-websocket-key");
+            || headers.contains_key(SEC_WEBSOCKET_KEY);
         let every_method = self.method.is_none();
         *request.method_mut() = self.method.unwrap_or(Method::GET);
         *request.uri_mut() = Uri::from(self.target);
@@ -143,22 +143,22 @@ impl Question {
 
 /// `X-Forwarded-Method`, `-Host` and `-Uri` (Traefik, Caddy; nginx as oauth2-proxy documents it).
 fn forwarded(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
-    let Some(uri) = single(headers, "x-forwarded-uri")? else {
-        let stray = headers.contains_key("x-forwarded-method");
+    let Some(uri) = single(headers, &FORWARDED_URI)? else {
+        let stray = headers.contains_key(&FORWARDED_METHOD);
         return if stray { Err("forward_auth.no_request") } else { Ok(None) };
     };
-    let method = method(headers, "x-forwarded-method")?;
-    let host = single(headers, "x-forwarded-host")?.cloned();
+    let method = method(headers, &FORWARDED_METHOD)?;
+    let host = single(headers, &FORWARDED_HOST)?.cloned();
     Ok(Some(Question { dialect: Dialect::Forwarded, method, target: parse(text(uri)?)?, host }))
 }
 
 /// `X-Original-Method` and `X-Original-URL` (nginx): a whole address, or path and query.
 fn original(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
-    let Some(url) = single(headers, "x-original-url")? else {
-        let stray = headers.contains_key("x-original-method");
+    let Some(url) = single(headers, &ORIGINAL_URL)? else {
+        let stray = headers.contains_key(&ORIGINAL_METHOD);
         return if stray { Err("forward_auth.no_request") } else { Ok(None) };
     };
-    let method = method(headers, "x-original-method")?;
+    let method = method(headers, &ORIGINAL_METHOD)?;
     let url = text(url)?;
     let (host, target) = if url.starts_with('/') {
         (None, url)
@@ -175,13 +175,13 @@ fn original(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
 }
 
 /// Two lines of one of these are two requests.
-fn single<'a>(headers: &'a HeaderMap, name: &'static str) -> Result<Option<&'a HeaderValue>, &'static str> {
+fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a HeaderValue>, &'static str> {
     let mut lines = headers.get_all(name).iter();
     let line = lines.next();
     if lines.next().is_some() { Err("forward_auth.duplicate") } else { Ok(line) }
 }
 
-fn method(headers: &HeaderMap, name: &'static str) -> Result<Option<Method>, &'static str> {
+fn method(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Method>, &'static str> {
     let line = single(headers, name)?;
     line.map(|line| Method::from_bytes(line.as_bytes()).map_err(|_| "forward_auth.form")).transpose()
 }
@@ -202,13 +202,17 @@ fn is_same_host(one: &HeaderValue, other: &HeaderValue) -> bool {
     one.as_bytes().eq_ignore_ascii_case(other.as_bytes())
 }
 
+const FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+const ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+
 /// Peers that are named in the log.
 const STRANGERS: usize = 1000;
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
     fn read(

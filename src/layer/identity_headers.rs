@@ -87,9 +87,10 @@ impl IdentityHeaders {
     /// What another proxy is told: every header of the set, under the names it wants.
     fn answer(&self, visit: &Visit, names: Names) -> Result<HeaderMap, Reason> {
         if names == Names::Own {
-            let mut said = HeaderMap::clone(&self.nobody);
-            if let Some(caller) = &visit.caller {
-                self.write(&mut said, caller, self.assertion(visit, caller)?);
+            let Some(caller) = &visit.caller else { return Ok(HeaderMap::clone(&self.nobody)) };
+            let mut said = HeaderMap::clone(self.said(caller));
+            if let Some(assertion) = self.assertion(visit, caller)? {
+                said.insert(ASSERTION, assertion);
             }
             return Ok(said);
         }
@@ -101,11 +102,14 @@ impl IdentityHeaders {
         Ok(said)
     }
 
-    fn write(&self, map: &mut HeaderMap, caller: &Caller, assertion: Option<HeaderValue>) {
-        self.built(caller).insert_into(map);
-        if let Some(assertion) = assertion {
-            map.insert(ASSERTION, assertion);
-        }
+    fn said<'c>(&self, caller: &'c Caller) -> &'c HeaderMap {
+        caller.said.get_or_init(|| {
+            let mut said = HeaderMap::clone(&self.nobody);
+            // Room for those that other layers add to an answer: growing hashes every name again.
+            said.reserve(self.built(caller).list().len() + 4);
+            self.built(caller).insert_into(&mut said);
+            Box::new(said)
+        })
     }
 
     fn built<'c>(&self, caller: &'c Caller) -> &'c Arc<Fields> {

@@ -1,5 +1,7 @@
 use std::sync::{Arc, OnceLock};
 
+use http::HeaderMap;
+
 use crate::account::{Kind, User};
 use crate::clock::Timestamp;
 use crate::head::Fields;
@@ -19,6 +21,8 @@ pub struct Caller {
     pub signed_in_at: Timestamp,
     /// The identity headers, built at the first request for all of them.
     pub headers: OnceLock<Arc<Fields>>,
+    /// What another proxy is told of the caller, but for the assertion, built at its first question.
+    pub said: OnceLock<Box<HeaderMap>>,
     /// The device its session was opened on, if an app's SDK named one.
     pub device: Option<DeviceId>,
     /// Which API key, if it is one.
@@ -32,8 +36,18 @@ pub struct Caller {
 impl Caller {
     /// A caller whose headers are not built yet.
     pub fn new(user: User, provider: String, session: Option<SessionId>, signed_in_at: Timestamp) -> Self {
-        let (headers, assertions) = (OnceLock::new(), Assertions::default());
-        Self { user, provider, session, signed_in_at, headers, device: None, key: None, expires_at: None, assertions }
+        Self {
+            user,
+            provider,
+            session,
+            signed_in_at,
+            headers: OnceLock::new(),
+            said: OnceLock::new(),
+            device: None,
+            key: None,
+            expires_at: None,
+            assertions: Assertions::default(),
+        }
     }
 
     /// Whether both speak for the same user, unchanged, in the same sign-in.
