@@ -72,6 +72,8 @@ pub enum Reason {
     UpstreamDown,
     /// The upstream does not answer in time.
     UpstreamTimeout,
+    /// The upstream leads back here.
+    Loop,
     /// Our own fault.
     Internal,
 }
@@ -100,6 +102,8 @@ impl Reason {
             Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamDown | Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            // RFC 5842 §7.2
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -134,6 +138,7 @@ impl Reason {
             Self::Overloaded => "overloaded",
             Self::UpstreamDown => "upstream.down",
             Self::UpstreamTimeout => "upstream.timeout",
+            Self::Loop => "upstream.loop",
             Self::Internal => "internal",
         }
     }
@@ -175,6 +180,9 @@ impl Reason {
             Self::Unavailable | Self::Overloaded => ("Not available right now", "Try again in a moment."),
             Self::UpstreamDown => ("The site behind this sign-in does not answer", "Try again in a moment."),
             Self::UpstreamTimeout => ("The site behind this sign-in is too slow", "Try again in a moment."),
+            Self::Loop => {
+                ("This address leads back to itself", "Tell the operator: `upstream` is an address of this site.")
+            }
             Self::Internal => {
                 ("Something went wrong here", "Try again; if it stays, tell the operator the number below.")
             }
@@ -229,7 +237,7 @@ impl Reason {
             | Self::MethodNotImplemented
             | Self::UnsupportedMediaType
             | Self::UnknownHost => UNIMPLEMENTED,
-            Self::Internal => INTERNAL,
+            Self::Internal | Self::Loop => INTERNAL,
             Self::Unavailable | Self::Overloaded | Self::ProviderFailed | Self::UpstreamDown => UNAVAILABLE,
             Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => UNAUTHENTICATED,
         }
@@ -324,6 +332,7 @@ mod tests {
             Overloaded,
             UpstreamDown,
             UpstreamTimeout,
+            Loop,
             Internal,
         ] {
             let (title, detail) = reason.words();

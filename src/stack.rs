@@ -41,7 +41,7 @@ use crate::route::{Route, Router};
 use crate::secret;
 use crate::session::{Sessions, cookie};
 use crate::tally::Traffic;
-use crate::upstream::Pool;
+use crate::upstream::{Pool, Round};
 use crate::visit::{Client, Place, RequestId, Visit};
 use crate::visitor::Visitor;
 
@@ -136,7 +136,8 @@ where
 
     let provider_token = ProviderToken::new(house.router.clone(), house.providers.tokens().clone());
     let sanitize = Sanitize::new(&config.identity_headers, config.underscore_headers)
-        .and(house.router.routes().iter().filter_map(Route::provider_token));
+        .and(house.router.routes().iter().filter_map(Route::provider_token))
+        .at(Round::first(&house.audience));
 
     let app = ServiceBuilder::new()
         // Cookies travel by themselves: what another site made the browser send is not its owner's wish.
@@ -187,7 +188,8 @@ fn upstream(
 + use<> {
     let router = house.router.clone();
     // In one piece: each request holds on to it.
-    let behind = Arc::new(Behind { pool, cookie: house.cookie, sessions: house.sessions.clone() });
+    let round = Round::first(&house.audience);
+    let behind = Arc::new(Behind { pool, cookie: house.cookie, sessions: house.sessions.clone(), round });
     service_fn(move |visit: Box<Visit>| {
         let upstream = visit.authorized.map(|authorized| router.route(authorized).upstream());
         // Boxed: else every layer above would move its kilobytes on.

@@ -157,7 +157,15 @@ impl Global {
     /// # Errors
     /// The faults.
     pub fn load(&self) -> Result<Config, config::Report> {
-        config::load(self.config.as_deref(), environment())
+        self.load_listening(&[])
+    }
+
+    /// The same, listening at these addresses in place of the file's, unless there are none.
+    ///
+    /// # Errors
+    /// The faults.
+    pub fn load_listening(&self, listen: &[String]) -> Result<Config, config::Report> {
+        config::load_listening(self.config.as_deref(), environment(), listen)
     }
 
     /// Where the configuration file is.

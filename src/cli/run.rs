@@ -57,14 +57,10 @@ pub fn run(args: &Args, global: &Global) -> Exit {
 
 /// The configuration by the command line and the file; a reload reads it the same way.
 fn load(args: &Args, global: &Global) -> Result<Config, Report> {
-    let mut config = match &args.to {
-        Some(upstream) => Config::for_upstream(upstream.clone()),
-        None => global.load()?,
-    };
-    if !args.listen.is_empty() {
-        config.listen.addresses.clone_from(&args.listen);
+    match &args.to {
+        Some(upstream) => Config::for_upstream(upstream.clone()).listening_on(&args.listen),
+        None => global.load_listening(&args.listen),
     }
-    Ok(config)
 }
 
 /// Opens the listeners of a configuration, or says why not.

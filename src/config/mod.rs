@@ -17,6 +17,7 @@ mod headers;
 mod known;
 mod limits;
 mod listen;
+mod loops;
 mod mail;
 mod mask;
 mod metadata;
@@ -136,6 +137,21 @@ impl Config {
         app_services::runs_javascript(self)
     }
 
+    /// The same at these addresses, or why not: what `run --to ADDRESS --listen HOST:PORT` needs. None: as it is.
+    ///
+    /// # Errors
+    /// A [`Report`], when an upstream is one of them.
+    pub fn listening_on(mut self, addresses: &[String]) -> Result<Self, Report> {
+        if !addresses.is_empty() {
+            self.listen.addresses = addresses.to_vec();
+        }
+        let faults = self.upstream.iter().filter_map(|upstream| loops::fault(&self, upstream, place::Place::Whole));
+        match faults.collect::<Vec<_>>() {
+            faults if faults.is_empty() => Ok(self),
+            faults => Err(Source { name: "--to", text: "", hidden: &[] }.report(faults)),
+        }
+    }
+
     /// Everything at its default, before this app: what `run --to ADDRESS` needs.
     pub fn for_upstream(upstream: upstream::Address) -> Self {
         let reading = Reading::default();
@@ -151,9 +167,21 @@ impl Config {
 /// # Errors
 /// A [`Report`] of everything that is wrong with it.
 pub fn load(path: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Config, Report> {
+    load_listening(path, environment, &[])
+}
+
+/// The same, listening at these addresses in place of those that the file names, unless there are none.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_listening(
+    path: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    listen: &[String],
+) -> Result<Config, Report> {
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
     let (name, text) = file(path, &environment)?;
-    parse(&text, &name, environment)
+    parse_with(&text, &name, environment, Beside { listen: listen.to_vec(), embedded: None })
 }
 
 /// The file's name and what it says.
@@ -180,14 +208,21 @@ pub fn parse(
     name: &str,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, Report> {
-    parse_with(text, name, environment, None)
+    parse_with(text, name, environment, Beside::default())
+}
+
+/// What counts besides the file and the environment.
+#[derive(Default)]
+struct Beside {
+    embedded: Option<Embedded>,
+    listen: Vec<String>,
 }
 
 fn parse_with(
     text: &str,
     name: &str,
     environment: impl IntoIterator<Item = (String, String)>,
-    embedded: Option<Embedded>,
+    beside: Beside,
 ) -> Result<Config, Report> {
     // Some editors begin a file with this mark; TOML does not know it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -200,7 +235,7 @@ fn parse_with(
     let known = known::all();
     environment::overlay(&mut tree, &environment, known);
     let mut reading = Reading::new(tree, Path::new(name), environment);
-    reading.embedded = embedded;
+    (reading.embedded, reading.listen) = (beside.embedded, beside.listen);
     let mut reader = Reader::root(&reading);
     let mut config = root::read(&mut reader);
     reader.close();

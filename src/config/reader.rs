@@ -23,6 +23,8 @@ pub(crate) struct Reading {
     describing: bool,
     /// The program this is inside of, if it is.
     pub(super) embedded: Option<Embedded>,
+    /// Where to listen in place of what the file says, unless it is empty.
+    pub(super) listen: Vec<String>,
     known: RefCell<Vec<Known>>,
     faults: RefCell<Vec<Fault>>,
     hidden: RefCell<Vec<(usize, usize)>>,

@@ -32,6 +32,7 @@ mod pool;
 mod pool_tests;
 #[cfg(feature = "server")]
 mod reply;
+mod round;
 #[cfg(feature = "server")]
 mod stream;
 #[cfg(feature = "server")]
@@ -48,4 +49,5 @@ pub use address::{Address, AddressError};
 pub use fault::Error;
 pub use grpc::is_grpc;
 pub use pool::{Pool, Upstreams};
+pub use round::Round;
 pub use tls_settings::{Tls, TlsError, TlsSettings};

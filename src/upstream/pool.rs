@@ -267,6 +267,11 @@ impl Pool {
         outcome
     }
 
+    /// What an upstream is called in the log.
+    pub fn name(&self, upstream: usize) -> String {
+        self.address(upstream).map(Address::to_string).unwrap_or_default()
+    }
+
     pub(super) fn address(&self, upstream: usize) -> Result<&Address, Error> {
         self.upstreams.list.get(upstream).map(|upstream| &upstream.address).ok_or(Error::Unknown(upstream))
     }

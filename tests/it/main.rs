@@ -51,6 +51,7 @@ mod library_examples;
 mod linking;
 mod linking_oauth;
 mod logs;
+mod loops;
 mod methods;
 mod oauth;
 mod oauth_brands;
