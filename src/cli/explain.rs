@@ -36,7 +36,7 @@ pub struct Args {
 
 /// Prints the verdict; exits 0 when it is allowed and 1 when it is refused.
 pub fn run(args: &Args, global: &Global) -> Exit {
-    let config = match global.config() {
+    let config = match global.config_for_operator() {
         Ok(config) => config,
         Err(exit) => return exit,
     };

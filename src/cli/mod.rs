@@ -152,6 +152,17 @@ impl Global {
         })
     }
 
+    /// The same for a command that works with the store alone: secrets of providers and of the mail may be elsewhere.
+    ///
+    /// # Errors
+    /// The exit code to end with.
+    pub fn config_for_operator(&self) -> Result<Config, Exit> {
+        config::load_for_operator(self.config.as_deref(), environment()).map_err(|report| {
+            print_error(&report.to_string());
+            Exit::Config
+        })
+    }
+
     /// The configuration in force, or its faults.
     ///
     /// # Errors

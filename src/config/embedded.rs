@@ -26,7 +26,7 @@ impl Embedded {
         name: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, Report> {
-        parse_with(text, name, environment, Beside { embedded: Some(self), listen: Vec::new() })
+        parse_with(text, name, environment, Beside { embedded: Some(self), ..Beside::default() })
     }
 
     /// Reads this file, else the one that [`load`](super::load) would read.

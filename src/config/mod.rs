@@ -69,6 +69,7 @@ use crate::public_url::PublicUrl;
 use crate::upstream;
 use reader::{Reader, Reading};
 use report::Source;
+use secret::Secrets;
 use tree::Table;
 
 /// Where the file is, unless somebody says otherwise.
@@ -129,6 +130,8 @@ pub struct Config {
     pub routes: crate::route::Tables,
     /// What is no mistake but worth a line at every start.
     pub notes: Vec<Problem>,
+    /// Keys whose secrets are not there, with something useless in their place: [`load_for_operator`] alone leaves any.
+    pub absent: BTreeSet<String>,
 }
 
 impl Config {
@@ -181,7 +184,20 @@ pub fn load_listening(
 ) -> Result<Config, Report> {
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
     let (name, text) = file(path, &environment)?;
-    parse_with(&text, &name, environment, Beside { listen: listen.to_vec(), embedded: None })
+    parse_with(&text, &name, environment, Beside { listen: listen.to_vec(), ..Beside::default() })
+}
+
+/// The same for a command that works with the store: of all secrets only those of `[store]` have to be there.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_for_operator(
+    path: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, Report> {
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    let (name, text) = file(path, &environment)?;
+    parse_with(&text, &name, environment, Beside { secrets: Secrets::OfStore, ..Beside::default() })
 }
 
 /// The file's name and what it says.
@@ -216,6 +232,7 @@ pub fn parse(
 struct Beside {
     embedded: Option<Embedded>,
     listen: Vec<String>,
+    secrets: Secrets,
 }
 
 fn parse_with(
@@ -235,13 +252,14 @@ fn parse_with(
     let known = known::all();
     environment::overlay(&mut tree, &environment, known);
     let mut reading = Reading::new(tree, Path::new(name), environment);
-    (reading.embedded, reading.listen) = (beside.embedded, beside.listen);
+    (reading.embedded, reading.listen, reading.secrets) = (beside.embedded, beside.listen, beside.secrets);
     let mut reader = Reader::root(&reading);
     let mut config = root::read(&mut reader);
     reader.close();
     environment::unknown(&reading.environment, known, |name| reading.has_asked(name))
         .into_iter()
         .for_each(|fault| reading.fault(fault));
+    config.absent = reading.missed();
     let (faults, hidden) = reading.into_findings();
     let source = Source { name, text, hidden: &hidden };
     if faults.iter().any(|fault| !fault.code.is_note()) {

@@ -51,6 +51,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         providers: crate::provider::Settings::default(),
         routes: Tables::default(),
         notes: Vec::new(),
+        absent: BTreeSet::new(),
     };
     let embedded = r.reading.embedded.as_ref();
     config.roles.extend(embedded.into_iter().flat_map(|embedded| embedded.roles.clone()));

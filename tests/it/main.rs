@@ -11,6 +11,7 @@ mod aliases;
 mod asking;
 mod assertion;
 mod audit;
+mod bare_shell;
 mod browser;
 mod cli;
 mod cluster;
