@@ -111,7 +111,9 @@ where
                 let traffic = &this.parts.traffic;
                 traffic.note(traffic.none(), Outcome::ServerFault, Duration::ZERO);
                 tracing::error!(request = %this.id, "a request ended in a panic");
-                Reason::Internal.problem(this.id.as_str())
+                let mut response = Reason::Internal.problem(this.id.as_str());
+                response.headers_mut().insert(REQUEST_ID, this.id.as_header());
+                response
             }
         }))
     }
