@@ -27,6 +27,7 @@ use crate::layer::forward::{Behind, forward};
 use crate::layer::forward_auth::ForwardAuth;
 use crate::layer::identity_headers::IdentityHeaders;
 use crate::layer::locate::Locate;
+use crate::layer::other_hosts::OtherHosts;
 use crate::layer::provider_token::ProviderToken;
 use crate::layer::rate_limit::{ByAddress, ByUser};
 use crate::layer::respond::RespondLayer;
@@ -69,6 +70,8 @@ pub struct House {
     pub cookie: cookie::Name,
     /// Reads what other proxies ask.
     pub forward_auth: ForwardAuth,
+    /// Notices visits by hosts that are not `public_url`.
+    pub other_hosts: Arc<OtherHosts>,
     /// The origin that assertions are for, unless a route says otherwise.
     pub audience: String,
 }
@@ -114,7 +117,7 @@ where
     A: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static> + Clone + Send + 'static,
 {
     let config = &house.config;
-    let locate = Locate::new(&config.prefix, config.hosts.iter().cloned());
+    let locate = Locate::new(&config.prefix, config.hosts.iter().cloned()).noticing(house.other_hosts.clone());
     let locate = match &house.app_services {
         Some(_) => locate.with_client_api(app_services::ROOT),
         None => locate,

@@ -15,6 +15,7 @@ mod demo_http;
 mod demo_idp;
 mod demo_idp_tokens;
 mod demo_outbox;
+mod demo_own;
 mod demo_people;
 mod demo_requests;
 mod demo_visitor;

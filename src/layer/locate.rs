@@ -12,6 +12,7 @@ use http::uri::PathAndQuery;
 use http::{Method, Request, Uri, Version};
 
 use crate::account::api_key;
+use crate::layer::other_hosts::OtherHosts;
 use crate::layer::{Progress, Step};
 use crate::rejection::Reason;
 use crate::route::{self, Irregular, Path};
@@ -25,18 +26,27 @@ pub struct Locate {
     /// Where the client API of App Services is, if it is on.
     client_api: Option<&'static str>,
     hosts: Arc<BTreeSet<String>>,
+    /// Notices visits by other names.
+    other_hosts: Option<Arc<OtherHosts>>,
 }
 
 impl Locate {
     /// Our own pages are under `prefix`; hosts other than these are refused, unless there are none.
     pub fn new(prefix: &str, hosts: impl IntoIterator<Item = String>) -> Self {
-        Self { prefix: prefix.into(), client_api: None, hosts: Arc::new(hosts.into_iter().collect()) }
+        let hosts = Arc::new(hosts.into_iter().collect());
+        Self { prefix: prefix.into(), client_api: None, hosts, other_hosts: None }
     }
 
     /// The client API of App Services is under this path.
     #[must_use]
     pub fn with_client_api(self, root: &'static str) -> Self {
         Self { client_api: Some(root), ..self }
+    }
+
+    /// Visits by hosts that are not meant to be are noticed by these.
+    #[must_use]
+    pub fn noticing(self, other_hosts: Arc<OtherHosts>) -> Self {
+        Self { other_hosts: Some(other_hosts), ..self }
     }
 
     fn locate(&self, visit: &mut Visit) -> Result<(), Reason> {
@@ -96,7 +106,8 @@ impl Locate {
                 return Err(Reason::UnknownHost);
             }
             let host: Arc<str> = host.into();
-            *last = only.map(|spelled| (self.hosts.clone(), spelled.to_vec(), host.clone()));
+            let done = self.other_hosts.as_ref().is_none_or(|others| others.look(&host, request));
+            *last = only.filter(|_| done).map(|spelled| (self.hosts.clone(), spelled.to_vec(), host.clone()));
             Ok(host)
         })
     }

@@ -57,6 +57,7 @@ mod postgres_tls;
 mod postgres_transaction;
 #[cfg(feature = "postgres")]
 mod postgres_users;
+mod presence;
 #[cfg(feature = "sqlite")]
 mod readers;
 #[cfg(feature = "sqlite")]
@@ -99,6 +100,7 @@ pub use copy::{Copied, CopyError, copy};
 pub use open::{OpenError, open};
 pub use outcome::{AtProvider, Rotated, Saved};
 pub use postgres_settings::{PostgresSettings, PostgresUrl, UrlError};
+pub use presence::{Alone, Presence};
 
 #[cfg(feature = "sqlite")]
 use sqlite_fault::fault;

@@ -13,6 +13,8 @@ mod connections;
 mod expect;
 mod fault;
 #[cfg(feature = "server")]
+mod first;
+#[cfg(feature = "server")]
 mod flow;
 pub mod forward;
 mod forwarded;
