@@ -1,5 +1,6 @@
 //! Every reason to refuse a request, and the one place that says with which status and words.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
@@ -19,8 +20,8 @@ pub enum Reason {
     CaseMismatch,
     /// No such page of ours.
     NotFound,
-    /// A page of ours that does not know this method.
-    MethodNotAllowed(&'static str),
+    /// A page of ours, or a route, that does not know this method; these it knows.
+    MethodNotAllowed(Cow<'static, str>),
     /// TRACE or CONNECT.
     MethodNotImplemented,
     /// A body of another type than the endpoint reads.
@@ -257,7 +258,7 @@ impl Reason {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
             }
             Self::MethodNotAllowed(allow) => {
-                headers.insert(ALLOW, HeaderValue::from_static(allow));
+                headers.extend(HeaderValue::try_from(&**allow).ok().map(|allow| (ALLOW, allow)));
             }
             Self::RateLimited { retry_after, .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
@@ -309,7 +310,7 @@ mod tests {
             Malformed("x"),
             CaseMismatch,
             NotFound,
-            MethodNotAllowed("GET"),
+            MethodNotAllowed("GET".into()),
             MethodNotImplemented,
             UnsupportedMediaType,
             Unprocessable("missing".to_owned()),

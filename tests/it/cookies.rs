@@ -62,6 +62,20 @@ async fn sec_cook_01_for_https_the_cookie_is_secure_and_bound_to_the_host() {
     );
 }
 
+/// What a page in the clear sends is of another origin than the site.
+#[tokio::test]
+async fn sec_cook_01_nobody_signs_in_from_a_page_in_the_clear() {
+    let app = RecordingUpstream::start();
+    let server = Site::new(&app, &format!("public_url = \"https://app.test\"\n{RULES}"));
+    let server = server.user("ann@example.com", &[]).start().await;
+    let form = [("email", "ann@example.com"), ("password", "copper-lantern-47")];
+    for (origin, status) in [("http://app.test", 403), ("https://app.test", 303)] {
+        let call = server.client().calling("https://app.test").post("/.auth/login/local-userpass").form(&form);
+        let reply = call.without("origin").without("sec-fetch-site").header("origin", origin).await;
+        assert_eq!(reply.is(status).cookies().is_empty(), status == 403, "{}", reply.describe());
+    }
+}
+
 /// A request with this `Cookie` field, byte for byte.
 async fn with_cookie(address: SocketAddr, target: &str, cookie: &[u8]) -> u16 {
     let mut bytes = format!("GET {target} HTTP/1.1\r\nHost: app.localhost\r\n").into_bytes();

@@ -60,6 +60,7 @@ mod oauth_hostile;
 mod oauth_tokens;
 mod oidc_provider;
 mod online;
+mod onward;
 mod order;
 mod outage;
 mod panics;
