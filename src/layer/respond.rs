@@ -161,8 +161,8 @@ impl RespondLayer {
         }
         response.headers_mut().insert(REQUEST_ID, visit.id.as_header());
         // Whoever does not say one host is not understood further: something in between reads it otherwise than we do.
-        let is_of_host = matches!(reason, Reason::Malformed(what) if what.starts_with("host."))
-            || visit.request.uri().path() == "*";
+        let is_of_host =
+            matches!(reason, Reason::Malformed(what) if what.starts_with("host.")) || visit.request.uri().path() == "*";
         if is_of_host && visit.request.version() < Version::HTTP_2 {
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }

@@ -82,7 +82,7 @@ impl Upstreams {
         for (number, upstream) in self.list.iter().enumerate() {
             let all = Arc::clone(self);
             upstream.first.dial(upstream.address.clone(), self.timeouts.connect, move |outcome| {
-                all.list[number].note(outcome.as_ref().map(|()| ()));
+                all.list[number].note(outcome.as_ref().copied());
             });
         }
     }
