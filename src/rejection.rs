@@ -30,6 +30,8 @@ pub enum Reason {
     Unprocessable(String),
     /// A host we do not serve.
     UnknownHost,
+    /// A request in the clear to a site that is served over TLS.
+    InTheClear,
     /// Nobody is signed in, and the rule wants somebody.
     SignInNeeded,
     /// A credential was sent and is not good.
@@ -89,7 +91,7 @@ impl Reason {
             Self::MethodNotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownHost | Self::InTheClear => StatusCode::MISDIRECTED_REQUEST,
             Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => {
                 StatusCode::UNAUTHORIZED
             }
@@ -120,6 +122,7 @@ impl Reason {
             Self::UnsupportedMediaType => "media_type",
             Self::Unprocessable(_) => "invalid_input",
             Self::UnknownHost => "host.unknown",
+            Self::InTheClear => "scheme.plain",
             Self::SignInNeeded => "authn.needed",
             Self::BadCredential => "authn.denied",
             Self::SignInRefused => "authn.refused",
@@ -159,6 +162,7 @@ impl Reason {
             Self::Unprocessable(what) if what.ends_with("missing") => ("Something is missing", what),
             Self::Unprocessable(what) => ("Something cannot be taken as it is", what),
             Self::UnknownHost => ("This site is not served here", "Check the address."),
+            Self::InTheClear => ("This site is served over https alone", "Write https:// before the address."),
             Self::SignInNeeded => ("You are not signed in", "Sign in and try again."),
             Self::BadCredential => ("This sign-in is not valid", "Sign in again, or use another key or token."),
             Self::SignInRefused => ("Sign-in failed", "E-mail or password is not right."),
@@ -237,7 +241,8 @@ impl Reason {
             | Self::MethodNotAllowed(_)
             | Self::MethodNotImplemented
             | Self::UnsupportedMediaType
-            | Self::UnknownHost => UNIMPLEMENTED,
+            | Self::UnknownHost
+            | Self::InTheClear => UNIMPLEMENTED,
             Self::Internal | Self::Loop => INTERNAL,
             Self::Unavailable | Self::Overloaded | Self::ProviderFailed | Self::UpstreamDown => UNAVAILABLE,
             Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => UNAUTHENTICATED,
@@ -315,6 +320,7 @@ mod tests {
             UnsupportedMediaType,
             Unprocessable("missing".to_owned()),
             UnknownHost,
+            InTheClear,
             SignInNeeded,
             BadCredential,
             SignInRefused,

@@ -24,6 +24,15 @@ impl OtherHosts {
         Self { public_url: public_url.to_string(), known, told: Mutex::default() }
     }
 
+    /// Where a page of the site is over TLS, if the site is served so and has this name.
+    pub fn over_tls(&self, host: &str, target: &str) -> Option<String> {
+        let is_secure = self.public_url.starts_with("https://");
+        (is_secure && self.known.contains(host)).then(|| match self.public_url.split_once("://") {
+            Some((_, public)) if public.split(':').next() == Some(host) => format!("{}{target}", self.public_url),
+            _ => format!("https://{host}{target}"),
+        })
+    }
+
     /// Looks at a request that came by this host, and says so the first time somebody opens a page by a name that is
     /// not meant to be. Whether nothing remains to be said of it.
     pub fn look<B>(&self, host: &str, request: &Request<B>) -> bool {
@@ -59,6 +68,16 @@ mod tests {
 
     fn page() -> Request<()> {
         Request::get("/").header("sec-fetch-mode", "navigate").header("accept", "text/html").body(()).unwrap()
+    }
+
+    #[test]
+    fn a_page_is_over_tls_at_the_same_name() {
+        let hosts = |public: &str| OtherHosts::new(&public.parse().unwrap(), ["shop.test".to_owned()]);
+        let secure = hosts("https://blog.test:8443");
+        assert_eq!(secure.over_tls("blog.test", "/a?b").as_deref(), Some("https://blog.test:8443/a?b"));
+        assert_eq!(secure.over_tls("shop.test", "/a").as_deref(), Some("https://shop.test/a"));
+        assert_eq!(secure.over_tls("evil.test", "/a"), None);
+        assert_eq!(hosts("http://blog.localhost").over_tls("blog.localhost", "/"), None);
     }
 
     #[test]
