@@ -15,12 +15,13 @@ use crate::fetch::Fetch;
 use crate::function::Workers;
 use crate::layer::data_api::DataApi;
 use crate::layer::forward_auth::ForwardAuth;
+use crate::layer::other_hosts::OtherHosts;
 use crate::limit::Limits;
 use crate::mail::Mailer;
 use crate::portal::{self, Portal};
 use crate::provider::{self, Providers};
 use crate::public_url::PublicUrl;
-use crate::route::Router;
+use crate::route::{Route, Router, canonical_host};
 use crate::session::{Sessions, cookie};
 use crate::stack::House;
 use crate::store::Store;
@@ -129,6 +130,7 @@ impl Ground {
             app_services.as_ref().map(|_| Arc::new(DataApi::new(providers.clone(), limits.clone(), store.clone())));
         let house = Arc::new(House {
             traffic,
+            other_hosts: Arc::new(OtherHosts::new(&public_url, names(&config, &router))),
             forward_auth: ForwardAuth::new(&config.prefix, &config.aliases),
             audience: public_url.origin().to_owned(),
             cookie: cookie::Name::new(public_url.is_secure()),
@@ -148,4 +150,13 @@ impl Ground {
 /// What the site is called.
 pub(crate) fn title(config: &Config, public_url: &PublicUrl) -> String {
     config.pages.title.clone().unwrap_or_else(|| public_url.host().to_owned())
+}
+
+/// The names that the configuration gives the site besides `public_url`.
+fn names(config: &Config, router: &Router) -> Vec<String> {
+    let of_routes = router.routes().iter().map(Route::key).filter_map(|key| Some(key.split_once('/')?.0.to_owned()));
+    let origins =
+        config.return_to.iter().filter_map(|origin| url::Url::parse(origin).ok()?.host_str().map(str::to_owned));
+    let all = config.hosts.iter().cloned().chain(of_routes).chain(origins);
+    all.filter_map(|host| canonical_host(host.rsplit_once(':').map_or(host.as_str(), |(name, _)| name))).collect()
 }

@@ -57,6 +57,9 @@ impl Live {
             return Err(Refused::Fixed(fixed));
         }
         let new = old.rebuild(config).await?;
+        if !Arc::ptr_eq(&new.upstreams, &old.upstreams) {
+            new.upstreams.look();
+        }
         self.app.store(Arc::new(new));
         Ok(())
     }
@@ -71,6 +74,8 @@ impl Live {
     ) -> Outcome {
         let keeper = tokio::spawn(self.clone().keep_house());
         let (app, first) = (self.app.clone(), self.app());
+        // Before the first request, which goes on with the connections that are there.
+        first.upstreams.look();
         let config = &first.house().config;
         let make = Arc::new(make_handler);
         let handler = move |_| InForce::new(&app, Arc::clone(&make));
@@ -191,7 +196,7 @@ mod tests {
     use crate::session::Device;
 
     fn read(toml: &str) -> Config {
-        let text = format!("upstream = \"http://127.0.0.1:1\"\n{toml}\n[providers.local-userpass]\n");
+        let text = format!("upstream = \"http://127.0.0.1:3\"\n{toml}\n[providers.local-userpass]\n");
         config::parse(&text, "a.toml", std::iter::empty()).unwrap()
     }
 

@@ -1,5 +1,6 @@
 //! Every reason to refuse a request, and the one place that says with which status and words.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE};
@@ -19,8 +20,8 @@ pub enum Reason {
     CaseMismatch,
     /// No such page of ours.
     NotFound,
-    /// A page of ours that does not know this method.
-    MethodNotAllowed(&'static str),
+    /// A page of ours, or a route, that does not know this method; these it knows.
+    MethodNotAllowed(Cow<'static, str>),
     /// TRACE or CONNECT.
     MethodNotImplemented,
     /// A body of another type than the endpoint reads.
@@ -29,6 +30,8 @@ pub enum Reason {
     Unprocessable(String),
     /// A host we do not serve.
     UnknownHost,
+    /// A request in the clear to a site that is served over TLS.
+    InTheClear,
     /// Nobody is signed in, and the rule wants somebody.
     SignInNeeded,
     /// A credential was sent and is not good.
@@ -72,6 +75,8 @@ pub enum Reason {
     UpstreamDown,
     /// The upstream does not answer in time.
     UpstreamTimeout,
+    /// The upstream leads back here.
+    Loop,
     /// Our own fault.
     Internal,
 }
@@ -86,7 +91,7 @@ impl Reason {
             Self::MethodNotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::UnknownHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownHost | Self::InTheClear => StatusCode::MISDIRECTED_REQUEST,
             Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => {
                 StatusCode::UNAUTHORIZED
             }
@@ -100,6 +105,8 @@ impl Reason {
             Self::Unavailable | Self::Overloaded => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamDown | Self::ProviderFailed => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            // RFC 5842 §7.2
+            Self::Loop => StatusCode::LOOP_DETECTED,
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -115,6 +122,7 @@ impl Reason {
             Self::UnsupportedMediaType => "media_type",
             Self::Unprocessable(_) => "invalid_input",
             Self::UnknownHost => "host.unknown",
+            Self::InTheClear => "scheme.plain",
             Self::SignInNeeded => "authn.needed",
             Self::BadCredential => "authn.denied",
             Self::SignInRefused => "authn.refused",
@@ -134,6 +142,7 @@ impl Reason {
             Self::Overloaded => "overloaded",
             Self::UpstreamDown => "upstream.down",
             Self::UpstreamTimeout => "upstream.timeout",
+            Self::Loop => "upstream.loop",
             Self::Internal => "internal",
         }
     }
@@ -153,6 +162,7 @@ impl Reason {
             Self::Unprocessable(what) if what.ends_with("missing") => ("Something is missing", what),
             Self::Unprocessable(what) => ("Something cannot be taken as it is", what),
             Self::UnknownHost => ("This site is not served here", "Check the address."),
+            Self::InTheClear => ("This site is served over https alone", "Write https:// before the address."),
             Self::SignInNeeded => ("You are not signed in", "Sign in and try again."),
             Self::BadCredential => ("This sign-in is not valid", "Sign in again, or use another key or token."),
             Self::SignInRefused => ("Sign-in failed", "E-mail or password is not right."),
@@ -175,6 +185,9 @@ impl Reason {
             Self::Unavailable | Self::Overloaded => ("Not available right now", "Try again in a moment."),
             Self::UpstreamDown => ("The site behind this sign-in does not answer", "Try again in a moment."),
             Self::UpstreamTimeout => ("The site behind this sign-in is too slow", "Try again in a moment."),
+            Self::Loop => {
+                ("This address leads back to itself", "Tell the operator: `upstream` is an address of this site.")
+            }
             Self::Internal => {
                 ("Something went wrong here", "Try again; if it stays, tell the operator the number below.")
             }
@@ -228,8 +241,9 @@ impl Reason {
             | Self::MethodNotAllowed(_)
             | Self::MethodNotImplemented
             | Self::UnsupportedMediaType
-            | Self::UnknownHost => UNIMPLEMENTED,
-            Self::Internal => INTERNAL,
+            | Self::UnknownHost
+            | Self::InTheClear => UNIMPLEMENTED,
+            Self::Internal | Self::Loop => INTERNAL,
             Self::Unavailable | Self::Overloaded | Self::ProviderFailed | Self::UpstreamDown => UNAVAILABLE,
             Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => UNAUTHENTICATED,
         }
@@ -249,7 +263,7 @@ impl Reason {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer error=\"invalid_token\""));
             }
             Self::MethodNotAllowed(allow) => {
-                headers.insert(ALLOW, HeaderValue::from_static(allow));
+                headers.extend(HeaderValue::try_from(&**allow).ok().map(|allow| (ALLOW, allow)));
             }
             Self::RateLimited { retry_after, .. } => {
                 headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
@@ -301,11 +315,12 @@ mod tests {
             Malformed("x"),
             CaseMismatch,
             NotFound,
-            MethodNotAllowed("GET"),
+            MethodNotAllowed("GET".into()),
             MethodNotImplemented,
             UnsupportedMediaType,
             Unprocessable("missing".to_owned()),
             UnknownHost,
+            InTheClear,
             SignInNeeded,
             BadCredential,
             SignInRefused,
@@ -324,6 +339,7 @@ mod tests {
             Overloaded,
             UpstreamDown,
             UpstreamTimeout,
+            Loop,
             Internal,
         ] {
             let (title, detail) = reason.words();

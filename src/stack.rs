@@ -28,6 +28,7 @@ use crate::layer::forward::{Behind, forward};
 use crate::layer::forward_auth::ForwardAuth;
 use crate::layer::identity_headers::IdentityHeaders;
 use crate::layer::locate::Locate;
+use crate::layer::other_hosts::OtherHosts;
 use crate::layer::provider_token::ProviderToken;
 use crate::layer::rate_limit::{ByAddress, ByUser};
 use crate::layer::respond::RespondLayer;
@@ -43,7 +44,7 @@ use crate::secret;
 use crate::session::cookie::Memento;
 use crate::session::{Sessions, cookie};
 use crate::tally::Traffic;
-use crate::upstream::Pool;
+use crate::upstream::{Pool, Round};
 use crate::visit::{Client, Place, RequestId, Visit};
 use crate::visitor::Visitor;
 
@@ -71,6 +72,8 @@ pub struct House {
     pub cookie: cookie::Name,
     /// Reads what other proxies ask.
     pub forward_auth: ForwardAuth,
+    /// Notices visits by hosts that are not `public_url`.
+    pub other_hosts: Arc<OtherHosts>,
     /// The origin that assertions are for, unless a route says otherwise.
     pub audience: String,
 }
@@ -116,7 +119,7 @@ where
     A: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static> + Clone + Send + 'static,
 {
     let config = &house.config;
-    let locate = Locate::new(&config.prefix, config.hosts.iter().cloned());
+    let locate = Locate::new(&config.prefix, config.hosts.iter().cloned()).noticing(house.other_hosts.clone());
     let locate = match &house.app_services {
         Some(_) => locate.with_client_api(app_services::ROOT),
         None => locate,
@@ -138,7 +141,8 @@ where
 
     let provider_token = ProviderToken::new(house.router.clone(), house.providers.tokens().clone());
     let sanitize = Sanitize::new(&config.identity_headers, config.underscore_headers)
-        .and(house.router.routes().iter().filter_map(Route::provider_token));
+        .and(house.router.routes().iter().filter_map(Route::provider_token))
+        .at(Round::first(&house.audience));
 
     // Cookies travel by themselves: what another site made the browser send is not its owner's wish.
     let decide = Csrf
@@ -187,7 +191,8 @@ fn upstream(
 + use<> {
     let router = house.router.clone();
     // In one piece: each request holds on to it.
-    let behind = Arc::new(Behind { pool, cookie: house.cookie, sessions: house.sessions.clone() });
+    let round = Round::first(&house.audience);
+    let behind = Arc::new(Behind { pool, cookie: house.cookie, sessions: house.sessions.clone(), round });
     service_fn(move |visit: Box<Visit>| {
         let upstream = visit.authorized.map(|authorized| router.route(authorized).upstream());
         // Boxed: else every layer above would move its kilobytes on.

@@ -30,6 +30,8 @@ pub struct Visit {
     pub client: Client,
     /// How it wants to be refused, once somebody has looked: [`asker`](Self::asker).
     pub asker: Option<Asker>,
+    /// How often it has been here before, by what it says of its way.
+    pub rounds: u8,
     /// What its connection is to become.
     pub upgrade: Upgrade,
     /// Whether it is for us or for an app behind.
@@ -71,6 +73,7 @@ impl Visit {
             started: Instant::now(),
             client,
             asker: None,
+            rounds: 0,
             upgrade: Upgrade::No,
             place: Place::default(),
             irregular: Irregular::default(),

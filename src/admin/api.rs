@@ -60,7 +60,9 @@ impl Admin {
                 Ok(empty(StatusCode::NO_CONTENT))
             }
             ("GET", ["audit"]) => self.list_audit(&call).await,
-            (_, path) => Err(openapi::allowed(path).map_or(Reason::NotFound, Reason::MethodNotAllowed)),
+            (_, path) => {
+                Err(openapi::allowed(path).map_or(Reason::NotFound, |allow| Reason::MethodNotAllowed(allow.into())))
+            }
         }
     }
 

@@ -153,7 +153,7 @@ impl Admin {
         match request.uri().path() {
             "/healthz" if reads => Ok(answer::typed(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".to_owned())),
             "/readyz" if reads => Ok(self.ready(asked.is_serving).await),
-            "/healthz" | "/readyz" => Err(Reason::MethodNotAllowed("GET, HEAD")),
+            "/healthz" | "/readyz" => Err(Reason::MethodNotAllowed("GET, HEAD".into())),
             _ => self.for_operators(request, asked).await,
         }
     }

@@ -58,12 +58,44 @@ fn lines(problems: &[Problem]) -> Exit {
     Exit::Fine
 }
 
+/// In lines that a terminal shows whole.
+fn wrapped(text: &str) -> String {
+    let (mut lines, mut length) = (String::new(), 0);
+    for word in text.split(' ') {
+        let width = word.chars().count();
+        match length {
+            0 => {}
+            length if length + width >= WIDTH => lines.push('\n'),
+            _ => lines.push(' '),
+        }
+        length = if length == 0 || length + width >= WIDTH { width } else { length + 1 + width };
+        lines.push_str(word);
+    }
+    lines
+}
+
+const WIDTH: usize = 100;
+
 fn explain(code: &str) -> Exit {
     match Code::parse(code) {
-        Some(code) => print(&format!("{code}: {}", code.explanation())),
+        Some(code) => print(&wrapped(&format!("{code}: {}", code.explanation()))),
         None => {
             print_error(&format!("there is no code {code:?}; they look like VB0101"));
             Exit::Usage
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_explanation_fits_a_terminal_and_loses_nothing() {
+        for code in Code::ALL {
+            let shown = wrapped(code.explanation());
+            assert!(shown.lines().all(|line| line.chars().count() <= WIDTH), "{shown}");
+            assert_eq!(shown.replace('\n', " "), code.explanation());
         }
     }
 }

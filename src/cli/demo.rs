@@ -38,6 +38,8 @@ pub(super) struct Cast {
     pub(super) ann: Secret,
     pub(super) max: Secret,
     pub(super) key: Secret,
+    /// Of the partner, for somebody it knows.
+    pub(super) token: Secret,
     names: HashMap<String, String>,
 }
 
@@ -92,8 +94,9 @@ async fn demo(args: &Args) -> Exit {
         Err(error) => return run::cannot_run(&error),
     };
     let origin = live.app().public_url().origin().to_owned();
+    let token = idp.partner_token();
     idp.serve(&origin);
-    let cast = match people(&live.app()).await {
+    let cast = match people(&live.app(), token).await {
         Ok(cast) => cast,
         Err(error) => {
             print_error(&format!("error: {error}"));
@@ -140,7 +143,7 @@ fn bind(config: &mut Config) -> Result<Bound, Exit> {
     run::bind(config)
 }
 
-async fn people(app: &App) -> Result<Cast, store::Error> {
+async fn people(app: &App, token: Secret) -> Result<Cast, store::Error> {
     let hasher = crate::account::password::Hasher::new(0);
     let mut names = HashMap::new();
     let mut passwords = Vec::new();
@@ -171,7 +174,7 @@ async fn people(app: &App) -> Result<Cast, store::Error> {
     }
     let max = passwords.pop().unwrap_or_else(made_up);
     let ann = passwords.pop().unwrap_or_else(made_up);
-    Ok(Cast { ann, max, key, names })
+    Ok(Cast { ann, max, key, token, names })
 }
 
 /// Words to read and type, made anew for each run.
@@ -185,7 +188,7 @@ fn banner(origin: &str, cast: &Cast) -> String {
     let host = origin.split_once("://").map_or(origin, |(_, host)| host);
     // Shown once, to whoever started the demo: they are made up for it.
     let (ann, max) = (cast.ann.expose(), cast.max.expose());
-    let tries: String = demo_requests::all(&cast.key)
+    let tries: String = demo_requests::all(&cast.key, &cast.token)
         .iter()
         .map(|request| format!("    {}\n        → {}  {}\n", request.line(host), request.status, request.why))
         .collect();
@@ -198,7 +201,7 @@ fn banner(origin: &str, cast: &Cast) -> String {
          \x20   Mail sent   {origin}/.auth/outbox       nothing leaves this machine\n\n\
          \x20   ann@example.com   journalist   {ann:<24} ┐ made up for this run,\n\
          \x20   max@example.com   no role      {max:<24} ┘ gone when you stop it\n\n\
-         \x20   Google, Facebook, Apple and Example Corp are played by the demo: every button works without a network.\n\
+         \x20   Google, Facebook, Apple, GitHub, Microsoft and Example Corp are played by the demo: no button needs a network.\n\
          \x20   Signed in as Ann, add one of them under Account; the newsroom of Example Corp may write, too.\n\n\
          \x20 Try, in another terminal:\n\
          {tries}\n\

@@ -1,4 +1,4 @@
-//! `demo --check`: the three requests of the banner, a whole sign-in by password and one at each provider that the demo
+//! `demo --check`: the requests of the banner, a whole sign-in by password and one at each provider that the demo
 //! plays, made for real.
 
 use std::net::SocketAddr;
@@ -28,16 +28,17 @@ pub(super) async fn check(address: SocketAddr, origin: &str, cast: &Cast) -> Exi
         check.by_password(who, password, writes).await;
     }
     // The newsroom of the company writes; to the others Ann is somebody else than the account of her address.
-    for (provider, writes) in [("oauth2-google", 403), ("oauth2-facebook", 403), ("oauth2-apple", 403), ("corp", 201)] {
-        check.by_provider(provider, writes).await;
+    for provider in ["oauth2-google", "oauth2-facebook", "oauth2-apple", "github", "microsoft"] {
+        check.by_provider(provider, 403).await;
     }
+    check.by_provider("corp", 201).await;
     if check.all_well { Exit::Fine } else { Exit::Refused }
 }
 
 impl Check {
     /// The lines of the banner, and what a stranger meets.
     async fn requests(&mut self, cast: &Cast) {
-        for request in demo_requests::all(&cast.key) {
+        for request in demo_requests::all(&cast.key, &cast.token) {
             let answer = request.make(&self.origin).await;
             self.say(request.why, request.status, &answer);
         }

@@ -1,5 +1,5 @@
-//! The identity providers of the demo, played on loopback: Google, Facebook, Apple and a company's own, each at a path
-//! of one address, with people who are made up. Every button of the demo leads somewhere without a network, and nobody
+//! The identity providers of the demo, played on loopback: Google, Facebook, Apple, GitHub, Microsoft and a
+//! company's own, each at a path of one address, with people who are made up. Every button of the demo leads somewhere without a network, and nobody
 //! needs an account anywhere. Only `demo` starts it.
 
 use std::net::SocketAddr;
@@ -14,6 +14,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::demo_http::{self, Page, escape, html, see_other};
 use crate::cli::demo_idp_tokens::{Fields, Refused, Tokens, fields};
+use crate::cli::demo_own::Own;
 use crate::cli::demo_people::{PEOPLE, Person};
 use crate::secret::Secret;
 
@@ -25,6 +26,7 @@ pub(super) struct Idp {
     listener: TcpListener,
     address: SocketAddr,
     tokens: Tokens,
+    own: Own,
 }
 
 /// Which provider is played.
@@ -33,6 +35,8 @@ pub(super) enum Brand {
     Google,
     Facebook,
     Apple,
+    Github,
+    Microsoft,
     Corp,
 }
 
@@ -43,6 +47,7 @@ struct Server {
     /// Of the demo, where people go back to.
     site: String,
     tokens: Tokens,
+    own: Own,
 }
 
 impl Idp {
@@ -54,7 +59,7 @@ impl Idp {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let tokens = Tokens::new().ok_or_else(|| std::io::Error::other("no key could be made"))?;
-        Ok(Self { listener, address, tokens })
+        Ok(Self { listener, address, tokens, own: Own::new() })
     }
 
     /// Where it is.
@@ -66,20 +71,25 @@ impl Idp {
     pub(super) fn secrets(&self) -> Vec<(String, String)> {
         // Exposed to the one server in this process that shows them here again.
         let of = |(name, secret): (&str, &Secret)| (name.to_owned(), secret.expose().to_owned());
-        self.tokens.secrets().map(of).into()
+        self.tokens.secrets().into_iter().chain(self.own.secrets()).map(of).collect()
+    }
+
+    /// A token of the partner that the demo plays, too.
+    pub(super) fn partner_token(&self) -> Secret {
+        self.own.token()
     }
 
     /// Answers from now on, and sends people back to this site alone.
     pub(super) fn serve(self, site: &str) {
         let origin = self.origin();
-        let server = Server { origin, site: site.to_owned(), tokens: self.tokens };
+        let server = Server { origin, site: site.to_owned(), tokens: self.tokens, own: self.own };
         let answer = |server: Arc<Server>, request| async move { server.answer(request).await };
         demo_http::serve(self.listener, Arc::new(server), answer);
     }
 }
 
 impl Brand {
-    const ALL: [Self; 4] = [Self::Google, Self::Facebook, Self::Apple, Self::Corp];
+    const ALL: [Self; 6] = [Self::Google, Self::Facebook, Self::Apple, Self::Github, Self::Microsoft, Self::Corp];
 
     /// The first segment of its paths.
     pub(super) fn path(self) -> &'static str {
@@ -87,6 +97,8 @@ impl Brand {
             Self::Google => "google",
             Self::Facebook => "facebook",
             Self::Apple => "apple",
+            Self::Github => "github",
+            Self::Microsoft => "microsoft",
             Self::Corp => "corp",
         }
     }
@@ -97,8 +109,15 @@ impl Brand {
             Self::Google => "oauth2-google",
             Self::Facebook => "oauth2-facebook",
             Self::Apple => "oauth2-apple",
+            Self::Github => "github",
+            Self::Microsoft => "microsoft",
             Self::Corp => "corp",
         }
+    }
+
+    /// Whether it speaks OpenID Connect, and not OAuth with an interface of its own beside it.
+    pub(super) fn is_openid(self) -> bool {
+        !matches!(self, Self::Facebook | Self::Github)
     }
 
     fn label(self) -> &'static str {
@@ -106,6 +125,8 @@ impl Brand {
             Self::Google => "Google",
             Self::Facebook => "Facebook",
             Self::Apple => "Apple",
+            Self::Github => "GitHub",
+            Self::Microsoft => "Microsoft",
             Self::Corp => "Example Corp",
         }
     }
@@ -116,6 +137,10 @@ impl Server {
         let (head, body) = request.into_parts();
         let path = head.uri.path().trim_start_matches('/');
         let (name, rest) = path.split_once('/').unwrap_or((path, ""));
+        if name == "club" {
+            let Ok(asked) = Limited::new(body, 16 << 10).collect().await else { return nowhere() };
+            return self.own.club(&head.headers, &asked.to_bytes());
+        }
         let Some(brand) = Brand::ALL.into_iter().find(|brand| brand.path() == name) else { return nowhere() };
         let asked = fields(head.uri.query().unwrap_or_default().as_bytes());
         match (&head.method, rest) {
@@ -135,8 +160,15 @@ impl Server {
                 let profile = self.tokens.profile(&asked);
                 profile.map_or_else(|error| refused(&error), |profile| ok(&profile))
             }
+            (&Method::GET, "api/user") => self.told(head.headers.get(AUTHORIZATION), Tokens::user),
+            (&Method::GET, "api/user/emails") => self.told(head.headers.get(AUTHORIZATION), Tokens::emails),
             _ => nowhere(),
         }
+    }
+
+    /// What GitHub's interface says of whoever the token is of.
+    fn told(&self, token: Option<&HeaderValue>, what: fn(&'static Person) -> Value) -> Page {
+        self.tokens.bearer(token).map_or_else(|| refused(&Refused::Client), |person| ok(&what(person)))
     }
 
     fn issuer(&self, brand: Brand) -> String {
@@ -199,7 +231,7 @@ impl Server {
         let text = |name: &str| asked.get(name).cloned().unwrap_or_default();
         let (back, state, posts) = (text("redirect_uri"), text("state"), text("response_mode") == "form_post");
         let mut answer = vec![("state", state)];
-        if brand != Brand::Facebook {
+        if brand.is_openid() {
             answer.push(("iss", self.issuer(brand)));
         }
         match PEOPLE.iter().find(|person| person.id == text("person")) {

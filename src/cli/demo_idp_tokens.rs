@@ -27,7 +27,7 @@ pub(super) type Fields = BTreeMap<String, String>;
 pub(super) struct Tokens {
     key: OwnKey,
     jwk: Value,
-    /// Of Google, Facebook and the company, whose clients have one; Apple's has a key.
+    /// Of all of them but Apple, whose clients have a key.
     secret: Secret,
     apple_key: Secret,
     apple_public: Vec<u8>,
@@ -89,11 +89,13 @@ impl Tokens {
     }
 
     /// What the file of the demo refers to.
-    pub(super) fn secrets(&self) -> [(&'static str, &Secret); 4] {
+    pub(super) fn secrets(&self) -> [(&'static str, &Secret); 6] {
         let shared = &self.secret;
         [
             ("GOOGLE_SECRET", shared),
             ("FACEBOOK_SECRET", shared),
+            ("GITHUB_SECRET", shared),
+            ("MICROSOFT_SECRET", shared),
             ("CORP_SECRET", shared),
             ("APPLE_KEY", &self.apple_key),
         ]
@@ -145,7 +147,7 @@ impl Tokens {
         given.insert(access_token.clone(), code.person);
         drop(given);
         let mut told = json!({ "token_type": "Bearer", "access_token": access_token, "expires_in": 300 });
-        if brand != Brand::Facebook {
+        if brand.is_openid() {
             let claims = claims(brand, code.person, (issuer, &client), (asked("nonce"), &access_token));
             // Exposed to the client it is about.
             told["id_token"] = self.key.sign(&claims).ok_or(Refused::Request)?.expose().into();
@@ -204,6 +206,22 @@ impl Tokens {
             return Err(Refused::Client);
         }
         Ok(json!({ "id": person.id, "name": person.name }))
+    }
+
+    /// Whose access token this is.
+    pub(super) fn bearer(&self, header: Option<&HeaderValue>) -> Option<&'static Person> {
+        self.person(header?.to_str().ok()?.strip_prefix("Bearer ")?)
+    }
+
+    /// REST API endpoints for users, "Get the authenticated user": a number is who it is.
+    pub(super) fn user(person: &'static Person) -> Value {
+        let (login, number) = person.id.split_once('-').unwrap_or((person.id, "1"));
+        json!({ "id": number.parse::<u64>().unwrap_or(1), "login": login, "name": person.name })
+    }
+
+    /// REST API endpoints for emails.
+    pub(super) fn emails(person: &'static Person) -> Value {
+        json!([{ "email": person.email, "primary": true, "verified": true }])
     }
 
     fn person(&self, token: &str) -> Option<&'static Person> {

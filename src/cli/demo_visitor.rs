@@ -52,15 +52,21 @@ impl Visitor {
 
     /// Asks for a page of the site.
     pub(super) async fn get(&mut self, path: &str) -> Result<Answer, Error> {
-        self.ask(Method::GET, path, String::new()).await
+        self.ask(Method::GET, path, "", String::new()).await
     }
 
     /// Sends a form of the site.
     pub(super) async fn post(&mut self, path: &str, fields: &[(&str, &str)]) -> Result<Answer, Error> {
-        self.ask(Method::POST, path, Serializer::new(String::new()).extend_pairs(fields).finish()).await
+        let form = Serializer::new(String::new()).extend_pairs(fields).finish();
+        self.ask(Method::POST, path, "application/x-www-form-urlencoded", form).await
     }
 
-    async fn ask(&mut self, method: Method, path: &str, body: String) -> Result<Answer, Error> {
+    /// Sends JSON.
+    pub(super) async fn json(&mut self, path: &str, text: String) -> Result<Answer, Error> {
+        self.ask(Method::POST, path, "application/json", text).await
+    }
+
+    async fn ask(&mut self, method: Method, path: &str, kind: &str, body: String) -> Result<Answer, Error> {
         let authority = self.origin.split_once("://").map_or(self.origin.as_str(), |(_, authority)| authority);
         let stream = TcpStream::connect(authority).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
@@ -74,7 +80,7 @@ impl Visitor {
             request = request.header(COOKIE, cookies.join("; "));
         }
         if method == Method::POST {
-            request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+            request = request.header(CONTENT_TYPE, kind);
         }
         let response = sender.send_request(request.body(Full::new(Bytes::from(body)))?).await?;
         let (head, body) = response.into_parts();

@@ -36,7 +36,7 @@ pub struct Args {
 
 /// Prints the verdict; exits 0 when it is allowed and 1 when it is refused.
 pub fn run(args: &Args, global: &Global) -> Exit {
-    let config = match global.config() {
+    let config = match global.config_for_operator() {
         Ok(config) => config,
         Err(exit) => return exit,
     };
@@ -97,7 +97,11 @@ fn explain(args: &Args, config: &Config, router: &Router, user: Option<&User>) -
             print(&format!("allowed\n{}", lines.join("\n")))
         }
         Err(reason) => {
-            lines.push(format!("why     {}", why(reason)));
+            let instead = router.methods_instead(&host, path.as_str(), &question);
+            lines.push(match instead.filter(|_| matches!(reason, Refused::Denied(Denied::Forbidden))) {
+                Some(methods) => format!("why     the route has rules for {methods} alone: 405"),
+                None => format!("why     {}", why(reason)),
+            });
             refused(&lines)
         }
     }

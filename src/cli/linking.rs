@@ -14,7 +14,7 @@ pub(super) async fn link(
 ) -> Result<Exit, Failure> {
     let user = operator.user(user).await?;
     let providers = new_user::providers(operator, &None).await?;
-    if providers.other(provider).is_none() {
+    if !operator.config.providers.others.contains_key(provider) {
         print_error(&format!(
             "note: no provider is named {provider:?} in the configuration; nobody signs in with it yet"
         ));

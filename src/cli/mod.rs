@@ -15,6 +15,7 @@ mod demo_http;
 mod demo_idp;
 mod demo_idp_tokens;
 mod demo_outbox;
+mod demo_own;
 mod demo_people;
 mod demo_requests;
 mod demo_visitor;
@@ -152,12 +153,31 @@ impl Global {
         })
     }
 
+    /// The same for a command that works with the store alone: secrets of providers and of the mail may be elsewhere.
+    ///
+    /// # Errors
+    /// The exit code to end with.
+    pub fn config_for_operator(&self) -> Result<Config, Exit> {
+        config::load_for_operator(self.config.as_deref(), environment()).map_err(|report| {
+            print_error(&report.to_string());
+            Exit::Config
+        })
+    }
+
     /// The configuration in force, or its faults.
     ///
     /// # Errors
     /// The faults.
     pub fn load(&self) -> Result<Config, config::Report> {
-        config::load(self.config.as_deref(), environment())
+        self.load_listening(&[])
+    }
+
+    /// The same, listening at these addresses in place of the file's, unless there are none.
+    ///
+    /// # Errors
+    /// The faults.
+    pub fn load_listening(&self, listen: &[String]) -> Result<Config, config::Report> {
+        config::load_listening(self.config.as_deref(), environment(), listen)
     }
 
     /// Where the configuration file is.

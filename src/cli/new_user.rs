@@ -1,6 +1,6 @@
 //! `vestibule users add`: the two ways to make an account.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead as _, Read as _};
 use std::sync::Arc;
 
@@ -68,7 +68,8 @@ fn password_line() -> Result<Secret, Failure> {
     }
 }
 
-/// The providers of the configuration. They send no mail from here: what the command prints is the delivery.
+/// The providers of the configuration but for those of others, by which no command signs in and whose secrets need not
+/// be here. They send no mail from here: what the command prints is the delivery.
 pub(super) async fn providers(operator: &Operator, public_url: &Option<PublicUrl>) -> Result<Providers, Failure> {
     let silent = mail::Settings { outbox: Outbox::Memory, ..operator.config.mail.clone() };
     Ok(providers_mailing(operator, public_url, &silent).await?.0)
@@ -92,7 +93,7 @@ pub(super) async fn providers_mailing(
     let fetch = Fetch::new(&config.outgoing).map_err(|error| Failure::Refused(error.to_string()))?;
     let providers = Providers::new(&Parts {
         // Whoever the operator adds is no surprise to the operator, and this process ends at once.
-        settings: provider::Settings { on_user_created: None, ..config.providers.clone() },
+        settings: provider::Settings { on_user_created: None, others: BTreeMap::new(), ..config.providers.clone() },
         store: Arc::clone(store),
         sessions,
         hasher: Hasher::new(hash_threads),

@@ -68,7 +68,7 @@ pub(super) fn act(global: &Global, deed: impl AsyncFnOnce(&Operator) -> Result<E
 
 impl Operator {
     fn open(global: &Global) -> Result<Self, Exit> {
-        let config = global.config()?;
+        let config = global.config_for_operator()?;
         if config.store == Address::Memory {
             print_error("error: the store is in the memory of the server; no command reaches it");
             print_error("help: url = \"sqlite:vestibule.db\" under [store] keeps users in a file");
@@ -123,9 +123,26 @@ impl Operator {
         Err(Failure::Refused(format!("{name} changes all the time; try again")))
     }
 
+    /// Refuses what needs the secrets below these keys, where they are not.
+    pub(super) fn expect_secrets(&self, below: &[&str]) -> Result<(), Failure> {
+        let needed = |key: &&String| below.iter().any(|table| key.starts_with(table));
+        match self.config.absent.iter().find(needed) {
+            None => Ok(()),
+            Some(key) => {
+                Err(Failure::Refused(format!("the secret of `{key}` is not here; `vestibule check` says why")))
+            }
+        }
+    }
+
     /// Tells running servers whom they have to read again.
     async fn tell_servers(&self) {
         let changed = std::mem::take(&mut *self.changed.0.lock().unwrap_or_else(PoisonError::into_inner));
+        if let (Some(key), false) =
+            (self.config.absent.iter().find(|key| key.starts_with("cluster.")), changed.is_empty())
+        {
+            print_error(&format!("note: the secret of `{key}` is not here; servers follow within `session.cache`"));
+            return;
+        }
         let (Some(cluster), false) = (&self.config.cluster, changed.is_empty()) else { return };
         if !cluster::tell_once(cluster, &changed).await {
             print_error("note: Redis does not answer; servers follow within `session.cache`");

@@ -18,6 +18,7 @@ pub(super) async fn list(operator: &Operator, json: bool) -> Result<Exit, Failur
 }
 
 pub(super) async fn resend(operator: &Operator, email: &str) -> Result<Exit, Failure> {
+    operator.expect_secrets(&["mail.", "providers.local-userpass."])?;
     let email = expect_waiting(operator, email).await?;
     let address = new_user::public_url(operator)
         .ok_or_else(|| Failure::Refused("a link needs `public_url`: write the address visitors type".to_owned()))?;

@@ -11,14 +11,15 @@ use crate::cli::{Exit, Global, print, print_error};
 use crate::config::{Config, LogFormat, Report};
 use crate::listen::{self, Bound, Outcome, Shutdown};
 use crate::live::Live;
-use crate::upstream::Address;
+use crate::store::{Address, Alone, Presence};
+use crate::upstream;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// The app behind, such as http://127.0.0.1:3000: needs no configuration file
     #[arg(long, value_name = "ADDRESS", conflicts_with = "config")]
-    to: Option<Address>,
+    to: Option<upstream::Address>,
     /// Listen here in place of what the configuration says
     #[arg(long, value_name = "HOST:PORT")]
     listen: Vec<String>,
@@ -57,14 +58,10 @@ pub fn run(args: &Args, global: &Global) -> Exit {
 
 /// The configuration by the command line and the file; a reload reads it the same way.
 fn load(args: &Args, global: &Global) -> Result<Config, Report> {
-    let mut config = match &args.to {
-        Some(upstream) => Config::for_upstream(upstream.clone()),
-        None => global.load()?,
-    };
-    if !args.listen.is_empty() {
-        config.listen.addresses.clone_from(&args.listen);
+    match &args.to {
+        Some(upstream) => Config::for_upstream(upstream.clone()).listening_on(&args.listen),
+        None => global.load_listening(&args.listen),
     }
-    Ok(config)
 }
 
 /// Opens the listeners of a configuration, or says why not.
@@ -130,6 +127,7 @@ async fn serve(config: Config, bound: Bound, operators: Option<Bound>, args: &Ar
         Ok(app) => Live::new(app),
         Err(error) => return cannot_run(&error),
     };
+    let _presence = claim(&live.app().house().config.store);
     let shutdown = Shutdown::new();
     let signals = tokio::spawn(listen::watch_signals(shutdown.clone()));
     let hangups = match signal(SignalKind::hangup()) {
@@ -164,6 +162,21 @@ async fn serve(config: Config, bound: Bound, operators: Option<Bound>, args: &Ar
     match outcome {
         Outcome::Finished => Exit::Fine,
         Outcome::Forced => Exit::Forced,
+    }
+}
+
+/// Tells other servers on the same SQLite file that this one is there, and the operator that one is there already.
+fn claim(store: &Address) -> Option<Presence> {
+    match Presence::claim(store) {
+        Alone::Yes(presence) => Some(presence),
+        Alone::No => {
+            tracing::warn!(
+                "another server uses this store: each counts its limits alone, and hears of what ended at the other \
+                 within `session.cache`; several servers belong on PostgreSQL"
+            );
+            None
+        }
+        Alone::Unknown => None,
     }
 }
 

@@ -82,7 +82,8 @@ fn copy(from: &str, to: &str, password: Option<&PathBuf>, global: &Global) -> Re
 /// An address on the command line. Memory is no place to copy to or from.
 fn address(text: &str, password: Option<&Secret>, global: &Global) -> Result<Address, (String, Exit)> {
     if text == "config" {
-        let Config { store, .. } = global.config().map_err(|exit| ("error: no store is named".to_owned(), exit))?;
+        let Config { store, .. } =
+            global.config_for_operator().map_err(|exit| ("error: no store is named".to_owned(), exit))?;
         return match store {
             Address::Memory => Err(("error: the store of the configuration is memory".into(), Exit::Usage)),
             store => Ok(store),

@@ -42,6 +42,7 @@ codes! {
     Loose "VB0113" "The pattern would let in origins of strangers. A wildcard stands for one whole label at the left, below a domain that one owner registered: https://*.example.com."
     Insecure "VB0114" "Session cookies would travel in the clear. Plain http is only for localhost."
     Script "VB0115" "A file with a function in JavaScript is not there, breaks a rule of the language, or exports no function. It is read whole at the start, and nothing of it runs before somebody signs in."
+    Loop "VB0116" "An upstream is an address that Vestibule itself listens on. Every request would come back as another one, until there are no connections left. An upstream is where the app listens."
     SecretLiteral "VB0201" "A secret stands in the file itself, where backups, commits and error reports find it. Name its source: { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" } (systemd)."
     SecretMissing "VB0202" "The source of a secret is not there or is empty."
     SecretExposed "VB0203" "Every account of this machine can read the file that holds a secret. Take the right to read from others: chmod o-r."

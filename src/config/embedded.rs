@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::{Config, Report, file, parse_with};
+use super::{Beside, Config, Report, file, parse_with};
 use crate::own::Own;
 use crate::provider::{Other, Provider};
 
@@ -26,7 +26,7 @@ impl Embedded {
         name: &str,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Config, Report> {
-        parse_with(text, name, environment, Some(self))
+        parse_with(text, name, environment, Beside { embedded: Some(self), ..Beside::default() })
     }
 
     /// Reads this file, else the one that [`load`](super::load) would read.

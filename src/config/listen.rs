@@ -13,9 +13,12 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
     let doc =
         "Where to listen: one host:port or a list of them; localhost means both loopback addresses, port 0 a free one.";
     let addresses = r.list("listen", (kind, Some(format!("{:?}", d.addresses))), doc, address);
-    let addresses: Option<Vec<String>> = addresses.map(|all| all.into_iter().map(|(address, _)| address).collect());
+    let mut addresses: Option<Vec<String>> = addresses.map(|all| all.into_iter().map(|(address, _)| address).collect());
     if addresses.as_ref().is_some_and(Vec::is_empty) && r.is_empty_list("listen") {
         r.fault(Fault::new(Code::Missing, "`listen` is empty, so nobody could come in", r.place_of("listen")));
+    }
+    if !r.reading.listen.is_empty() {
+        addresses = Some(r.reading.listen.clone());
     }
     let doc = "Worker threads, each with its own sockets and upstream connections; 0 means one per core.";
     let workers = r.count("workers", d.workers, 0..=1024, doc);

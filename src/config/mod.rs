@@ -17,6 +17,7 @@ mod headers;
 mod known;
 mod limits;
 mod listen;
+mod loops;
 mod mail;
 mod mask;
 mod metadata;
@@ -68,6 +69,7 @@ use crate::public_url::PublicUrl;
 use crate::upstream;
 use reader::{Reader, Reading};
 use report::Source;
+use secret::Secrets;
 use tree::Table;
 
 /// Where the file is, unless somebody says otherwise.
@@ -128,12 +130,29 @@ pub struct Config {
     pub routes: crate::route::Tables,
     /// What is no mistake but worth a line at every start.
     pub notes: Vec<Problem>,
+    /// Keys whose secrets are not there, with something useless in their place: [`load_for_operator`] alone leaves any.
+    pub absent: BTreeSet<String>,
 }
 
 impl Config {
     /// Whether anything in it runs a function in JavaScript.
     pub fn runs_javascript(&self) -> bool {
         app_services::runs_javascript(self)
+    }
+
+    /// The same at these addresses, or why not: what `run --to ADDRESS --listen HOST:PORT` needs. None: as it is.
+    ///
+    /// # Errors
+    /// A [`Report`], when an upstream is one of them.
+    pub fn listening_on(mut self, addresses: &[String]) -> Result<Self, Report> {
+        if !addresses.is_empty() {
+            self.listen.addresses = addresses.to_vec();
+        }
+        let faults = self.upstream.iter().filter_map(|upstream| loops::fault(&self, upstream, place::Place::Whole));
+        match faults.collect::<Vec<_>>() {
+            faults if faults.is_empty() => Ok(self),
+            faults => Err(Source { name: "--to", text: "", hidden: &[] }.report(faults)),
+        }
     }
 
     /// Everything at its default, before this app: what `run --to ADDRESS` needs.
@@ -151,9 +170,34 @@ impl Config {
 /// # Errors
 /// A [`Report`] of everything that is wrong with it.
 pub fn load(path: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Result<Config, Report> {
+    load_listening(path, environment, &[])
+}
+
+/// The same, listening at these addresses in place of those that the file names, unless there are none.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_listening(
+    path: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+    listen: &[String],
+) -> Result<Config, Report> {
     let environment: BTreeMap<String, String> = environment.into_iter().collect();
     let (name, text) = file(path, &environment)?;
-    parse(&text, &name, environment)
+    parse_with(&text, &name, environment, Beside { listen: listen.to_vec(), ..Beside::default() })
+}
+
+/// The same for a command that works with the store: of all secrets only those of `[store]` have to be there.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_for_operator(
+    path: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<Config, Report> {
+    let environment: BTreeMap<String, String> = environment.into_iter().collect();
+    let (name, text) = file(path, &environment)?;
+    parse_with(&text, &name, environment, Beside { secrets: Secrets::OfStore, ..Beside::default() })
 }
 
 /// The file's name and what it says.
@@ -180,14 +224,22 @@ pub fn parse(
     name: &str,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Config, Report> {
-    parse_with(text, name, environment, None)
+    parse_with(text, name, environment, Beside::default())
+}
+
+/// What counts besides the file and the environment.
+#[derive(Default)]
+struct Beside {
+    embedded: Option<Embedded>,
+    listen: Vec<String>,
+    secrets: Secrets,
 }
 
 fn parse_with(
     text: &str,
     name: &str,
     environment: impl IntoIterator<Item = (String, String)>,
-    embedded: Option<Embedded>,
+    beside: Beside,
 ) -> Result<Config, Report> {
     // Some editors begin a file with this mark; TOML does not know it.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -200,13 +252,14 @@ fn parse_with(
     let known = known::all();
     environment::overlay(&mut tree, &environment, known);
     let mut reading = Reading::new(tree, Path::new(name), environment);
-    reading.embedded = embedded;
+    (reading.embedded, reading.listen, reading.secrets) = (beside.embedded, beside.listen, beside.secrets);
     let mut reader = Reader::root(&reading);
     let mut config = root::read(&mut reader);
     reader.close();
     environment::unknown(&reading.environment, known, |name| reading.has_asked(name))
         .into_iter()
         .for_each(|fault| reading.fault(fault));
+    config.absent = reading.missed();
     let (faults, hidden) = reading.into_findings();
     let source = Source { name, text, hidden: &hidden };
     if faults.iter().any(|fault| !fault.code.is_note()) {

@@ -8,6 +8,7 @@ use super::code::Code;
 use super::fault::{Fault, Trouble};
 use super::known::{Kind, Known};
 use super::place::Place;
+use super::secret::Secrets;
 use super::tree::{Entry, Node, Table, Value};
 use super::{Embedded, mask, unknown};
 
@@ -23,6 +24,12 @@ pub(crate) struct Reading {
     describing: bool,
     /// The program this is inside of, if it is.
     pub(super) embedded: Option<Embedded>,
+    /// Where to listen in place of what the file says, unless it is empty.
+    pub(super) listen: Vec<String>,
+    /// Which secrets have to be there.
+    pub(super) secrets: Secrets,
+    /// Keys of those that are not there and have not to be.
+    absent: RefCell<BTreeSet<String>>,
     known: RefCell<Vec<Known>>,
     faults: RefCell<Vec<Fault>>,
     hidden: RefCell<Vec<(usize, usize)>>,
@@ -84,6 +91,21 @@ impl Reading {
     /// Whether the file refers to this variable.
     pub(super) fn has_asked(&self, name: &str) -> bool {
         self.asked.borrow().contains(name)
+    }
+
+    /// Notes a secret that is not there and has not to be.
+    pub(super) fn miss(&self, key: String) {
+        self.absent.borrow_mut().insert(key);
+    }
+
+    /// Whether this is one.
+    pub(super) fn misses(&self, key: &str) -> bool {
+        self.absent.borrow().contains(key)
+    }
+
+    /// All of them.
+    pub(super) fn missed(&self) -> BTreeSet<String> {
+        self.absent.borrow().clone()
     }
 
     /// A path of the file, from the file's own folder.
@@ -287,6 +309,11 @@ impl<'a> Reader<'a> {
                 self.fault(unknown::fault(entry, &self.path, &self.declared));
             }
         }
+    }
+
+    /// Whether the table is this one of the top level, or below it.
+    pub(super) fn is_of(&self, table: &str) -> bool {
+        self.path.first().is_some_and(|first| first == table)
     }
 
     /// The path of a key of this table.

@@ -8,8 +8,8 @@ use super::known::Kind;
 use super::reader::Reader;
 use super::value::no_such_word;
 use super::{
-    Config, admin, app_services, cluster, function, headers, limits, listen, mail, notes, observe, origins, outgoing,
-    pages, providers, proxies, routes, session, store, upstreams,
+    Config, admin, app_services, cluster, function, headers, limits, listen, loops, mail, notes, observe, origins,
+    outgoing, pages, providers, proxies, routes, session, store, upstreams,
 };
 use crate::account::linking::Policy;
 use crate::layer::Alias;
@@ -51,6 +51,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         providers: crate::provider::Settings::default(),
         routes: Tables::default(),
         notes: Vec::new(),
+        absent: BTreeSet::new(),
     };
     let embedded = r.reading.embedded.as_ref();
     config.roles.extend(embedded.into_iter().flat_map(|embedded| embedded.roles.clone()));
@@ -60,6 +61,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     config.mail.languages.clone_from(&config.pages.languages.0);
     let rules = routes::read(r, &config);
     upstreams::check(r, &config, &rules.tables);
+    loops::check(r, &config, &rules.tables, &rules.upstreams);
     config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());
     notes::find(r, &config, &rules);
     config.routes = rules.tables;

@@ -18,6 +18,8 @@ pub(super) struct Rules {
     pub(super) named: Named,
     /// Where each route's key stands.
     pub(super) keys: BTreeMap<String, Place>,
+    /// Where each upstream of a route's own stands.
+    pub(super) upstreams: Vec<(upstream::Address, Place)>,
 }
 
 /// `case`, `[policies]` and `[routes]`.
@@ -34,7 +36,7 @@ pub(super) fn read(r: &mut Reader<'_>, config: &Config) -> Rules {
     let case = r.word("case", &cases, Case::default(), doc);
     let mut named = Named::default();
     let policies = policies::read(r, &mut named, &declared);
-    let mut keys = BTreeMap::new();
+    let (mut keys, mut upstreams) = (BTreeMap::new(), Vec::new());
     let doc = "What a route lets whom do. The most specific key wins; what no route names is refused. Without this \
                table everything needs a full account.";
     let about = "A path pattern, or a host and a path pattern: literal segments, * for one segment, ** at the end \
@@ -51,7 +53,8 @@ pub(super) fn read(r: &mut Reader<'_>, config: &Config) -> Rules {
             item.accept(node, Err::<(), _>(trouble));
             return None;
         }
-        let spec = item.table(|r| route(r, &item, &mut named, &declared));
+        let (spec, place) = item.table(|r| (route(r, &item, &mut named, &declared), r.place_of("upstream")));
+        upstreams.extend(spec.upstream.clone().map(|upstream| (upstream, place)));
         keys.insert(spec.key.clone(), item.place.clone());
         item.node.is_some().then_some(spec)
     });
@@ -66,7 +69,7 @@ pub(super) fn read(r: &mut Reader<'_>, config: &Config) -> Rules {
     for (key, trouble) in route_key::troubles(&tables, &config.hosts, &config.prefix) {
         r.fault(trouble.at(keys.get(&key).cloned().unwrap_or(Place::Whole)));
     }
-    Rules { tables, named, keys }
+    Rules { tables, named, keys, upstreams }
 }
 
 fn route(r: &mut Reader<'_>, item: &Item<'_>, named: &mut Named, declared: &Declared<'_>) -> Spec {

@@ -12,7 +12,17 @@ use super::reader::Reader;
 use super::suggest::nearest;
 use super::tree::{Node, Table, Value};
 use super::value::{as_text, not_empty};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
+
+/// Which secrets have to be there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Secrets {
+    /// Every one: a server needs them.
+    #[default]
+    All,
+    /// What opens the store: an operator's shell has hardly any other.
+    OfStore,
+}
 
 const SOURCES: [&str; 3] = ["env", "file", "credential"];
 const WAY_OUT: &str = "write { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" } (systemd)";
@@ -77,7 +87,8 @@ impl<'a> Reader<'a> {
         let node = &entry.node;
         if let Value::Table(_) | Value::List(_) = node.value {
             let secret = self.secret_in(key, node)?;
-            return self.accept(&node.place, parse(secret.expose()));
+            // What stands for it here is no address.
+            return if self.is_absent(key) { None } else { self.accept(&node.place, parse(secret.expose())) };
         }
         let result = as_text(key, node).and_then(parse);
         self.accept(&node.place, result)
@@ -99,7 +110,24 @@ impl<'a> Reader<'a> {
                 read(&path).map(|_| path)
             }
         });
-        self.accept(place, result)
+        self.accept(place, self.or_stand_in(key, result, PathBuf::new))
+    }
+
+    /// Whatever was found. Where it is not there and is not needed, something in its place that opens nothing, so that
+    /// the rest of the file reads as it does where it is.
+    fn or_stand_in<T>(&self, key: &str, found: Result<T, Trouble>, stand_in: fn() -> T) -> Result<T, Trouble> {
+        let needed = self.reading.secrets == Secrets::All || self.is_of("store");
+        match found {
+            Err(trouble) if trouble.code == Code::SecretMissing && !needed => {
+                self.reading.miss(self.below(key).join("."));
+                Ok(stand_in())
+            }
+            found => found,
+        }
+    }
+
+    fn is_absent(&self, key: &str) -> bool {
+        self.reading.misses(&self.below(key).join("."))
     }
 
     /// A secret in a node; of a list the first.
@@ -123,6 +151,7 @@ impl<'a> Reader<'a> {
             .iter()
             .map(|node| {
                 let result = self.reference(key, node).and_then(|reference| self.fetch(key, reference));
+                let result = self.or_stand_in(key, result, secret::token);
                 self.accept(&node.place, result.and_then(strong))
             })
             .collect();

@@ -21,6 +21,22 @@ fn codes(text: &str) -> Vec<&'static str> {
 }
 
 #[test]
+fn what_the_command_line_listens_on_is_what_an_upstream_must_not_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("v.toml");
+    std::fs::write(&path, "upstream = \"http://localhost:8080\"").unwrap();
+    let load = |listen: &[&str]| {
+        let listen: Vec<String> = listen.iter().map(|address| (*address).to_owned()).collect();
+        load_listening(Some(&path), [], &listen).map(|config| config.listen.addresses)
+    };
+    assert_eq!(load(&["127.0.0.1:8081"]).unwrap(), ["127.0.0.1:8081"]);
+    for listen in [&[][..], &["127.0.0.1:8081", "[::]:8080"]] {
+        let report = load(listen).unwrap_err();
+        assert_eq!((report.problems[0].code, report.problems[0].column), (Code::Loop, Some(12)), "{report}");
+    }
+}
+
+#[test]
 fn one_line_is_enough() {
     let config = good(include_str!("../../config/minimal.toml"));
     assert_eq!(config, Config::for_upstream("http://127.0.0.1:3000".parse().unwrap()));

@@ -61,7 +61,10 @@ impl Step for Authorize {
         };
         tracing::trace!(request = %visit.id, ?denied, trouble = ?visit.trouble, "not allowed");
         match (denied, visit.trouble) {
-            (Denied::Forbidden, _) => Progress::refuse(visit, Reason::Forbidden),
+            (Denied::Forbidden, _) => {
+                let reason = methods_instead(&self.router, &visit).unwrap_or(Reason::Forbidden);
+                Progress::refuse(visit, reason)
+            }
             (_, Some(Trouble::Unavailable)) => Progress::refuse(visit, Reason::Unavailable),
             (_, Some(Trouble::Bad)) => Progress::refuse(visit, Reason::BadCredential),
             (Denied::SignIn { guest_would_do: true }, None) if self.guests.may_be_made_for(&visit) => {
@@ -128,17 +131,26 @@ pub fn device(visit: &Visit) -> Device {
 
 fn decide(router: &Router, visit: &Visit) -> Result<Authorized, Refused> {
     let request = &visit.request;
-    let subject = visit.caller.as_ref().map(|caller| Subject { user: &caller.user, provider: &caller.provider });
     let check = visit.check.as_deref();
-    let upgrade = visit.wants() == Upgrade::WebSocket;
     let host = visit.host.as_deref().unwrap_or_default();
     let path = Path::known(request.uri().path(), visit.irregular);
-    let ask =
-        |method| router.decide(host, &path, &Question { method, upgrade, address: visit.client.address, subject });
+    let ask = |method| router.decide(host, &path, &question(visit, method));
     if check.is_some_and(|check| check.every_method) {
         UNSAFE.iter().try_for_each(|method| ask(method).map(drop))?;
     }
     ask(request.method())
+}
+
+fn question<'v>(visit: &'v Visit, method: &'v Method) -> Question<'v> {
+    let subject = visit.caller.as_ref().map(|caller| Subject { user: &caller.user, provider: &caller.provider });
+    Question { method, upgrade: visit.wants() == Upgrade::WebSocket, address: visit.client.address, subject }
+}
+
+/// RFC 9110 §15.5.6: a method that the route has no rule for is not a matter of who asks.
+fn methods_instead(router: &Router, visit: &Visit) -> Option<Reason> {
+    let (host, request) = (visit.host.as_deref().unwrap_or_default(), &visit.request);
+    let instead = router.methods_instead(host, request.uri().path(), &question(visit, request.method()));
+    instead.map(|methods| Reason::MethodNotAllowed(methods.into()))
 }
 
 /// What a request may be that does not say its method, beside GET.

@@ -1,5 +1,6 @@
 //! Hands a request to the upstream of its route. Reads the proof that a rule allowed it, and answers 500
-//! without; refuses with 502 and 504 when the upstream does not answer. The innermost service.
+//! without; refuses with 502 and 504 when the upstream does not answer, with 508 what comes back from it. The
+//! innermost service.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -11,7 +12,7 @@ use crate::layer::{Answer, Refusal, cut};
 use crate::rejection::Reason;
 use crate::session::{Sessions, cookie};
 use crate::upstream::forward::{self, Upgrade};
-use crate::upstream::{Error, Pool};
+use crate::upstream::{Error, Pool, Round};
 use crate::visit::Visit;
 
 /// What it takes to reach the apps behind.
@@ -23,6 +24,8 @@ pub struct Behind {
     pub cookie: cookie::Name,
     /// Who says when a stream is over.
     pub sessions: Sessions,
+    /// By which a request that comes back is known.
+    pub round: Round,
 }
 
 /// Sends it, `upstream` being the route's.
@@ -36,18 +39,23 @@ pub async fn forward(mut visit: Box<Visit>, behind: Arc<Behind>, upstream: Optio
         tracing::error!(request = %visit.id, "a request reached the upstream without a decision");
         return Err(Refusal::new(visit, Reason::Internal));
     };
+    let round = behind.round.after(visit.rounds);
+    if round.is_loop() {
+        tracing::error!(request = %visit.id, upstream = %pool.name(upstream), "the upstream leads back here");
+        return Err(Refusal::new(visit, Reason::Loop));
+    }
     let sent = Instant::now();
     let outcome = match visit.upgrade {
         Upgrade::No if pool.takes_head(upstream, &visit.request) => {
-            let mut head = forward::head(&mut visit.request, &visit.client);
+            let mut head = forward::head(&mut visit.request, &visit.client, round);
             visit.write_identity_to(&mut head);
             pool.ask(upstream, visit.request.method(), &head.finish(), sent).await
         }
         // Boxed: else every request would carry the room for a body, or for a tunnel.
-        Upgrade::No => Box::pin(pool.send(upstream, whole(&mut visit))).await,
+        Upgrade::No => Box::pin(pool.send(upstream, whole(&mut visit, round))).await,
         Upgrade::WebSocket => {
             let over = end_of(&visit, behind.sessions.clone());
-            Box::pin(pool.upgrade(upstream, whole(&mut visit), over)).await
+            Box::pin(pool.upgrade(upstream, whole(&mut visit, round), over)).await
         }
     };
     visit.upstream = Some(sent..Instant::now());
@@ -80,14 +88,14 @@ fn end_of(visit: &Visit, sessions: Sessions) -> impl Future<Output = ()> + Send 
 }
 
 /// The whole request as it goes on; method and target stay for the log.
-fn whole(visit: &mut Visit) -> Request<Body> {
+fn whole(visit: &mut Visit, round: Round) -> Request<Body> {
     visit.asker = Some(visit.asker());
     visit.write_identity();
     let mut request = std::mem::take(&mut visit.request);
     *visit.request.method_mut() = request.method().clone();
     *visit.request.uri_mut() = request.uri().clone();
     *visit.request.version_mut() = request.version();
-    forward::request(&mut request, &visit.client, visit.upgrade);
+    forward::request(&mut request, &visit.client, round, visit.upgrade);
     request
 }
 

@@ -7,16 +7,18 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use http::header::HOST;
+use http::header::{CACHE_CONTROL, FORWARDED, HOST, HeaderValue, LOCATION};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::account::api_key;
-use crate::layer::{Progress, Step};
+use crate::body::Body;
+use crate::layer::other_hosts::OtherHosts;
+use crate::layer::{Answer, Progress, Step};
 use crate::rejection::Reason;
 use crate::route::{self, Irregular, Path};
 use crate::upstream::forward::Upgrade;
-use crate::visit::{Place, Visit};
+use crate::visit::{Asker, Place, Scheme, Visit};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -25,18 +27,27 @@ pub struct Locate {
     /// Where the client API of App Services is, if it is on.
     client_api: Option<&'static str>,
     hosts: Arc<BTreeSet<String>>,
+    /// Notices visits by other names.
+    other_hosts: Option<Arc<OtherHosts>>,
 }
 
 impl Locate {
     /// Our own pages are under `prefix`; hosts other than these are refused, unless there are none.
     pub fn new(prefix: &str, hosts: impl IntoIterator<Item = String>) -> Self {
-        Self { prefix: prefix.into(), client_api: None, hosts: Arc::new(hosts.into_iter().collect()) }
+        let hosts = Arc::new(hosts.into_iter().collect());
+        Self { prefix: prefix.into(), client_api: None, hosts, other_hosts: None }
     }
 
     /// The client API of App Services is under this path.
     #[must_use]
     pub fn with_client_api(self, root: &'static str) -> Self {
         Self { client_api: Some(root), ..self }
+    }
+
+    /// Visits by hosts that are not meant to be are noticed by these.
+    #[must_use]
+    pub fn noticing(self, other_hosts: Arc<OtherHosts>) -> Self {
+        Self { other_hosts: Some(other_hosts), ..self }
     }
 
     fn locate(&self, visit: &mut Visit) -> Result<(), Reason> {
@@ -76,6 +87,19 @@ impl Locate {
         Ok(())
     }
 
+    /// Where a request should have gone that its client sent in the clear, as a trusted proxy says, although the site is
+    /// served over TLS. Of others it cannot be known: some proxy in front may speak TLS and not be trusted.
+    fn over_tls(&self, visit: &Visit) -> Option<String> {
+        let client = &visit.client;
+        if !client.trusted || client.scheme != Scheme::Http || visit.check.is_some() {
+            return None;
+        }
+        let headers = visit.request.headers();
+        let is_said = headers.contains_key("x-forwarded-proto") || headers.contains_key(FORWARDED);
+        let target = visit.request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
+        self.other_hosts.as_ref().filter(|_| is_said)?.over_tls(visit.host.as_deref()?, target)
+    }
+
     /// The canonical host of a request, if it is served. Clients ask for the same one again and again, so each thread
     /// remembers how the last was spelled.
     fn host<B>(&self, request: &Request<B>) -> Result<Arc<str>, Reason> {
@@ -96,7 +120,8 @@ impl Locate {
                 return Err(Reason::UnknownHost);
             }
             let host: Arc<str> = host.into();
-            *last = only.map(|spelled| (self.hosts.clone(), spelled.to_vec(), host.clone()));
+            let done = self.other_hosts.as_ref().is_none_or(|others| others.look(&host, request));
+            *last = only.filter(|_| done).map(|spelled| (self.hosts.clone(), spelled.to_vec(), host.clone()));
             Ok(host)
         })
     }
@@ -116,10 +141,26 @@ impl Locate {
 impl Step for Locate {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
         match self.locate(&mut visit) {
-            Ok(()) => Progress::Go(visit),
+            Ok(()) => match self.over_tls(&visit) {
+                None => Progress::Go(visit),
+                Some(place) => to_tls(visit, &place),
+            },
             Err(reason) => Progress::refuse(visit, reason),
         }
     }
+}
+
+/// SEC-COOK-01: what goes back in the clear carries no cookie, and what came so is not taken for its sender's. A person
+/// is led to the same page over TLS.
+fn to_tls(visit: Box<Visit>, place: &str) -> Progress {
+    let may_go = visit.asker() == Asker::Navigation && visit.request.method().is_safe();
+    let location = HeaderValue::try_from(place).ok().filter(|_| may_go);
+    let Some(location) = location else { return Progress::refuse(visit, Reason::InTheClear) };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    response.headers_mut().insert(LOCATION, location);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    Progress::Answer(Answer::new(visit, response))
 }
 
 thread_local! {
@@ -202,8 +243,6 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderValue;
-
     use super::*;
 
     fn host_of(target: &str, hosts: &[&'static str]) -> Result<String, &'static str> {

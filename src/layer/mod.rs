@@ -15,6 +15,7 @@ pub mod forward;
 pub mod forward_auth;
 pub mod identity_headers;
 pub mod locate;
+pub mod other_hosts;
 mod protobuf;
 pub mod provider_token;
 pub mod rate_limit;

@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
-use http::{Method, Request, Response, StatusCode};
+use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
@@ -111,7 +111,9 @@ where
                 let traffic = &this.parts.traffic;
                 traffic.note(traffic.none(), Outcome::ServerFault, Duration::ZERO);
                 tracing::error!(request = %this.id, "a request ended in a panic");
-                Reason::Internal.problem(this.id.as_str())
+                let mut response = Reason::Internal.problem(this.id.as_str());
+                response.headers_mut().insert(REQUEST_ID, this.id.as_header());
+                response
             }
         }))
     }
@@ -158,6 +160,12 @@ impl RespondLayer {
             *response.body_mut() = Body::empty();
         }
         response.headers_mut().insert(REQUEST_ID, visit.id.as_header());
+        // Whoever does not say one host is not understood further: something in between reads it otherwise than we do.
+        let is_of_host =
+            matches!(reason, Reason::Malformed(what) if what.starts_with("host.")) || visit.request.uri().path() == "*";
+        if is_of_host && visit.request.version() < Version::HTTP_2 {
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         response
     }
 
@@ -254,23 +262,35 @@ impl RespondLayer {
         }
         let user = visit.caller.as_ref().map(|caller| caller.user.id.to_string());
         let caller = visit.caller.as_deref();
-        tracing::info!(
-            target: "vestibule::request",
-            request = %visit.id,
-            status = status.as_u16(),
-            method = %visit.request.method(),
-            path = &*shown(visit.request.uri().path()),
-            client = %visit.client.address,
-            user,
-            kind = caller.map(|caller| caller.kind().as_str()),
-            provider = caller.map(|caller| caller.provider.as_str()),
-            route = route.map(Route::key),
-            rule = route.and_then(|route| route.who(visit.request.method())),
-            reason = reason.map(Reason::code),
-            ms = total.as_secs_f64() * 1e3,
-            own_ms = own.as_secs_f64() * 1e3,
-        );
+        macro_rules! tell {
+            ($tell:ident) => {
+                tracing::$tell!(
+                    target: "vestibule::request",
+                    request = %visit.id,
+                    status = status.as_u16(),
+                    method = %visit.request.method(),
+                    path = &*shown(visit.request.uri().path()),
+                    client = %visit.client.address,
+                    user,
+                    kind = caller.map(|caller| caller.kind().as_str()),
+                    provider = caller.map(|caller| caller.provider.as_str()),
+                    route = route.map(Route::key),
+                    rule = route.and_then(|route| route.who(visit.request.method())),
+                    reason = reason.map(Reason::code),
+                    ms = total.as_secs_f64() * 1e3,
+                    own_ms = own.as_secs_f64() * 1e3,
+                )
+            };
+        }
+        if is_icon_of_stranger(visit, reason) { tell!(debug) } else { tell!(info) }
     }
+}
+
+/// Browsers ask for it by themselves beside every page, also of those who have not signed in.
+fn is_icon_of_stranger(visit: &Visit, reason: Option<&Reason>) -> bool {
+    reason == Some(&Reason::SignInNeeded)
+        && visit.request.uri().path() == "/favicon.ico"
+        && visit.asker() == Asker::Program
 }
 
 impl RespondLayer {

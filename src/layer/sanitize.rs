@@ -5,10 +5,11 @@
 
 use std::sync::Arc;
 
-use http::header::HeaderName;
+use http::header::{self, HeaderName};
 
 use crate::layer::{IdentityHeaders, Progress, Step, UnderscoreHeaders};
 use crate::rejection::Reason;
+use crate::upstream::Round;
 use crate::upstream::forward::{is_of_connection, strip_request};
 use crate::visit::Visit;
 
@@ -17,13 +18,14 @@ use crate::visit::Visit;
 pub struct Sanitize {
     own: Arc<[Box<str>]>,
     underscores: UnderscoreHeaders,
+    site: Option<Round>,
 }
 
 impl Sanitize {
     /// Protects the built-in families, and the names of `identity_headers.set`.
     pub fn new(settings: &IdentityHeaders, underscores: UnderscoreHeaders) -> Self {
         let own = settings.set.iter().map(|(name, _)| fold(name.as_str()).into_boxed_str()).collect();
-        Self { own, underscores }
+        Self { own, underscores, site: None }
     }
 
     /// The same, and these names besides.
@@ -31,6 +33,12 @@ impl Sanitize {
     pub fn and<'a>(self, names: impl Iterator<Item = &'a HeaderName>) -> Self {
         let further = names.map(|name| fold(name.as_str()).into_boxed_str());
         Self { own: self.own.iter().cloned().chain(further).collect(), ..self }
+    }
+
+    /// At this site, whose requests are known when they come back.
+    #[must_use]
+    pub fn at(self, site: Round) -> Self {
+        Self { site: Some(site), ..self }
     }
 
     /// Whether a client may send a header of this name.
@@ -75,12 +83,16 @@ impl Step for Sanitize {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
         let trusted = visit.client.trusted;
         // One look at each name is enough for most requests.
-        let is_harmless = |name: &HeaderName| !is_of_connection(name) && self.may_pass(name.as_str(), trusted);
+        let is_harmless = |name: &HeaderName| {
+            !is_of_connection(name) && *name != header::FORWARDED && self.may_pass(name.as_str(), trusted)
+        };
         if visit.request.headers().keys().all(is_harmless) {
             return Progress::Go(visit);
         }
         // What it wants its connection to become tells a program, and goes now.
         visit.asker = Some(visit.asker());
+        // Where somebody has spoken of the way so far, it may be us.
+        visit.rounds = self.site.map_or(0, |site| site.before(visit.request.headers()));
         let headers = visit.request.headers_mut();
         // Before our own headers are written: `Connection` must not take them away again (RFC 9110 §7.6.1).
         match strip_request(headers, |name| !self.may_pass(name.as_str(), false)) {

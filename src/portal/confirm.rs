@@ -11,7 +11,7 @@ use super::input::{Accepts, Input};
 use super::page::{Page, Problem};
 use super::refusal::{reason_of, retells};
 use super::register::bad_email;
-use super::return_to::ReturnTo;
+use super::return_to::{ReturnTo, on_the_way};
 use super::{Answer, Portal};
 use crate::account::User;
 use crate::account::email::Email;
@@ -25,17 +25,18 @@ impl Portal {
     /// The page a link opens, or the one to type a code.
     pub(super) async fn confirm(&self, call: &Call) -> Answer {
         let local = self.local()?;
+        let rd = call.return_to(&self.allowed);
         let Some(token) = call.parameter("token") else {
-            return Ok(self.show_page(call, confirm_page(None, false, "")));
+            return Ok(self.show_page(call, confirm_page(None, false, "", &rd)));
         };
         let Some(link) = local.peek(&token).await.map_err(reason_of)? else {
             return Ok(self.link_over(call, "confirm"));
         };
         let email = link.email.as_deref().unwrap_or_default();
         match link.purpose {
-            Purpose::Confirm => Ok(self.show_page(call, confirm_page(Some(&token), false, email).with_token())),
+            Purpose::Confirm => Ok(self.show_page(call, confirm_page(Some(&token), false, email, &rd).with_token())),
             Purpose::ChangeEmail if call.caller.is_some() => {
-                Ok(self.show_page(call, confirm_page(Some(&token), true, email).with_token()))
+                Ok(self.show_page(call, confirm_page(Some(&token), true, email, &rd).with_token()))
             }
             // The new address counts only for the one who asked for it; so that one signs in first.
             Purpose::ChangeEmail => Ok(self.to_login(&self.here(call))),
@@ -49,17 +50,18 @@ impl Portal {
     pub(super) async fn prove(&self, call: &Call, body: Body) -> Answer {
         self.local()?;
         let input = Input::read(&call.headers, body, Accepts::Both).await?;
+        let rd = self.return_to(call, &input);
         match self.try_prove(call, &input).await {
-            Ok((_, purpose)) if input.is_form() => {
-                let place = if purpose == Purpose::ChangeEmail { "account?note=email" } else { "login?note=confirmed" };
-                Ok(see_other(&format!("{}/{place}", self.prefix)))
+            Ok((_, Purpose::ChangeEmail)) if input.is_form() => {
+                Ok(see_other(&format!("{}/account?note=email", self.prefix)))
             }
+            Ok(_) if input.is_form() => Ok(see_other(&format!("{}/login?note=confirmed{}", self.prefix, rd.further()))),
             Ok((user, _)) => Ok(answer::json(StatusCode::OK, &json!({ "user_id": user.id.to_string() }))),
             Err(Reason::Conflict("link.over")) if input.is_form() && input.typed("code").is_empty() => {
                 Ok(self.link_over(call, "confirm"))
             }
             Err(reason) if input.is_form() && retells(&reason) => {
-                let page = confirm_page(None, false, input.typed("email")).problems(vec![self.problem(&reason)]);
+                let page = confirm_page(None, false, input.typed("email"), &rd).problems(vec![self.problem(&reason)]);
                 Ok(self.retold(call, &reason, page))
             }
             Err(reason) => Err(reason),
@@ -82,7 +84,7 @@ impl Portal {
         self.local()?;
         let input = Input::read(&call.headers, body, Accepts::Both).await?;
         let rd = self.return_to(call, &input);
-        match self.try_send(call, &input, kind).await {
+        match on_the_way(&rd, self.try_send(call, &input, kind)).await {
             Ok(_) if input.is_form() && self.decides_by_function(kind) => {
                 let note = if kind == "reset" { "asked-reset" } else { "asked" };
                 Ok(see_other(&format!("{}/login?note={note}&{}", self.prefix, rd.query())))
@@ -183,8 +185,10 @@ impl Portal {
     }
 }
 
-fn confirm_page(token: Option<&str>, change: bool, email: &str) -> Page {
-    Page::new("confirm.html", context! { token => token, change => change, email => email })
+fn confirm_page(token: Option<&str>, change: bool, email: &str, rd: &ReturnTo) -> Page {
+    let values =
+        context! { token => token, change => change, email => email, rd => rd.location(), query => rd.query() };
+    Page::new("confirm.html", values)
 }
 
 fn query(call: &Call) -> &str {

@@ -169,7 +169,7 @@ fn reasons() -> Vec<Reason> {
         Malformed("path.dot_segment"),
         CaseMismatch,
         NotFound,
-        MethodNotAllowed("GET"),
+        MethodNotAllowed("GET".into()),
         MethodNotImplemented,
         UnsupportedMediaType,
         Unprocessable("email: missing".into()),

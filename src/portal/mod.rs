@@ -182,7 +182,7 @@ impl Portal {
                 Some(page) if call.method == Method::GET && call.is_person() => {
                     Ok(see_other(&format!("{}/{page}", self.prefix)))
                 }
-                _ => Err(Reason::MethodNotAllowed(endpoint.allow())),
+                _ => Err(Reason::MethodNotAllowed(endpoint.allow().into())),
             };
         }
         // Somebody may well be signed in: neither the login page nor "you are not" would be true.
@@ -224,7 +224,7 @@ impl Portal {
             | Endpoint::Link(_)
             | Endpoint::Deed(_)
             | Endpoint::Refresh
-            | Endpoint::Revoke => Err(Reason::MethodNotAllowed(endpoint.allow())),
+            | Endpoint::Revoke => Err(Reason::MethodNotAllowed(endpoint.allow().into())),
         }
     }
 
@@ -254,7 +254,7 @@ impl Portal {
             | Endpoint::Me
             | Endpoint::UserInfo
             | Endpoint::Keys
-            | Endpoint::ChangePassword => Err(Reason::MethodNotAllowed(endpoint.allow())),
+            | Endpoint::ChangePassword => Err(Reason::MethodNotAllowed(endpoint.allow().into())),
         }
     }
 

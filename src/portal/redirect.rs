@@ -32,7 +32,7 @@ impl Portal {
         };
         let Some(client) = client.filter(|_| call.method == http::Method::GET) else {
             let page = format!("{}/login", self.prefix);
-            return if call.is_person() { Ok(see_other(&page)) } else { Err(Reason::MethodNotAllowed("POST")) };
+            return if call.is_person() { Ok(see_other(&page)) } else { Err(Reason::MethodNotAllowed("POST".into())) };
         };
         self.count_try(call, None).await?;
         let rd = call.return_to(&self.allowed);

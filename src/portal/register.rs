@@ -8,7 +8,7 @@ use super::call::Call;
 use super::input::{Accepts, Input};
 use super::page::{Page, Problem, is_guest};
 use super::refusal::{reason_of, retells};
-use super::return_to::ReturnTo;
+use super::return_to::{ReturnTo, on_the_way};
 use super::{Answer, Portal};
 use crate::account::email::Email;
 use crate::body::Body;
@@ -33,7 +33,7 @@ impl Portal {
         }
         let input = Input::read(&call.headers, body, Accepts::Both).await?;
         let rd = self.return_to(call, &input);
-        match self.try_sign_up(call, &input).await {
+        match on_the_way(&rd, self.try_sign_up(call, &input)).await {
             Ok(email) if input.is_form() && settings.confirm == Confirm::Mail => {
                 Ok(self.show_page(call, self.mail_sent("confirm", email.as_str(), &rd)))
             }

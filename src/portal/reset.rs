@@ -10,6 +10,7 @@ use super::input::{Accepts, Input};
 use super::page::Page;
 use super::refusal::{reason_of, retells};
 use super::register::bad_email;
+use super::return_to::ReturnTo;
 use super::{Answer, Portal};
 use crate::account::User;
 use crate::account::email::Email;
@@ -26,7 +27,10 @@ impl Portal {
             return Ok(self.show_page(call, self.send_page("reset", false, "", &call.return_to(&self.allowed))));
         };
         match local.peek(&token).await.map_err(reason_of)? {
-            Some(link) if is_for_password(&link) => Ok(self.show_page(call, self.reset_page(&link, &token, ""))),
+            Some(link) if is_for_password(&link) => {
+                let rd = call.return_to(&self.allowed);
+                Ok(self.show_page(call, self.reset_page(&link, &token, "", &rd)))
+            }
             Some(_) => {
                 let query = call.query.as_deref().unwrap_or_default();
                 Ok(see_other(&format!("{}/confirm?{query}", self.prefix)))
@@ -45,7 +49,10 @@ impl Portal {
         self.local()?;
         let input = Input::read(&call.headers, body, Accepts::Both).await?;
         match self.try_set_password(call, &input).await {
-            Ok((_, note)) if input.is_form() => Ok(see_other(&format!("{}/login?note={note}", self.prefix))),
+            Ok((_, note)) if input.is_form() => {
+                let rd = self.return_to(call, &input);
+                Ok(see_other(&format!("{}/login?note={note}{}", self.prefix, rd.further())))
+            }
             Ok((user, _)) => Ok(answer::json(StatusCode::OK, &json!({ "user_id": user.id.to_string() }))),
             Err(reason) if input.is_form() && retells(&reason) => self.password_again(call, &input, &reason).await,
             Err(reason) => Err(reason),
@@ -79,27 +86,28 @@ impl Portal {
 
     /// The form again: of the link while it is good, else of the code.
     async fn password_again(&self, call: &Call, input: &Input, reason: &Reason) -> Answer {
-        let token = input.typed("token");
+        let (token, rd) = (input.typed("token"), self.return_to(call, input));
         if token.is_empty() {
-            let rd = self.return_to(call, input);
             let page = self.mail_sent("reset", input.typed("email"), &rd).problems(vec![self.problem(reason)]);
             return Ok(self.retold(call, reason, page));
         }
         match self.local()?.peek(token).await.map_err(reason_of)? {
             Some(link) if is_for_password(&link) => {
-                let page = self.reset_page(&link, token, input.typed("email")).problems(vec![self.problem(reason)]);
+                let page = self.reset_page(&link, token, input.typed("email"), &rd);
+                let page = page.problems(vec![self.problem(reason)]);
                 Ok(self.retold(call, reason, page))
             }
             _ => Ok(self.link_over(call, "reset")),
         }
     }
 
-    fn reset_page(&self, link: &OpenLink, token: &str, email: &str) -> Page {
+    fn reset_page(&self, link: &OpenLink, token: &str, email: &str, rd: &ReturnTo) -> Page {
         let values = context! {
             token => token,
             invited => link.purpose == Purpose::Invite,
             address => link.email.as_deref(),
             email => email,
+            rd => rd.location(),
             password_hint => self.password_hint(),
         };
         Page::new("reset.html", values).with_token()

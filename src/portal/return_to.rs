@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::{Host, Position, Url};
 
+use crate::provider::going_on_to;
 use crate::public_url::PublicUrl;
 
 /// A place that may be redirected to: a path of our own site, or an address at a listed origin.
@@ -73,10 +74,20 @@ impl ReturnTo {
         }
     }
 
+    /// The same after another parameter; nothing for the start page.
+    pub fn further(&self) -> String {
+        if self.is_home() { String::new() } else { format!("&{}", self.query()) }
+    }
+
     /// For the query of one of our own pages: `rd=%2Fdrafts%2F7`.
     pub fn query(&self) -> String {
         format!("rd={}", utf8_percent_encode(&self.location, QUERY_VALUE))
     }
+}
+
+/// Does this for somebody who is on the way there: mails that come of it lead on there.
+pub(super) async fn on_the_way<F: Future>(rd: &ReturnTo, deed: F) -> F::Output {
+    if rd.is_home() { deed.await } else { going_on_to(rd.query(), deed).await }
 }
 
 impl Allowed {

@@ -14,6 +14,16 @@ use crate::public_url::PublicUrl;
 use crate::secret::{Digest, Secret};
 use crate::store::{self, Store};
 
+tokio::task_local! {
+    /// Where the visitor of this task was going, as the query of a page.
+    static GOING: String;
+}
+
+/// Does this for somebody who was going elsewhere: links to our own pages lead on there, through the query `rd=…`.
+pub async fn going_on_to<F: Future>(query: String, deed: F) -> F::Output {
+    GOING.scope(query, deed).await
+}
+
 /// Makes, shows and takes links that work once.
 #[derive(Clone, Debug)]
 pub(super) struct Links {
@@ -106,7 +116,8 @@ impl Links {
         self.public_url.join(&format!("{}/reset", self.prefix))
     }
 
-    /// Built from the settings alone: what a request says about hosts has no part in it.
+    /// Built from the settings alone: what a request says about hosts has no part in it. Where it leads on was parsed
+    /// before, and is again when it comes back.
     fn url(&self, purpose: Purpose, ticket: &Ticket) -> Secret {
         let (page, own) = match purpose {
             Purpose::Confirm => ("confirm", self.confirm_url.as_deref()),
@@ -120,6 +131,10 @@ impl Links {
         let joint = if address.contains('?') { '&' } else { '?' };
         // Both are of characters that stand for themselves in a query.
         let mut url = format!("{address}{joint}token={}&tokenId={}", ticket.token.expose(), ticket.id);
+        let leads_on = own.is_none() && matches!(purpose, Purpose::Confirm | Purpose::Reset);
+        if let Some(going) = GOING.try_with(Clone::clone).ok().filter(|_| leads_on) {
+            let _ = write!(url, "&{going}");
+        }
         if let Some(fragment) = fragment {
             let _ = write!(url, "#{fragment}");
         }

@@ -66,7 +66,7 @@ pub use external::{Account, Deciding, Facts, Named, Provider, Tokens, Verdict};
 pub use invitation::{Delivery, Invitee};
 pub use issuers::Asked;
 pub use link::{Linked, Linker};
-pub use links::OpenLink;
+pub use links::{OpenLink, going_on_to};
 pub use merge::TwoPasswords;
 pub use oauth_settings::{OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;

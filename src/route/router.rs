@@ -140,6 +140,11 @@ impl Router {
         verdict.map_err(Refused::Denied)
     }
 
+    /// The methods of the route that covers a path, where it has no rule for the one that is asked.
+    pub fn methods_instead(&self, host: &str, path: &str, question: &Question<'_>) -> Option<String> {
+        self.find(host, path)?.rules.methods_instead(question)
+    }
+
     /// Whether an upstream that ignores case would serve this path as one that is decided otherwise.
     fn is_case_trap(&self, host: &str, path: &str, question: &Question<'_>, route: &Route, allowed: bool) -> bool {
         let Some(folded) = &self.folded else { return false };

@@ -209,6 +209,25 @@ impl Rules {
         }
     }
 
+    /// The methods that some rule is for, where none is for the one that is asked. Whose network may not come here is
+    /// not told.
+    pub(super) fn methods_instead(&self, question: &Question<'_>) -> Option<String> {
+        let may_come = self.from.is_empty() || self.is_from(question.address);
+        if question.upgrade || !may_come || self.rule(question.method).is_some() {
+            return None;
+        }
+        let mut methods: Vec<&str> = self.exact.iter().map(|(method, _)| method.as_str()).collect();
+        if self.read.is_some() || methods.contains(&"GET") {
+            methods.extend(["GET", "HEAD"]);
+        }
+        if self.write.is_some() {
+            methods.extend(["POST", "PUT", "PATCH", "DELETE"]);
+        }
+        methods.sort_unstable();
+        methods.dedup();
+        Some(methods.join(", "))
+    }
+
     /// Whom the rule for a method lets in, as the file says it.
     pub(super) fn text(&self, method: &Method) -> Option<&str> {
         self.rule(method).map(|rule| rule.text.as_str())

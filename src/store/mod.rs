@@ -59,6 +59,7 @@ mod postgres_tls;
 mod postgres_transaction;
 #[cfg(feature = "postgres")]
 mod postgres_users;
+mod presence;
 #[cfg(feature = "sqlite")]
 mod readers;
 #[cfg(feature = "sqlite")]
@@ -101,6 +102,7 @@ pub use copy::{Copied, CopyError, copy};
 pub use open::{OpenError, open};
 pub use outcome::{AtProvider, Rotated, Saved, Use};
 pub use postgres_settings::{PostgresSettings, PostgresUrl, UrlError};
+pub use presence::{Alone, Presence};
 
 #[cfg(feature = "sqlite")]
 use sqlite_fault::fault;

@@ -12,27 +12,34 @@ use super::tls::Connector;
 use crate::body::Body;
 use crate::gather::Gathered;
 
-/// Opens a connection and leaves it to a task of its own, which ends with the connection.
+/// Opens a connection, or goes on with this one, and leaves it to a task of its own, which ends with the connection.
 pub(super) async fn connect(
     address: &Address,
     tls: Option<&Connector>,
+    first: Option<Stream>,
     limit: Duration,
 ) -> io::Result<http1::SendRequest<Body>> {
-    handshake(dial(address, tls, Protocol::Http1, limit).await?).await
+    handshake(dial(address, tls, Protocol::Http1, first, limit).await?).await
 }
 
 /// The same for HTTP/2: what comes back can be cloned, and every clone speaks on the one connection.
 pub(super) async fn connect_http2(
     address: &Address,
     tls: Option<&Connector>,
+    first: Option<Stream>,
     limit: Duration,
 ) -> io::Result<http2::SendRequest<Body>> {
-    handshake_http2(dial(address, tls, Protocol::Http2, limit).await?, limit).await
+    handshake_http2(dial(address, tls, Protocol::Http2, first, limit).await?, limit).await
 }
 
 /// Opens a connection for HTTP/1.1 that nobody polls but who uses it.
-pub(super) async fn line(address: &Address, tls: Option<&Connector>, limit: Duration) -> io::Result<Stream> {
-    dial(address, tls, Protocol::Http1, limit).await
+pub(super) async fn line(
+    address: &Address,
+    tls: Option<&Connector>,
+    first: Option<Stream>,
+    limit: Duration,
+) -> io::Result<Stream> {
+    dial(address, tls, Protocol::Http1, first, limit).await
 }
 
 /// What is to be spoken on a connection.
@@ -42,11 +49,19 @@ enum Protocol {
     Http2,
 }
 
-async fn dial(address: &Address, tls: Option<&Connector>, protocol: Protocol, limit: Duration) -> io::Result<Stream> {
-    match address {
-        Address::Tcp { host, port } | Address::H2c { host, port } => Ok(Stream::Tcp(reach(host, *port, limit).await?)),
-        Address::Https { host, port } => {
-            let stream = reach(host, *port, limit).await?;
+async fn dial(
+    address: &Address,
+    tls: Option<&Connector>,
+    protocol: Protocol,
+    first: Option<Stream>,
+    limit: Duration,
+) -> io::Result<Stream> {
+    let stream = match first {
+        Some(first) => first,
+        None => plain(address, limit).await?,
+    };
+    match (address, stream) {
+        (Address::Https { .. }, Stream::Tcp(stream)) => {
             let verified = verified(tls)?;
             let shake = async {
                 match protocol {
@@ -55,6 +70,16 @@ async fn dial(address: &Address, tls: Option<&Connector>, protocol: Protocol, li
                 }
             };
             Ok(Stream::Tls(Box::new(timeout(limit, shake).await.map_err(|_| too_late())??)))
+        }
+        (_, stream) => Ok(stream),
+    }
+}
+
+/// Opens a connection on which nothing is said yet.
+pub(super) async fn plain(address: &Address, limit: Duration) -> io::Result<Stream> {
+    match address {
+        Address::Tcp { host, port } | Address::H2c { host, port } | Address::Https { host, port } => {
+            reach(host, *port, limit).await.map(Stream::Tcp)
         }
         Address::Unix(path) => {
             Ok(Stream::Unix(timeout(limit, UnixStream::connect(path)).await.map_err(|_| too_late())??))

@@ -9,7 +9,7 @@ use http::header::{
 use http::uri::{PathAndQuery, Uri};
 use http::{Method, Request, Response, StatusCode, Version};
 
-use super::{forwarded, trailers};
+use super::{Round, forwarded, trailers};
 use crate::body::Body;
 use crate::client::Client;
 use crate::head::Head;
@@ -64,13 +64,13 @@ pub fn strip_request(
 
 /// Makes a request what the upstream reads: HTTP/1.1, a target of path and query as the caller set them, `Host` as the
 /// client sent it, `Forwarded` and `X-Forwarded-*` as we know them.
-pub fn request(request: &mut Request<Body>, client: &Client, upgrade: Upgrade) {
+pub fn request(request: &mut Request<Body>, client: &Client, round: Round, upgrade: Upgrade) {
     unify(request);
     if request.uri().authority().is_some() || request.uri().scheme().is_some() {
         let path = request.uri().path_and_query().cloned();
         *request.uri_mut() = Uri::from(path.unwrap_or_else(|| PathAndQuery::from_static("/")));
     }
-    forwarded::write(request.headers_mut(), client);
+    forwarded::write(request.headers_mut(), client, round);
     if upgrade == Upgrade::WebSocket {
         request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
         request.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -78,10 +78,10 @@ pub fn request(request: &mut Request<Body>, client: &Client, upgrade: Upgrade) {
 }
 
 /// The same for a request without a body, as the text of its head; the identity comes after it.
-pub fn head(request: &mut Request<Body>, client: &Client) -> Head {
+pub fn head(request: &mut Request<Body>, client: &Client, round: Round) -> Head {
     unify(request);
     if client.trusted {
-        forwarded::write(request.headers_mut(), client);
+        forwarded::write(request.headers_mut(), client, round);
     }
     let (method, headers) = (request.method(), request.headers());
     let mut head = Head::new(method, request.uri(), headers);
@@ -91,7 +91,7 @@ pub fn head(request: &mut Request<Body>, client: &Client) -> Head {
         head.field(&CONTENT_LENGTH, &HeaderValue::from_static("0"));
     }
     if !client.trusted {
-        forwarded::write_to(&mut head, client, headers.get(HOST));
+        forwarded::write_to(&mut head, client, headers.get(HOST), round);
     }
     head
 }
@@ -246,6 +246,10 @@ mod tests {
         Client { peer, address: peer, scheme: Scheme::Http, trusted: false }
     }
 
+    fn round() -> Round {
+        Round::first("https://blog.example.com")
+    }
+
     #[test]
     fn fields_of_a_connection_end_with_it() {
         let mut lines = headers(&[
@@ -307,7 +311,7 @@ mod tests {
         *request.version_mut() = Version::HTTP_2;
         *request.uri_mut() = Uri::from_static("https://blog.example.com/a?b");
         *request.headers_mut() = headers(&[("cookie", "a=1"), ("cookie", "b=2")]);
-        super::request(&mut request, &client(), Upgrade::No);
+        super::request(&mut request, &client(), round(), Upgrade::No);
         assert_eq!(request.uri(), "/a?b");
         assert_eq!(request.version(), Version::HTTP_11);
         assert_eq!(request.headers()[HOST], "blog.example.com");
@@ -327,8 +331,8 @@ mod tests {
         };
         for (method, more) in [(Method::GET, 0), (Method::DELETE, 0), (Method::POST, 1)] {
             let mut whole = make(method.clone(), Version::HTTP_2);
-            super::request(&mut whole, &client(), Upgrade::No);
-            let text = head(&mut make(method.clone(), Version::HTTP_2), &client()).finish();
+            super::request(&mut whole, &client(), round(), Upgrade::No);
+            let text = head(&mut make(method.clone(), Version::HTTP_2), &client(), round()).finish();
             let text = String::from_utf8(text.to_vec()).unwrap();
             assert!(text.starts_with(&format!("{method} /a?b HTTP/1.1\r\n")) && text.ends_with("\r\n\r\n"));
             for (name, value) in whole.headers() {
@@ -344,7 +348,7 @@ mod tests {
         let mut request = Request::new(Body::empty());
         *request.headers_mut() = headers(&[("host", "a.test"), ("x-forwarded-for", "2001:db8::7")]);
         let trusted = Client { trusted: true, ..client() };
-        let text = String::from_utf8(head(&mut request, &trusted).finish().to_vec()).unwrap();
+        let text = String::from_utf8(head(&mut request, &trusted, round()).finish().to_vec()).unwrap();
         assert!(text.contains("\r\nx-forwarded-for: 2001:db8::7, 127.0.0.1\r\n"), "{text}");
         assert_eq!(text.matches("x-forwarded-for").count(), 1);
     }
@@ -352,7 +356,7 @@ mod tests {
     #[test]
     fn a_websocket_handshake_goes_on_as_one() {
         let mut request = Request::new(Body::empty());
-        super::request(&mut request, &client(), Upgrade::WebSocket);
+        super::request(&mut request, &client(), round(), Upgrade::WebSocket);
         assert_eq!(request.headers()[CONNECTION], "upgrade");
         assert_eq!(request.headers()[UPGRADE], "websocket");
     }

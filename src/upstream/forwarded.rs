@@ -5,17 +5,18 @@ use std::net::IpAddr;
 use bytes::{BufMut as _, BytesMut};
 use http::header::{FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue};
 
+use super::Round;
 use crate::client::{Client, Scheme};
 use crate::head::{Fields, Head};
 
 /// Writes `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `Forwarded` (RFC 7239) as we know them: what a trusted
 /// proxy said stays and gets its own address added, what anybody else said is replaced.
-pub(super) fn write(headers: &mut HeaderMap, client: &Client) {
+pub(super) fn write(headers: &mut HeaderMap, client: &Client, round: Round) {
     let host = headers.get(HOST).cloned();
     if !client.trusted {
-        return of_stranger(client, host.as_ref(), |way| way.insert_into(headers));
+        return of_stranger(client, host.as_ref(), round, |way| way.insert_into(headers));
     }
-    let way = Way::new(headers, client, host.as_ref());
+    let way = Way::new(headers, client, host.as_ref(), round);
     set(headers, X_FORWARDED_FOR, way.chain);
     set(headers, FORWARDED, way.element);
     headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static(client.scheme.as_str()));
@@ -29,23 +30,23 @@ pub(super) fn write(headers: &mut HeaderMap, client: &Client) {
 
 /// The same for a request that came straight from its client, in the text of its head. Whatever else bears these names
 /// is to be gone.
-pub(super) fn write_to(head: &mut Head, client: &Client, host: Option<&HeaderValue>) {
-    of_stranger(client, host, |way| head.fields(way));
+pub(super) fn write_to(head: &mut Head, client: &Client, host: Option<&HeaderValue>, round: Round) {
+    of_stranger(client, host, round, |way| head.fields(way));
 }
 
 /// Depends on the client and its host alone, and one request of a client is seldom the last: the fields are kept for a
 /// while, as making them is the dearest part of forwarding.
-fn of_stranger(client: &Client, host: Option<&HeaderValue>, write: impl FnOnce(&Fields)) {
+fn of_stranger(client: &Client, host: Option<&HeaderValue>, round: Round, write: impl FnOnce(&Fields)) {
     let host_bytes = host.map_or(&b""[..], HeaderValue::as_bytes);
     RECENT.with_borrow_mut(|recent| {
         let place = &mut recent[place(client.address)];
         match place {
-            Some((of, at, way)) if of == client && at == host_bytes => write(way),
+            Some((of, at, way)) if *of == (*client, round) && at == host_bytes => write(way),
             _ => {
-                let way = Way::new(&HeaderMap::new(), client, host).of_stranger(client, host);
+                let way = Way::new(&HeaderMap::new(), client, host, round).of_stranger(client, host);
                 write(&way);
                 if host_bytes.len() <= LONGEST_HOST {
-                    *place = Some((*client, host_bytes.to_vec(), way));
+                    *place = Some(((*client, round), host_bytes.to_vec(), way));
                 }
             }
         }
@@ -60,11 +61,11 @@ struct Way {
 }
 
 impl Way {
-    fn new(headers: &HeaderMap, client: &Client, host: Option<&HeaderValue>) -> Self {
-        let mut text = Text(BytesMut::with_capacity(192));
+    fn new(headers: &HeaderMap, client: &Client, host: Option<&HeaderValue>, round: Round) -> Self {
+        let mut text = Text(BytesMut::with_capacity(224));
         Self {
             chain: text.chain(headers, client),
-            element: text.element(headers, client, host),
+            element: text.element(headers, client, host, round),
             port: text.port(host, client.scheme),
         }
     }
@@ -86,8 +87,8 @@ thread_local! {
     static RECENT: RefCell<[Option<Kept>; PLACES]> = const { RefCell::new([const { None }; PLACES]) };
 }
 
-/// Whose fields they are, for which `Host`, and the fields.
-type Kept = (Client, Vec<u8>, Fields);
+/// Whose fields they are and in which round, for which `Host`, and the fields.
+type Kept = ((Client, Round), Vec<u8>, Fields);
 
 fn place(address: IpAddr) -> usize {
     let bits = match address {
@@ -121,7 +122,13 @@ impl Text {
         self.take()
     }
 
-    fn element(&mut self, headers: &HeaderMap, client: &Client, host: Option<&HeaderValue>) -> Option<HeaderValue> {
+    fn element(
+        &mut self,
+        headers: &HeaderMap,
+        client: &Client,
+        host: Option<&HeaderValue>,
+        round: Round,
+    ) -> Option<HeaderValue> {
         let mut address = client.address;
         if client.trusted {
             for line in headers.get_all(FORWARDED) {
@@ -143,6 +150,8 @@ impl Text {
         }
         self.put(b";proto=");
         self.put(client.scheme.as_str().as_bytes());
+        self.put(b";by=");
+        self.put(round.node().as_bytes());
         self.take()
     }
 
@@ -231,8 +240,18 @@ mod tests {
             scheme: Scheme::Https,
             trusted,
         };
-        write(&mut headers, &client);
+        write(&mut headers, &client, round());
         headers
+    }
+
+    fn round() -> Round {
+        Round::first("https://blog.example.com")
+    }
+
+    /// The element without what stands at its end: our own name.
+    fn element(headers: &HeaderMap) -> &str {
+        let element = headers["forwarded"].to_str().unwrap();
+        element.strip_suffix(&format!(";by={}", round().node())).unwrap_or_else(|| panic!("{element}"))
     }
 
     #[test]
@@ -250,7 +269,7 @@ mod tests {
         assert_eq!(headers["x-forwarded-proto"], "https");
         assert_eq!(headers["x-forwarded-host"], "blog.example.com:8443");
         assert_eq!(headers["x-forwarded-port"], "8443");
-        assert_eq!(headers["forwarded"], "for=10.0.0.1;host=\"blog.example.com:8443\";proto=https");
+        assert_eq!(element(&headers), "for=10.0.0.1;host=\"blog.example.com:8443\";proto=https");
         assert_eq!(headers.len(), 6);
     }
 
@@ -266,7 +285,7 @@ mod tests {
         assert_eq!(headers["x-forwarded-for"], "2001:db8::7, 10.0.0.1");
         assert_eq!(headers["x-forwarded-host"], "blog.example.com");
         assert_eq!(headers["x-forwarded-port"], "443");
-        assert_eq!(headers["forwarded"], "for=\"[2001:db8::7]\", for=10.0.0.1;host=\"app.test\";proto=https");
+        assert_eq!(element(&headers), "for=\"[2001:db8::7]\", for=10.0.0.1;host=\"app.test\";proto=https");
     }
 
     #[test]
@@ -275,7 +294,7 @@ mod tests {
             for (address, host) in [("10.0.0.1", "a.test"), ("10.0.0.1", "b.test"), ("10.0.0.2", "a.test")] {
                 let headers = written(false, address, &[("host", host), ("x-forwarded-for", "6.6.6.6")]);
                 assert_eq!(headers["x-forwarded-for"], address);
-                assert_eq!(headers["forwarded"], format!("for={address};host=\"{host}\";proto=https"));
+                assert_eq!(element(&headers), format!("for={address};host=\"{host}\";proto=https"));
             }
         }
     }
@@ -291,11 +310,22 @@ mod tests {
         };
         let host = HeaderMap::from_iter([(HOST, HeaderValue::from_static("a.test"))]);
         let mut head = Head::new(&http::Method::GET, &http::Uri::from_static("/"), &host);
-        write_to(&mut head, &client, host.get(HOST));
+        write_to(&mut head, &client, host.get(HOST), round());
         let text = String::from_utf8(head.finish().to_vec()).unwrap();
         assert_eq!(text.lines().count(), headers.len() + 2);
         for (name, value) in &headers {
             assert!(text.contains(&format!("\r\n{name}: {}\r\n", value.to_str().unwrap())), "{name} in {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_kept_for_one_round_is_not_the_next_ones() {
+        let peer = IpAddr::from([127, 0, 0, 1]);
+        let client = Client { peer, address: peer, scheme: Scheme::Http, trusted: false };
+        for before in [0, 1, 0] {
+            let mut headers = HeaderMap::new();
+            write(&mut headers, &client, round().after(before));
+            assert_eq!(round().before(&headers), before + 1);
         }
     }
 
@@ -318,6 +348,6 @@ mod tests {
     #[test]
     fn an_ipv6_client_and_an_odd_host_cannot_break_the_element() {
         let headers = written(false, "2001:db8::7", &[("host", "a\";for=6.6.6.6;x=\"")]);
-        assert_eq!(headers["forwarded"], "for=\"[2001:db8::7]\";proto=https");
+        assert_eq!(element(&headers), "for=\"[2001:db8::7]\";proto=https");
     }
 }

@@ -101,7 +101,7 @@ impl Pool {
         if let Some(sender) = shared.current() {
             return Ok(sender);
         }
-        let sender = self.reach(upstream, connect_http2).await?;
+        let (sender, _) = self.reach(upstream, connect_http2).await?;
         *shared.current.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender.clone());
         Ok(sender)
     }

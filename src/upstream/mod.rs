@@ -13,6 +13,8 @@ mod connections;
 mod expect;
 mod fault;
 #[cfg(feature = "server")]
+mod first;
+#[cfg(feature = "server")]
 mod flow;
 pub mod forward;
 mod forwarded;
@@ -32,6 +34,7 @@ mod pool;
 mod pool_tests;
 #[cfg(feature = "server")]
 mod reply;
+mod round;
 #[cfg(feature = "server")]
 mod stream;
 #[cfg(feature = "server")]
@@ -48,4 +51,5 @@ pub use address::{Address, AddressError};
 pub use fault::Error;
 pub use grpc::is_grpc;
 pub use pool::{Pool, Upstreams};
+pub use round::Round;
 pub use tls_settings::{Tls, TlsError, TlsSettings};

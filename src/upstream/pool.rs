@@ -13,9 +13,11 @@ use tokio::time::Instant;
 
 use super::connect::{self, connect};
 use super::connections::Connections;
+use super::first::First;
 use super::http2::{self, Shared};
 use super::line::{Line, Silence};
 use super::patience::Patience;
+use super::stream::Stream;
 use super::tls::Connector;
 use super::upload::Upload;
 use super::{Address, Error, TlsError, TlsSettings, expect, flow, reply, tunnel};
@@ -34,6 +36,7 @@ struct Upstream {
     address: Address,
     tls: Option<Connector>,
     is_down: AtomicBool,
+    first: First,
 }
 
 /// Connections to the upstreams that are kept between requests. Each worker has its own, so that nothing is shared
@@ -68,8 +71,20 @@ impl Upstreams {
     }
 
     fn of(all: impl Iterator<Item = (Address, Option<Connector>)>, timeouts: Timeouts) -> Arc<Self> {
-        let list = all.map(|(address, tls)| Upstream { address, tls, is_down: AtomicBool::new(false) }).collect();
+        let list = all
+            .map(|(address, tls)| Upstream { address, tls, is_down: AtomicBool::new(false), first: First::default() })
+            .collect();
         Arc::new(Self { list, timeouts })
+    }
+
+    /// Looks whether each of them is there, in the background: one that is down is told before anybody asks for it.
+    pub fn look(self: &Arc<Self>) {
+        for (number, upstream) in self.list.iter().enumerate() {
+            let all = Arc::clone(self);
+            upstream.first.dial(upstream.address.clone(), self.timeouts.connect, move |outcome| {
+                all.list[number].note(outcome.as_ref().copied());
+            });
+        }
     }
 
     /// An empty pool, for one worker.
@@ -135,9 +150,8 @@ impl Pool {
         let mut now = Instant::from_std(now);
         let mut used = of.lines.take(now, Line::is_quiet);
         loop {
-            let is_new = used.is_none();
-            let mut line = match used.take() {
-                Some((line, _)) => line,
+            let (mut line, is_new) = match used.take() {
+                Some((line, _)) => (line, false),
                 None => self.open_line(upstream).await?,
             };
             match line.ask(head, *method == Method::HEAD, now, limit).await {
@@ -154,10 +168,10 @@ impl Pool {
     }
 
     /// Boxed, as below.
-    fn open_line(&self, upstream: usize) -> Pin<Box<dyn Future<Output = Result<Line, Error>> + Send + '_>> {
+    fn open_line(&self, upstream: usize) -> Opening<'_, Line> {
         Box::pin(async move {
-            let stream = self.reach(upstream, connect::line).await.map_err(Error::Down)?;
-            Ok(Line::new(stream, Instant::now() + self.upstreams.timeouts.upstream))
+            let (stream, is_new) = self.reach(upstream, connect::line).await.map_err(Error::Down)?;
+            Ok((Line::new(stream, Instant::now() + self.upstreams.timeouts.upstream), is_new))
         })
     }
 
@@ -186,7 +200,7 @@ impl Pool {
         };
         let (mut link, mut is_new) = match used {
             Some((link, _)) => (link, false),
-            None => (self.open(upstream).await?, true),
+            None => self.open(upstream).await?,
         };
         loop {
             match self.exchange(upstream, link, &mut request, now).await {
@@ -194,16 +208,17 @@ impl Pool {
                 Err(_) => {}
                 Ok(response) => return Ok(response),
             }
-            link = self.open(upstream).await?;
-            (now, is_new) = (Instant::now(), true);
+            (link, is_new) = self.open(upstream).await?;
+            now = Instant::now();
         }
     }
 
     /// A new connection. Boxed: few requests need one, and every one would carry the room for its making.
-    fn open(&self, upstream: usize) -> Pin<Box<dyn Future<Output = Result<Link, Error>> + Send + '_>> {
+    fn open(&self, upstream: usize) -> Opening<'_, Link> {
         Box::pin(async move {
-            let sender = self.reach(upstream, connect).await.map_err(Error::Down)?;
-            Ok(Link { sender, patience: Patience::new(Instant::now() + self.upstreams.timeouts.upstream) })
+            let (sender, is_new) = self.reach(upstream, connect).await.map_err(Error::Down)?;
+            let patience = Patience::new(Instant::now() + self.upstreams.timeouts.upstream);
+            Ok((Link { sender, patience }, is_new))
         })
     }
 
@@ -252,19 +267,31 @@ impl Pool {
         }
     }
 
-    /// Opens a connection, and notes whether there is one.
+    /// Opens a connection, and notes whether there is one. With it goes whether it is new: the first one has waited, as
+    /// one that was used before.
     pub(super) async fn reach<'a, T, F>(
         &'a self,
         upstream: usize,
-        connect: impl FnOnce(&'a Address, Option<&'a Connector>, Duration) -> F,
-    ) -> io::Result<T>
+        connect: impl Fn(&'a Address, Option<&'a Connector>, Option<Stream>, Duration) -> F,
+    ) -> io::Result<(T, bool)>
     where
         F: Future<Output = io::Result<T>>,
     {
         let target = self.upstreams.list.get(upstream).ok_or(io::ErrorKind::NotFound)?;
-        let outcome = connect(&target.address, target.tls.as_ref(), self.upstreams.timeouts.connect).await;
+        let connect = |first| connect(&target.address, target.tls.as_ref(), first, self.upstreams.timeouts.connect);
+        if let Some(first) = target.first.take().await
+            && let Ok(connection) = connect(Some(first)).await
+        {
+            return Ok((connection, false));
+        }
+        let outcome = connect(None).await;
         target.note(outcome.as_ref().map(|_| ()));
-        outcome
+        outcome.map(|connection| (connection, true))
+    }
+
+    /// What an upstream is called in the log.
+    pub fn name(&self, upstream: usize) -> String {
+        self.address(upstream).map(Address::to_string).unwrap_or_default()
     }
 
     pub(super) fn address(&self, upstream: usize) -> Result<&Address, Error> {
@@ -302,6 +329,9 @@ impl Pool {
         }
     }
 }
+
+/// A connection in the making, and whether it is new.
+type Opening<'a, T> = Pin<Box<dyn Future<Output = Result<(T, bool), Error>> + Send + 'a>>;
 
 /// Which connection a request may go on.
 #[derive(Clone, Copy, PartialEq, Eq)]

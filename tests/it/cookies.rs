@@ -62,6 +62,42 @@ async fn sec_cook_01_for_https_the_cookie_is_secure_and_bound_to_the_host() {
     );
 }
 
+#[tokio::test]
+async fn sec_cook_01_what_a_proxy_says_came_in_the_clear_gets_no_cookie_but_the_way_to_tls() {
+    let app = RecordingUpstream::start();
+    let rules = "public_url = \"https://app.test\"\n[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n\
+        [providers.anon-user]\n[providers.local-userpass]\n[routes]\n\"/**\" = { read = \"guest\" }\n";
+    let server = Site::new(&app, rules).user("ann@example.com", &[]).start().await;
+    let client = server.client().calling("https://app.test");
+    for path in ["/posts?a=b", "/.auth/login"] {
+        let plain = client.get(path).navigate().header("x-forwarded-proto", "http").await;
+        assert_eq!(plain.is(307).location(), format!("https://app.test{path}"));
+        assert!(plain.cookies().is_empty());
+        assert_eq!(client.get(path).script().header("x-forwarded-proto", "http").await.is(421).code(), "scheme.plain");
+        client.get(path).navigate().header("x-forwarded-proto", "https").await.is(200);
+    }
+    let form = [("email", "ann@example.com"), ("password", "copper-lantern-47")];
+    let sign_in = |scheme| client.post("/.auth/login/local-userpass").submit(&form).header("x-forwarded-proto", scheme);
+    assert!(sign_in("http").await.is(421).cookies().is_empty());
+    assert_eq!(sign_in("https").await.is(303).cookies().len(), 2);
+    // A proxy that does not say is believed to know what it does.
+    client.get("/posts").navigate().await.is(200);
+}
+
+/// What a page in the clear sends is of another origin than the site.
+#[tokio::test]
+async fn sec_cook_01_nobody_signs_in_from_a_page_in_the_clear() {
+    let app = RecordingUpstream::start();
+    let server = Site::new(&app, &format!("public_url = \"https://app.test\"\n{RULES}"));
+    let server = server.user("ann@example.com", &[]).start().await;
+    let form = [("email", "ann@example.com"), ("password", "copper-lantern-47")];
+    for (origin, status) in [("http://app.test", 403), ("https://app.test", 303)] {
+        let call = server.client().calling("https://app.test").post("/.auth/login/local-userpass").form(&form);
+        let reply = call.without("origin").without("sec-fetch-site").header("origin", origin).await;
+        assert_eq!(reply.is(status).cookies().is_empty(), status == 403, "{}", reply.describe());
+    }
+}
+
 /// A request with this `Cookie` field, byte for byte.
 async fn with_cookie(address: SocketAddr, target: &str, cookie: &[u8]) -> u16 {
     let mut bytes = format!("GET {target} HTTP/1.1\r\nHost: app.localhost\r\n").into_bytes();

@@ -18,6 +18,10 @@ async fn the_demo_makes_its_own_requests_and_a_sign_in_of_every_kind() {
         "writing needs a journalist: 401",
         "ann writes: 201",
         "oauth2-apple vouches: 303",
+        "a card that a function of yours knows: 200",
+        "a token that a partner signed: 200",
+        "github vouches: 303",
+        "microsoft vouches: 303",
         "corp vouches: 303",
         "corp writes: 201",
     ] {
@@ -46,7 +50,7 @@ async fn the_lines_that_the_demo_prints_do_what_is_said_below_them() {
     program.said("Ctrl-C stops.").await;
     let lines = program.lines();
     let tries: Vec<_> = lines.windows(2).filter(|two| two[0].trim().starts_with("curl -i ")).collect();
-    assert_eq!(tries.len(), 3, "{lines:?}");
+    assert_eq!(tries.len(), 5, "{lines:?}");
     for two in tries {
         let folder = tempfile::tempdir().unwrap();
         let mut shell = clean("/bin/sh", folder.path());
@@ -91,6 +95,8 @@ async fn people_who_are_made_up_sign_in_and_are_linked_in_a_browser() {
         ("oauth2-google", "kim-3", "Kim Beispiel"),
         ("oauth2-facebook", "max-2", "Max Example"),
         ("oauth2-apple", "kim-3", "Kim Beispiel"),
+        ("github", "max-2", "Max Example"),
+        ("microsoft", "kim-3", "Kim Beispiel"),
         ("corp", "ann-1", "Ann Example"),
     ] {
         browser.go(&format!("{site}/.auth/login?rd=/posts")).await;

@@ -232,6 +232,24 @@ async fn sec_fwd_04_forwarding_headers_of_the_client_decide_nothing() {
     assert_eq!(Decision::of(&send(&envoy, framed(&named(b"127.0.0.77"))).await).status, 0);
 }
 
+/// `ExtAuthz` stands above `ByAddress`.
+#[tokio::test]
+async fn the_client_of_a_question_is_counted_and_not_its_gateway() {
+    let app = RecordingUpstream::start();
+    let limits = "[limits]\nrequests = { per_address = \"2/1h\" }\n";
+    let server = Site::new(&app, &format!("{FIRST}{RULES}{MORE}{limits}")).start().await;
+    let envoy = gateway(&server.client());
+    let by = |address: &[u8; 10]| {
+        let question = question("GET", "/public/x", &[]);
+        let at = question.windows(10).position(|part| part == b"127.0.0.77").unwrap();
+        framed(&[&question[..at], address, &question[at + 10..]].concat())
+    };
+    let statuses = async |address| Decision::of(&send(&envoy, by(address)).await).status;
+    let first = [statuses(b"127.0.0.77").await, statuses(b"127.0.0.77").await];
+    assert_eq!((first, statuses(b"127.0.0.78").await), ([0, 0], 0), "each client has its own count");
+    assert_ne!(statuses(b"127.0.0.77").await, 0);
+}
+
 #[tokio::test]
 async fn sec_fwd_01_a_stranger_over_grpc_is_told_nothing() {
     let app = RecordingUpstream::start();

@@ -157,6 +157,23 @@ async fn sec_log_02_no_secret_is_in_any_output_at_trace_level() {
 }
 
 #[tokio::test]
+async fn the_icon_that_a_browser_asks_for_by_itself_is_no_line_until_somebody_looks() {
+    let app = RecordingUpstream::start();
+    for (level, lines) in [("info", 0), ("debug", 1)] {
+        let rules = format!(
+            "[observe.log]\nlevel = \"{level}\"\n[providers.local-userpass]\n[routes]\n\"/**\" = {{ all = \"signed_in\" }}\n"
+        );
+        let server = Site::new(&app, &rules).start().await;
+        server.client().get("/favicon.ico").fetch("no-cors", "image", "same-origin").await.is(401);
+        server.client().get("/favicon.ico").navigate().await.is(303);
+        server.client().get("/other.ico").script().await.is(401);
+        server.log().line("path=/other.ico").await;
+        assert_eq!(server.log().with("status=401").iter().filter(|line| line.contains("favicon")).count(), lines);
+        assert_eq!(server.log().with("status=303").len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn sec_err_01_an_error_tells_a_client_nothing_of_our_insides() {
     let broken = RawUpstream::start("HTTP/1.1 banana\r\n\r\n").await;
     let server = Site::before(&broken.url(), RULES).start().await;

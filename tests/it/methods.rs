@@ -10,6 +10,8 @@ roles = ["reader"]
 "/all/**" = { all = "anyone" }
 "/get/**" = { GET = "anyone" }
 "/read/**" = { read = "anyone" }
+"/away/**" = { read = "anyone", write = "nobody" }
+"/office/**" = { read = "anyone", from = ["10.0.0.0/8"] }
 "#;
 
 const OVERRIDES: [&str; 6] = [
@@ -32,13 +34,13 @@ async fn sec_meth_01_a_method_is_not_overridden() {
     let client = server.client();
     client.sign_in("ann@example.com").await;
     for name in OVERRIDES {
-        client.post("/items/1").script().header(name, "GET").await.is(403);
+        client.post("/items/1").script().header(name, "GET").await.is(405);
         client.get("/items/1").script().header(name, "DELETE").await.is(200);
         let seen = app.last();
         assert_eq!(seen.method, "GET");
         assert!(seen.family("x-http-method").is_empty() && !seen.head.contains("DELETE"), "{name}: {}", seen.head);
     }
-    client.post("/items/1?_method=GET").script().form(&[("_method", "GET")]).await.is(403);
+    client.post("/items/1?_method=GET").script().form(&[("_method", "GET")]).await.is(405);
     client.get("/items/1?_method=DELETE").script().await.is(200);
     assert_eq!(app.count(), OVERRIDES.len() + 1);
 }
@@ -51,8 +53,17 @@ async fn sec_meth_02_odd_methods_are_tokens_and_no_more() {
     client.sign_in("ann@example.com").await;
     for method in ["get", "GETX", "TRACK", "DEBUG", "PROPFIND", "Get"] {
         let reply = client.method(method, "/items/1").script().await;
-        assert!(matches!(reply.status.as_u16(), 403 | 405), "{method}: {}", reply.describe());
+        assert_eq!(
+            (reply.is(405).code().as_str(), reply.header("allow")),
+            ("method.not_allowed", "GET, HEAD"),
+            "{method}"
+        );
+        server.client().method(method, "/items/1").script().await.is(401);
+        client.method(method, "/all/a").script().await.is(200);
     }
+    client.post("/read/a").script().await.is(405);
+    client.post("/away/a").script().await.is(403);
+    assert_eq!(client.post("/office/a").script().await.is(403).header("allow"), "", "not from here");
     client.method("HEAD", "/get/a").await.is(200);
     client.method("HEAD", "/read/a").await.is(200);
     client.stranger().method("HEAD", "/items/1").await.is(401);

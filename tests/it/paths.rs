@@ -180,8 +180,15 @@ async fn sec_path_10_two_authorities_are_none() {
         "GET /public/x HTTP/1.1\r\n\r\n",
         "OPTIONS * HTTP/1.1\r\nHost: app.localhost\r\n\r\n",
     ] {
-        let reply = server.raw().await.ask(request).await;
+        let mut raw = server.raw().await;
+        let reply = raw.ask(request).await;
         assert_eq!(reply.status, 400, "{request}{}", reply.head);
+        assert!(raw.rest().await.is_empty(), "closed");
+    }
+    let mut raw = server.raw().await;
+    for path in ["/public/%00", "/public/%zz"] {
+        let reply = raw.ask(format!("GET {path} HTTP/1.1\r\nHost: app.localhost\r\n\r\n")).await;
+        assert_eq!((reply.status, reply.header("connection")), (400, ""), "the same connection goes on");
     }
     assert_eq!(app.count(), 0);
     let same = "GET http://app.localhost/public/x?y HTTP/1.1\r\nHost: app.localhost\r\n\r\n";

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 
+use crate::support::log::Log;
 use crate::support::{Client, RecordingUpstream, Site};
 
 fn example(name: &str) -> String {
@@ -168,8 +169,8 @@ async fn a_key_in_the_environment_goes_before_the_file_and_a_misspelt_one_is_a_f
 
 #[tokio::test]
 async fn an_address_in_use_is_exit_code_4_and_a_store_that_cannot_be_opened_5() {
-    let app = RecordingUpstream::start();
-    let taken = Site::new(&app, &format!("listen = [\"{}\"]\n", app.address())).cli(&["run"]);
+    let (app, other) = (RecordingUpstream::start(), RecordingUpstream::start());
+    let taken = Site::new(&app, &format!("listen = [\"{}\"]\n", other.address())).cli(&["run"]);
     assert_eq!(taken.code, 4, "{taken:?}");
     assert!(taken.text().contains("in use"), "{taken:?}");
     let site = Site::new(&app, "[store]\nurl = \"sqlite:store.db\"\n");
@@ -191,6 +192,44 @@ async fn an_upstream_that_is_not_there_yet_is_no_reason_not_to_start() {
     server.client().get("/").await.is(200);
     server.signal(Signal::TERM);
     assert!(server.exit().await.success());
+}
+
+#[tokio::test]
+async fn a_second_server_on_one_store_says_so_and_a_killed_one_leaves_nothing_behind() {
+    const SAYS: &str = "another server uses this store";
+    let app = RecordingUpstream::start();
+    let server = Site::new(&app, "").start().await;
+    server.cli(&["users", "list"]).success();
+    let mut second = server.command(&["run"]).spawn().unwrap();
+    let log = Log::of(second.stdout.take().unwrap(), second.stderr.take().unwrap());
+    assert!(log.line(SAYS).await.contains("WARN"));
+    log.line("listening on").await;
+    second.kill().unwrap();
+    second.wait().unwrap();
+    assert!(server.log().with(SAYS).is_empty());
+    let server = server.kill_and_restart().await;
+    assert!(server.log().with(SAYS).is_empty(), "{}", server.log().text());
+}
+
+#[tokio::test]
+async fn a_visit_by_another_host_than_the_public_one_is_told_once() {
+    const SAYS: &str = "a host that is not in `public_url`";
+    let app = RecordingUpstream::start();
+    let rules = "return_to = [\"http://shop.localhost\"]\n[routes]\n\"/**\" = { all = \"anyone\" }\n\"docs.test/**\" = { all = \"anyone\" }\n";
+    let server = Site::new(&app, rules).start().await;
+    let visit =
+        async |host: &str| server.client().calling(&format!("http://{host}")).get("/").navigate().await.is(200).status;
+    for host in ["app.localhost", "app.localhost:8080", "docs.test", "shop.localhost"] {
+        visit(host).await;
+    }
+    server.client().calling("http://10.0.0.1").get("/").await.is(200);
+    assert!(server.log().with(SAYS).is_empty(), "{}", server.log().text());
+    visit("127.0.0.1:8080").await;
+    visit("127.0.0.1:8080").await;
+    let line = server.log().line(SAYS).await;
+    assert!(line.contains("WARN") && line.contains("127.0.0.1") && line.contains("http://app.localhost"), "{line}");
+    visit("app.localhost").await;
+    assert_eq!(server.log().with(SAYS).len(), 1);
 }
 
 #[tokio::test]

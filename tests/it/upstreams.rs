@@ -116,6 +116,23 @@ async fn connections_to_the_app_are_used_again() {
 }
 
 #[tokio::test]
+async fn an_app_that_is_not_there_is_told_at_the_start_and_one_that_is_there_serves_on_the_connection_that_looked() {
+    let app = RecordingUpstream::start();
+    app.stop().await;
+    let server = site(&app).await;
+    let line = server.log().line("upstream is down").await;
+    assert!(line.contains("WARN") && line.contains(&app.url()), "{line}");
+    server.client().get("/a").await.is(502);
+    assert_eq!(server.log().with("upstream is down").len(), 1);
+    app.restart();
+    let server = site(&app).await;
+    server.client().get("/a").await.is(200);
+    server.client().get("/a").await.is(200);
+    assert!(server.log().with("upstream is").is_empty(), "{}", server.log().text());
+    assert_eq!(app.requests().iter().map(|seen| seen.connection).min(), Some(0), "nothing was opened to look alone");
+}
+
+#[tokio::test]
 async fn an_app_that_is_down_is_a_502_for_each_and_one_line_for_the_log() {
     let app = RecordingUpstream::start();
     let server = site(&app).await;

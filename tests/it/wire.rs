@@ -21,7 +21,7 @@ use tokio::time::timeout;
 use vestibule::body::Body;
 use vestibule::limit;
 use vestibule::listen::{self, Connection, Outcome, Settings, Shutdown};
-use vestibule::upstream::{Error, Pool, Upstreams, forward};
+use vestibule::upstream::{Error, Pool, Round, Upstreams, forward};
 use vestibule::visit::Client;
 
 /// A test that waits longer is stuck.
@@ -86,17 +86,18 @@ async fn forward(pool: Pool, mut request: Request<Body>, connection: Connection)
     };
     let peer = connection.peer.ip();
     let client = Client { peer, address: peer, scheme: connection.scheme, trusted: false };
+    let round = Round::first("http://app.localhost");
     let answer = match upgrade {
         forward::Upgrade::No if pool.takes_head(0, &request) => {
-            let head = forward::head(&mut request, &client).finish();
+            let head = forward::head(&mut request, &client, round).finish();
             pool.ask(0, request.method(), &head, Instant::now()).await
         }
         forward::Upgrade::No => {
-            forward::request(&mut request, &client, upgrade);
+            forward::request(&mut request, &client, round, upgrade);
             pool.send(0, request).await
         }
         forward::Upgrade::WebSocket => {
-            forward::request(&mut request, &client, upgrade);
+            forward::request(&mut request, &client, round, upgrade);
             pool.upgrade(0, request, std::future::pending()).await
         }
     };
