@@ -96,8 +96,20 @@ impl Locate {
         }
         let headers = visit.request.headers();
         let is_said = headers.contains_key("x-forwarded-proto") || headers.contains_key(FORWARDED);
+        // Programs bring their own credentials and get no cookie from an app's side.
+        if !is_said || (visit.place == Place::App && visit.asker() != Asker::Navigation) {
+            return None;
+        }
+        let other_hosts = self.other_hosts.as_ref()?;
         let target = visit.request.uri().path_and_query().map_or("/", PathAndQuery::as_str);
-        self.other_hosts.as_ref().filter(|_| is_said)?.over_tls(visit.host.as_deref()?, target)
+        let there = other_hosts.over_tls(visit.host.as_deref()?, target)?;
+        // Browsers say this over TLS alone (Fetch Metadata §2.1): the proxy tells of a hop behind it, and to lead there
+        // again would go round in circles.
+        if headers.contains_key("sec-fetch-mode") {
+            other_hosts.wonder(client.peer);
+            return None;
+        }
+        Some(there)
     }
 
     /// The canonical host of a request, if it is served. Clients ask for the same one again and again, so each thread

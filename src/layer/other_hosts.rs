@@ -2,6 +2,8 @@
 //! mails and providers bring them back under the other, where no cookie of the first one counts.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use http::Request;
@@ -15,13 +17,14 @@ pub struct OtherHosts {
     public_url: String,
     known: BTreeSet<String>,
     told: Mutex<BTreeSet<String>>,
+    has_wondered: AtomicBool,
 }
 
 impl OtherHosts {
     /// Beside the host of `public_url` these are meant to be.
     pub fn new(public_url: &PublicUrl, known: impl IntoIterator<Item = String>) -> Self {
         let known = known.into_iter().chain([public_url.host().to_owned()]).collect();
-        Self { public_url: public_url.to_string(), known, told: Mutex::default() }
+        Self { public_url: public_url.to_string(), known, told: Mutex::default(), has_wondered: AtomicBool::new(false) }
     }
 
     /// Where a page of the site is over TLS, if the site is served so and has this name.
@@ -31,6 +34,17 @@ impl OtherHosts {
             Some((_, public)) if public.split(':').next() == Some(host) => format!("{}{target}", self.public_url),
             _ => format!("https://{host}{target}"),
         })
+    }
+
+    /// Says once that a proxy calls plain what came over TLS.
+    pub fn wonder(&self, proxy: IpAddr) {
+        if !self.has_wondered.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                %proxy,
+                "a trusted proxy says X-Forwarded-Proto: http of a browser that came over https; it has to say how the \
+                 visitor came"
+            );
+        }
     }
 
     /// Looks at a request that came by this host, and says so the first time somebody opens a page by a name that is

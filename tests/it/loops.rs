@@ -48,8 +48,9 @@ async fn a_request_that_comes_back_by_another_name_of_ours_is_508_and_a_line_in_
         entrance.leads_to(server.address());
         let reply = server.client().get("/a").script().await;
         assert_eq!(reply.is(508).json()["code"], "upstream.loop");
-        let lines = server.log().with("the upstream leads back here");
-        assert!(lines.len() == 1 && lines[0].contains(&entrance.url()), "{lines:?}");
+        let line = server.log().line("the upstream leads back here").await;
+        assert!(line.contains(&entrance.url()), "{line}");
+        assert_eq!(server.log().with("the upstream leads back here").len(), 1);
         server.client().post("/a").body("x").script().await.is(508);
     }
 }

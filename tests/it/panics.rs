@@ -109,6 +109,8 @@ async fn sec_err_01_a_panic_is_a_line_of_the_log_with_the_number_of_its_answer()
     let log = Log::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    // With one subscriber alone `tracing` asks that of whichever thread comes first, and other tests have none.
+    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
     let _guard = tracing::subscriber::set_default(subscriber);
     let house = house().await;
     let entrance = Entrance::new(around(house.house(), service_fn(app)));
