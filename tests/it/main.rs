@@ -18,6 +18,7 @@ mod cluster_cost;
 mod cluster_sizing;
 mod config;
 mod cookies;
+mod cors;
 mod csrf;
 mod custom_function;
 mod data_api;
