@@ -12,6 +12,7 @@ mod asking;
 mod assertion;
 mod audit;
 mod browser;
+mod canaries;
 mod cli;
 mod cluster;
 mod cluster_cost;
