@@ -51,6 +51,7 @@ use crate::store::Store;
 use crate::visit::{RequestId, Visit};
 use crate::visitor::Visitor;
 use call::Call;
+use cors::Origins;
 use endpoint::{AppEndpoint, Endpoint, UserEndpoint};
 use functions::Functions;
 use refusal::Refusal;
@@ -63,6 +64,7 @@ pub struct AppServices {
     settings: Settings,
     /// Names the app's users as a whole, in tokens: 24 hexadecimal digits that follow from the app's id.
     domain: String,
+    origins: Origins,
     cors: CorsLayer,
     cookie: Name,
     functions: Functions,
@@ -103,10 +105,12 @@ impl AppServices {
     /// Builds it.
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, public_url, providers, sessions, limits, store, workers, clock } = parts;
+        let origins = Origins::new(&settings, public_url.origin());
         Self {
             domain: claims::derived_id(&["domain", &settings.app_id]),
             cookie: Name::new(public_url.is_secure()),
-            cors: cors::layer(&settings.allowed_origins, public_url.origin()),
+            cors: origins.layer(),
+            origins,
             functions: Functions::new(settings.functions.clone().unwrap_or_default(), workers),
             settings,
             public_url,
@@ -151,7 +155,7 @@ impl AppServices {
     }
 
     async fn answer(&self, call: &Call, body: Body, who: &Who) -> Answer {
-        if !cors::admits(&self.settings.allowed_origins, self.public_url.origin(), &call.headers) {
+        if !self.origins.admits(&call.headers) {
             return Err(Refusal::origin());
         }
         let endpoint = Endpoint::find(&call.path).ok_or_else(Refusal::no_such_path)?;

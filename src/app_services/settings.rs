@@ -5,7 +5,8 @@ use super::functions::Folder;
 pub struct Settings {
     /// The client app id, such as `blog-abcde`.
     pub app_id: String,
-    /// Origins whose pages may call; empty means every origin, as App Services had it. Our own always may.
+    /// Origins whose pages may call; empty means every origin, as App Services had it, of which those of
+    /// `redirect_uris` alone may with cookies. Our own always may.
     pub allowed_origins: Vec<String>,
     /// Addresses that a sign-in in a popup may return to, exactly as apps name them.
     pub redirect_uris: Vec<String>,

@@ -45,7 +45,8 @@ fn app_id(r: &mut Reader<'_>) -> Option<String> {
 
 fn allowed_origins(r: &mut Reader<'_>) -> Vec<String> {
     let kind = Kind::List(Box::new(Kind::Text("https://app.example.com")));
-    let doc = "Origins whose pages may call; empty: every origin. Our own always may.";
+    let doc = "Origins whose pages may call; empty: every origin, of which only those of `redirect_uris` may with cookies. Our own \
+               always may.";
     let origins = r.list("allowed_origins", (kind, Some("[]".to_owned())), doc, |text| {
         if text.contains('*') {
             return Err(Trouble::new(Code::Form, "`allowed_origins` takes no wildcards").help("name each origin"));

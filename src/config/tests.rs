@@ -175,7 +175,9 @@ fn sec_conf_01_exposed_and_weak_secrets_are_refused() {
     for (secret, mode, code) in [
         ("correct horse\n", 0o640, None),
         ("correct horse\n", 0o644, Some(Code::SecretExposed)),
+        ("correct horse\n", 0o604, Some(Code::SecretExposed)),
         ("changeme\n", 0o600, Some(Code::SecretWeak)),
+        ("CHANGEME", 0o600, Some(Code::SecretWeak)),
         ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", 0o600, Some(Code::SecretWeak)),
         ("\n", 0o600, Some(Code::SecretMissing)),
     ] {

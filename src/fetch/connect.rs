@@ -74,13 +74,18 @@ impl Connector {
     async fn dial(&self, target: &Target) -> Result<TcpStream, Error> {
         let failed = |error: io::Error| Error::Connect { host: target.name.clone(), why: error.to_string() };
         let found = lookup_host((target.host.as_str(), target.port)).await.map_err(failed)?;
-        let (near, far): (Vec<SocketAddr>, _) = found.partition(|address| self.may(target, *address));
+        TcpStream::connect(self.within_reach(target, found)?.as_slice()).await.map_err(failed)
+    }
+
+    /// Those of the addresses of a name that may be connected to.
+    fn within_reach(&self, target: &Target, found: impl Iterator<Item = SocketAddr>) -> Result<Vec<SocketAddr>, Error> {
+        let (near, far): (Vec<SocketAddr>, Vec<_>) = found.partition(|address| self.may(target, *address));
         if near.is_empty() && !far.is_empty() {
             let private = far.iter().any(|address| !self.reach.covers(address.ip()));
             let why = if private { Error::Private } else { Error::Insecure };
             return Err(why(target.name.clone()));
         }
-        TcpStream::connect(near.as_slice()).await.map_err(failed)
+        Ok(near)
     }
 
     fn may(&self, target: &Target, address: SocketAddr) -> bool {
@@ -159,5 +164,32 @@ impl Write for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sec_ssrf_02_of_a_name_that_answers_now_this_now_that_only_public_addresses_are_connected_to() {
+        let connector = Connector::new(&Settings::default()).unwrap().reaching(Reach::Public);
+        let target = Target::of(&"https://keys.example.com/".parse().unwrap()).unwrap();
+        let reached =
+            |found: &[&str]| connector.within_reach(&target, found.iter().map(|address| address.parse().unwrap()));
+        let (public, public6) = ("1.1.1.1:443", "[2606:4700::1111]:443");
+        let here = ["127.0.0.1:443", "[::1]:443", "[::ffff:127.0.0.1]:443", "169.254.169.254:443", "[fd00::1]:443"];
+        for private in here {
+            // Both at once, in either order; then one after the other.
+            for found in [[private, public], [public, private]] {
+                assert_eq!(reached(&found), Ok(vec![public.parse().unwrap()]), "{found:?}");
+            }
+            for _ in 0..2 {
+                assert_eq!(reached(&[public]), Ok(vec![public.parse().unwrap()]));
+                assert_eq!(reached(&[private]), Err(Error::Private("keys.example.com".to_owned())), "{private}");
+            }
+        }
+        assert_eq!(reached(&here), Err(Error::Private("keys.example.com".to_owned())));
+        assert_eq!(reached(&[public6]), Ok(vec![public6.parse().unwrap()]), "a name of IPv6 alone");
     }
 }

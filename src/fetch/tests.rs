@@ -130,3 +130,43 @@ async fn sec_ssrf_01_a_document_names_its_own_origin_and_public_addresses_alone(
     let settings = Settings { allow_private: vec!["127.0.0.1".into()], ..Settings::default() };
     assert!(at("https://id.example.com/", &settings).send(get(&format!("http://{other}/keys"))).await.is_ok());
 }
+
+/// Every spelling of an address of this machine or its network: refused by where it leads, not by how it is written.
+#[tokio::test]
+async fn sec_ssrf_01_no_spelling_of_an_address_leads_into_the_own_network() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let document: Uri = "https://id.example.com/".parse().unwrap();
+    let fetch = Fetch::new(&Settings::default()).unwrap().named_by(&document).unwrap();
+    for host in [
+        "127.0.0.1",
+        "127.1",
+        "2130706433",
+        "0x7f.1",
+        "0x7f000001",
+        "0177.0.0.1",
+        "0",
+        "0.0.0.0",
+        "localhost",
+        "localhost.",
+        "LOCALHOST",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "[::ffff:7f00:1]",
+        "[64:ff9b::127.0.0.1]",
+        "[fd00::1]",
+        "169.254.169.254",
+        "user:password@127.0.0.1",
+        "id.example.com@127.0.0.1",
+    ] {
+        for scheme in ["https", "http"] {
+            let Ok(uri) = format!("{scheme}://{host}:{port}/keys").parse::<Uri>() else { continue };
+            let answer = fetch.send(Request::get(uri).body(Bytes::new()).unwrap()).await;
+            let refused = matches!(answer, Err(Error::Private(_) | Error::Insecure(_) | Error::Address));
+            // A spelling that no resolver takes for an address is none.
+            assert!(refused || matches!(answer, Err(Error::Connect { .. })), "{scheme}://{host}: {answer:?}");
+        }
+    }
+    let connected = std::future::poll_fn(|cx| std::task::Poll::Ready(listener.poll_accept(cx).is_ready())).await;
+    assert!(!connected, "somebody was at the door");
+}

@@ -178,6 +178,12 @@ mod tests {
     #[test]
     fn sec_rate_02_a_mapped_address_is_its_ipv4_address() {
         assert_eq!(address(&["127.0.0.2/32"], "::ffff:127.0.0.2", "::ffff:192.0.2.1"), "192.0.2.1");
+        assert_eq!(address(&["127.0.0.2/32"], "127.0.0.2", "[::FFFF:C000:0201]:7"), "192.0.2.1");
+        assert_eq!(address(&["127.0.0.2/32"], "127.0.0.2", "2001:DB8::A"), "2001:db8::a");
+        // A zone is of one machine alone (RFC 4007 §6): what carries one is no client that somebody else can name.
+        for zone in ["fe80::1%eth0", "[fe80::1%25eth0]:80", "2001:db8::1%1"] {
+            assert_eq!(address(&["127.0.0.2/32"], "127.0.0.2", zone), "127.0.0.2", "{zone}");
+        }
     }
 
     #[test]

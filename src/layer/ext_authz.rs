@@ -9,7 +9,7 @@ use std::str;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE};
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, VARY};
 use http::uri::PathAndQuery;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
@@ -204,7 +204,7 @@ pub(super) fn answer(response: Response<Body>) -> Response<Body> {
 /// `OkHttpResponse`: what is empty is removed, as is what the client sent in its own name.
 fn allowed(headers: &HeaderMap) -> Message {
     let mut message = Message::default();
-    for (name, value) in headers.iter().filter(|(name, _)| ![CACHE_CONTROL, X_REQUEST_ID].contains(name)) {
+    for (name, value) in headers.iter().filter(|(name, _)| ![CACHE_CONTROL, VARY, X_REQUEST_ID].contains(name)) {
         message = match str::from_utf8(value.as_bytes()) {
             _ if name == SET_COOKIE => message.message(6, &option(name, value, APPEND)),
             Ok(names) if name == TO_REMOVE => {

@@ -293,6 +293,11 @@ mod tests {
     fn sec_hdr_08_a_value_is_one_header_or_none() {
         assert_eq!(header(json!("x\r\nX-Auth-Roles: admin")).unwrap(), "x%0D%0AX-Auth-Roles:%20admin");
         assert_eq!(header(json!("\u{0}")).unwrap(), "%00");
+        assert_eq!(header(json!("x\rY: z")).unwrap(), "x%0DY:%20z");
+        assert_eq!(header(json!("\u{1f600}\u{7f}\t")).unwrap(), "%F0%9F%98%80%7F%09");
+        // A comma inside stays within JSON, whose quotes say where a value ends.
+        let list = json!(["a,b", "c\r\n", "\u{eb}"]);
+        assert_eq!(header(list).unwrap(), r#"["a,b","c\r\n","%C3%AB"]"#);
         assert_eq!(header(json!("Zo\u{eb} 100%")).unwrap(), "Zo%C3%AB%20100%25");
         assert_eq!(header(json!(" a ")).unwrap(), "%20a%20");
         assert_eq!(header(json!("x".repeat(64 << 10))), None);

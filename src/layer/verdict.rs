@@ -3,7 +3,7 @@
 //! app would be.
 
 use http::StatusCode;
-use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, HeaderValue, VARY};
 
 use crate::layer::{Answer, Progress, Step, data_api};
 use crate::visit::{Check, Names, Visit};
@@ -22,6 +22,7 @@ impl Step for Verdict {
         }
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(VARY, HeaderValue::from_static("Cookie, Authorization"));
         if check.dialect.takes_away() {
             take_away(check, visit.request.headers(), headers);
         }

@@ -175,8 +175,9 @@ mod tests {
         }
     }
 
+    /// SEC-XSS-02
     #[test]
-    fn a_title_cannot_break_out_of_html_or_subject() {
+    fn sec_xss_02_a_title_cannot_break_out_of_html_or_subject() {
         let words = Words::new("<b>A&B</b>\r\nBcc: x@y.example", "https://a.example", &[Language::English]).unwrap();
         let letter = words.write(&Kind::Confirm(link()), Language::English).unwrap();
         assert!(!letter.html.contains("<b>"), "{}", letter.html);

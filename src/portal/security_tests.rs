@@ -82,7 +82,9 @@ async fn sec_xss_02_what_is_stored_is_text() {
     let mut user = house.account(ANN).await;
     let mut ann = house.signed_in(ANN).await;
     for nasty in NASTY {
-        user.data.insert("name".into(), nasty.into());
+        for field in ["name", "picture", "email", "first_name"] {
+            user.data.insert(field.into(), nasty.into());
+        }
         user.roles = [nasty.to_owned()].into();
         let stored = house.store.user(user.id).await.unwrap().unwrap();
         user.version = stored.version;

@@ -198,11 +198,15 @@ async fn sec_pwd_01_every_refused_sign_in_is_the_same_and_costs_one_hash() {
     off.disabled = true;
     house.store.save_user(&off).await.unwrap();
     house.door().register("new@example.com", &secret(PASSWORD), None).await.unwrap();
+    let mut elsewhere = house.account("corp@example.com", PASSWORD).await;
+    elsewhere.password = None;
+    house.store.save_user(&elsewhere).await.unwrap();
     let tries = [
         (ANN, OTHER),
         ("nobody@example.com", PASSWORD),
         ("off@example.com", PASSWORD),
         ("new@example.com", PASSWORD),
+        ("corp@example.com", PASSWORD),
         ("no address", PASSWORD),
     ];
     for (email, password) in tries {

@@ -97,4 +97,24 @@ mod tests {
         }
         assert_eq!(key(&text), key(&text));
     }
+
+    /// SEC-SESS-06
+    #[test]
+    fn sec_sess_06_of_a_million_pairs_no_two_share_a_name() {
+        let mut names = std::collections::HashSet::with_capacity(1_000_000);
+        for number in 1..=125_000_u128 {
+            let (realm, text) = (number.to_be_bytes(), format!("a:{number}\0b:c"));
+            names.extend([
+                Digest::of(&text),
+                access(&text),
+                key(&text),
+                refresh(&text),
+                static_refresh(&text),
+                foreign(&realm, &text),
+                foreign(&[0; 16], &text),
+                foreign(&realm, "a:b"),
+            ]);
+        }
+        assert_eq!(names.len(), 1_000_000);
+    }
 }

@@ -205,6 +205,10 @@ async fn sec_key_01_other_keys_are_refused_and_malformed_ones_unasked() {
     assert_eq!(house.store.reads(), 0);
     assert!(refused(crate::account::api_key::mint(id).expose()).await);
     assert_eq!(house.store.reads(), 1);
+    // An id that nobody has costs what a known one does: one look, and no hash that takes its time.
+    let nobodys = crate::id::KeyId::generate(house.clock.now());
+    assert!(refused(crate::account::api_key::mint(nobodys).expose()).await);
+    assert_eq!(house.store.reads(), 2);
     assert!(!refused(key.expose()).await);
 }
 

@@ -95,7 +95,16 @@ async fn sec_jwt_02_a_public_key_is_no_secret() {
     let jwk = rsa.jwk().to_string().into_bytes();
     let pem = rsa.pem().into_bytes();
     let trimmed = rsa.pem().trim().as_bytes().to_vec();
-    for secret in [pem, trimmed, der.clone(), STANDARD.encode(&der).into_bytes(), jwk, vec![]] {
+    // RFC 8017 A.1.1: the key within the key of RFC 5280, behind 24 bytes that say what it is; both spelled as PEM.
+    let inner = der[24..].to_vec();
+    assert_eq!(inner[..2], [0x30, 0x82], "a sequence");
+    let text = STANDARD.encode(&inner);
+    let lines: Vec<_> = text.as_bytes().chunks(64).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let pkcs1 = format!("-----BEGIN RSA PUBLIC KEY-----\n{}\n-----END RSA PUBLIC KEY-----\n", lines.join("\n"));
+    let spellings = [pkcs1.clone(), pkcs1.trim().to_owned(), pkcs1.replace('\n', "\r\n")].map(String::into_bytes);
+    for secret in
+        spellings.into_iter().chain([inner, pem, trimmed, der.clone(), STANDARD.encode(&der).into(), jwk, vec![]])
+    {
         let forged = Signer::secret(&secret).sign(&claims());
         assert_eq!(verified(&rsa, &forged).await, Err(Bad::Algorithm));
     }

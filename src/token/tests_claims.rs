@@ -220,7 +220,15 @@ async fn sec_jwt_12_bombs_are_refused_before_they_are_opened() {
     ] {
         let header = URL_SAFE_NO_PAD.encode(header.to_string());
         assert_eq!(verified(&ec, &format!("{header}..x.x.x")).await, Err(Bad::Form));
+        assert_eq!(verified(&ec, &format!("{header}.x.x.x.x")).await, Err(Bad::Form));
+        // The same said by a token of three parts.
+        assert!(verified(&ec, &format!("{header}..")).await.is_err());
     }
+    let header = json!({ "alg": "ES256", "x": "x".repeat(8 << 20) }).to_string();
+    assert_eq!(verified(&ec, &ec.sign_text(&header, &claims().to_string())).await, Err(Bad::TooLong));
+    // What is packed is not unpacked, although the signature is good (RFC 7516 §4.1.3 is of encrypted tokens alone).
+    let header = json!({ "alg": "ES256", "kid": "k", "zip": "DEF", "crit": ["zip"] }).to_string();
+    assert!(verified(&ec, &ec.sign_text(&header, &claims().to_string())).await.is_err());
 }
 
 #[test]

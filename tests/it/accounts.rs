@@ -283,7 +283,17 @@ async fn sec_pwd_08_a_mail_leads_to_the_public_url_and_to_one_person() {
         assert_eq!(mail.to, ["ann@example.com"], "{mail:?}");
         assert!(mail.path().starts_with("/.auth/reset?"), "{mail:?}");
         assert!(!mail.raw.contains("evil"), "{mail:?}");
+        // The token in its address is told to no other origin: not by a referrer, and by no link.
+        let page = server.client().get(&mail.path()).navigate().await;
+        assert_eq!(page.is(200).header("referrer-policy"), "no-referrer");
+        assert!(!page.text().contains("://") && page.location().is_empty(), "{}", page.describe());
     }
+    let named = Site::new(&app, &format!("hosts = [\"app.localhost\"]\n{OPEN}")).user("ann@example.com", &[]);
+    let named = named.start().await;
+    send(&named.client().calling("http://evil.test")).await.is(421);
+    send(&named.client()).await.is(202);
+    named.mailbox().wait("ann@example.com", 1).await;
+    assert_eq!(named.mailbox().all().len(), 1);
 }
 
 #[tokio::test]

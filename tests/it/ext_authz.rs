@@ -259,7 +259,8 @@ async fn sec_fwd_01_a_stranger_over_grpc_is_told_nothing() {
         let reply = send(&gateway(&server.client()).from("127.0.0.9"), asked.clone()).await;
         assert_eq!((reply.header("grpc-status"), &reply.body[..]), ("7", &b""[..]), "{}", reply.describe());
     }
-    let told = server.log().lines().iter().filter(|line| line.contains("asked for a decision")).count();
+    server.log().line("asked for a decision").await;
+    let told = server.log().with("asked for a decision").len();
     assert_eq!(told, 1, "one line for each peer");
     assert_eq!(Decision::of(&send(&gateway(&server.client()), asked.clone()).await).status, 0);
     // Off unless it is named: then the path is the app's.

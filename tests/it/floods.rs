@@ -57,6 +57,9 @@ async fn sec_dos_01_two_thousand_stalled_clients_cost_little_and_others_are_serv
         "",
         "G",
         "GET / HTTP/1.1\r\nHost: a\r\nX: ",
+        // Answered, and nobody reads it.
+        "GET /public/a HTTP/1.1\r\nHost: app.localhost\r\n\r\n",
+        "POST /public/a HTTP/1.1\r\nHost: app.localhost\r\nContent-Length: 10\r\n\r\nx",
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n",
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         // Settings, and a head that does not go on.

@@ -143,6 +143,8 @@ async fn sec_smug_06_an_early_refusal_does_not_shift_the_next_answer() {
     for (target, status, length) in [
         ("/admin", 401, 1 << 10),
         ("/admin", 401, 1 << 20),
+        ("/forbidden", 403, 1 << 10),
+        ("/forbidden", 403, 1 << 20),
         ("/.auth/nothing", 404, 1 << 20),
         ("/a//b", 400, 1 << 20),
         ("/.auth/login/local-userpass", 413, 1 << 20),

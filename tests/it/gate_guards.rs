@@ -2,8 +2,9 @@
 
 use axum::Router;
 use axum::routing::get;
-use vestibule::role;
+use vestibule::custom::{Account, Verdict};
 use vestibule::test::Person;
+use vestibule::{Vestibule, role};
 
 use crate::gate::{RULES, app, client, kit, protected, served, signed_in};
 
@@ -112,4 +113,24 @@ async fn a_guard_or_handler_without_its_gate_fails_and_tells_nobody_apart() {
     let ann = two.sign_in(Person::new("ann@example.com").role("editor")).await.unwrap();
     let behind_another = client(protected(two.gate(), guarded).await);
     signed_in(&behind_another, &ann).get("/x").script().await.is(500);
+}
+
+/// SEC-ERR-01
+#[tokio::test]
+async fn sec_err_01_a_panic_is_an_answer_that_tells_nothing_and_the_next_is_served() {
+    let toml = "public_url = \"http://app.localhost\"\n[store]\nurl = \"memory:\"\n";
+    let gate = Vestibule::builder().toml(toml).provider_fn("club", async |credentials, _facts| {
+        assert_ne!(credentials.text("card"), Some("broken"), "canary-4711");
+        Verdict::Yes(Account::new("member-17"))
+    });
+    let client = client(protected(&gate.build().await.unwrap(), app()).await);
+    let sign_in = |card: &str| client.post("/.auth/login/club").json(&serde_json::json!({ "card": card }));
+    for _ in 0..3 {
+        let reply = sign_in("broken").await;
+        assert_eq!(reply.is(500).code(), "internal");
+        let text = reply.describe();
+        assert!(!["canary", "panic", ".rs", "assert"].iter().any(|inside| text.contains(inside)), "{text}");
+    }
+    let token = sign_in("4711").await.is(200).json()["access_token"].as_str().unwrap().to_owned();
+    client.get("/").bearer(&token).await.is(200);
 }

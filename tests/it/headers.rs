@@ -188,6 +188,26 @@ async fn sec_hdr_07_an_unreadable_client_address_denies() {
     assert_eq!(app.count(), 1);
 }
 
+/// SEC-RATE-02: an address is the same for a rule in every form.
+#[tokio::test]
+async fn sec_rate_02_a_rule_by_address_knows_its_mapped_form_and_no_zone() {
+    let app = RecordingUpstream::start();
+    let rules = "[trusted_proxies]\naddresses = [\"127.0.0.2\"]\n[routes]\n\"/**\" = { all = \"anyone\" }\n\
+                 \"/office/**\" = { all = \"anyone\", from = [\"10.0.0.0/8\", \"2001:db8::/32\", \"fe80::/10\"] }\n";
+    let server = Site::new(&app, rules).start().await;
+    let status = async |address: &str| {
+        let call = server.client().from("127.0.0.2").get("/office/a").header("x-forwarded-for", address);
+        call.await.status.as_u16()
+    };
+    for inside in ["10.1.2.3", "::ffff:10.1.2.3", "::FFFF:0A01:0203", "[::ffff:10.1.2.3]:443", "2001:DB8::A", "fe80::1"]
+    {
+        assert_eq!(status(inside).await, 200, "{inside}");
+    }
+    for outside in ["192.0.2.1", "::ffff:192.0.2.1", "::ffff:11.1.2.3", "2001:db9::a", "fe80::1%eth0", "10.1.2.3%1"] {
+        assert_eq!(status(outside).await, 403, "{outside}");
+    }
+}
+
 #[tokio::test]
 async fn sec_hdr_08_a_name_becomes_one_readable_header_or_none() {
     let app = RecordingUpstream::start();

@@ -189,6 +189,22 @@ async fn a_user_makes_a_key_on_the_account_page_and_sees_it_once() {
     assert_eq!(app.last().header("x-auth-email"), "ann@example.com");
     let page = client.get("/.auth/account").navigate().await.text();
     assert!(!page.contains(&key) && page.contains("phone"), "{page}");
+    // Whose it is is the session's to say, and so is what it may.
+    let other = "64f1c2a49d3b7e0000000001";
+    let more = [
+        ("name", "loot"),
+        ("days", "30"),
+        ("user_id", other),
+        ("userId", other),
+        ("role", "editor"),
+        ("kind", "service"),
+    ];
+    client.post(&action).submit(&more).await;
+    let keys = server.cli(&["keys", "list", "--json"]).success();
+    assert!(!keys.stdout.contains(other), "sec_key_03: {}", keys.stdout);
+    let stranger = server.client().post(&action).submit(&more).await;
+    assert!(stranger.status == 401 || stranger.leads_to_login(), "sec_key_03: {}", stranger.describe());
+    assert_eq!(server.cli(&["keys", "list", "--json"]).success().stdout.lines().count(), keys.stdout.lines().count());
     let by_key = server.client().post(&action).header("x-api-key", &key).form(&[("name", "more"), ("days", "0")]).await;
     assert!(by_key.status.is_client_error(), "sec_key_03: a key makes no keys: {}", by_key.describe());
 }

@@ -187,7 +187,11 @@ async fn sec_err_01_an_error_tells_a_client_nothing_of_our_insides() {
         .await;
     assert!(bad.status.is_client_error());
     let missing = server.client().get("/.auth/nothing").await;
-    for reply in [reply, bad, missing] {
+    // An upstream that speaks no TLS where it should.
+    let plain = Site::before(&broken.url().replace("http:", "https:"), RULES).start().await;
+    let tls = plain.client().get("/public/a").await;
+    assert_eq!(tls.status, 502, "{}", tls.describe());
+    for reply in [reply, bad, missing, tls] {
         let text = reply.describe().to_lowercase();
         for inside in [
             "panicked",
@@ -201,6 +205,9 @@ async fn sec_err_01_an_error_tells_a_client_nothing_of_our_insides() {
             "vestibule/",
             env!("CARGO_PKG_VERSION"),
             "serde",
+            "rustls",
+            "certificate",
+            "localhost:",
             "line 1 column",
         ] {
             assert!(!text.contains(inside), "{inside}: {}", reply.describe());
@@ -233,4 +240,39 @@ async fn sec_err_02_what_is_personal_is_not_kept_by_caches() {
         }
     }
     client.get("/.auth/me/x.css").await.is(404);
+}
+
+#[tokio::test]
+async fn sec_err_02_no_decision_for_another_proxy_is_kept() {
+    let app = RecordingUpstream::start();
+    let rules = format!("{RULES}[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n");
+    let server = Site::new(&app, &rules).user("ann@example.com", &[]).start().await;
+    let client = server.client();
+    client.sign_in("ann@example.com").await;
+    let told = [
+        "x-auth-user",
+        "x-auth-kind",
+        "x-auth-provider",
+        "x-auth-email",
+        "x-auth-name",
+        "x-auth-roles",
+        "x-auth-assertion",
+    ];
+    for (who, path, status) in [(&client, "/a", 200), (&client, "/machines/a", 403), (&client.stranger(), "/a", 401)] {
+        for (method, more) in [("GET", ""), ("HEAD", ""), ("GET", "bytes=0-1")] {
+            let call = who.expecting(&told).method(method, "/.auth/check").header("if-none-match", "*");
+            let call = if more.is_empty() { call } else { call.header("range", more) };
+            let call =
+                call.header("x-original-url", format!("http://app.localhost{path}")).header("x-original-method", "GET");
+            let reply = call.await;
+            assert_eq!(
+                (reply.status.as_u16(), reply.header("cache-control")),
+                (status, "no-store"),
+                "{}",
+                reply.describe()
+            );
+            let vary = reply.header("vary").to_ascii_lowercase();
+            assert!(vary.contains("cookie") && vary.contains("authorization"), "{}", reply.describe());
+        }
+    }
 }

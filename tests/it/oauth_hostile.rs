@@ -131,3 +131,78 @@ async fn a_provider_that_dawdles_holds_up_nobody_else() {
     slow.await.unwrap().is(502);
     gate.open();
 }
+
+/// SEC-OAUTH-05: whichever byte of the binding is wrong, the answer is the same; and whole it is good.
+#[tokio::test(flavor = "multi_thread")]
+async fn sec_oauth_05_a_binding_that_is_wrong_in_any_byte_is_refused_alike() {
+    let house = House::open().await;
+    let mut answers = std::collections::BTreeSet::new();
+    for index in 0..43 {
+        // One try ends the attempt, so each byte gets an attempt of its own.
+        let client = house.server.client();
+        let target = callback(consent(&out(&client, "corp", "/").await).await.location());
+        let cookie = client.cookie();
+        let (name, value) = cookie.split("; ").find_map(|one| one.split_once('=')).unwrap();
+        assert!(name.contains("-oauth-") && value.len() == 43, "{cookie}");
+        let mut tampered = value.as_bytes().to_vec();
+        tampered[index] = if tampered[index] == b'A' { b'B' } else { b'A' };
+        let tampered = String::from_utf8(tampered).unwrap();
+        let reply = client.stranger().get(&target).header("cookie", format!("{name}={tampered}")).await;
+        answers.insert((reply.status.as_u16(), reply.code(), reply.headers.len()));
+        back(&client, &target).await.is(400);
+    }
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers.first().map(|answer| (answer.0, answer.1.as_str())), Some((400, "oauth.state")));
+    assert_eq!(house.idp.count("/token"), 0);
+    assert_eq!(house.sign_in("corp").await.status, 303);
+    assert_eq!(house.idp.count("/token"), 1);
+}
+
+/// SEC-OAUTH-05: of a thousand sign-ins none shares a challenge, a state or a nonce with another.
+#[tokio::test(flavor = "multi_thread")]
+async fn sec_oauth_05_a_thousand_attempts_share_nothing() {
+    let house = House::open().await;
+    let mut seen = std::collections::BTreeSet::new();
+    for _ in 0..1_000 {
+        let asked = parameters(&out(&house.server.client(), "corp", "/").await);
+        assert_eq!(asked["code_challenge_method"], "S256");
+        for name in ["code_challenge", "state", "nonce"] {
+            assert_eq!(URL_SAFE_NO_PAD.decode(&asked[name]).unwrap().len(), 32, "{name}");
+            seen.insert(asked[name].clone());
+        }
+    }
+    assert_eq!(seen.len(), 3_000);
+}
+
+/// SEC-OAUTH-07: where hosts are named, no other host begins a sign-in.
+#[tokio::test(flavor = "multi_thread")]
+async fn sec_oauth_07_an_unknown_host_begins_nothing() {
+    let (app, idp) = (RecordingUpstream::start(), FakeIdp::start());
+    let toml = format!("hosts = [\"app.localhost\"]\n{LIMITS}{}", oidc("corp", &idp, ""));
+    let server = site(&app, &toml).start().await;
+    for host in ["evil.test", "sub.app.localhost", "app.localhost.evil.test", "xapp.localhost"] {
+        let client = server.client().calling(&format!("http://{host}"));
+        let reply = client.get("/.auth/login/corp").navigate().await;
+        assert_eq!(reply.status, 421, "{host}: {}", reply.describe());
+        assert!(reply.cookies().is_empty() && reply.location().is_empty(), "{}", reply.describe());
+    }
+    assert_eq!(sign_in(&server.client(), "corp", "/").await.status, 303);
+}
+
+/// SEC-SESS-09: what cannot be looked up is not the first of its kind: no code is redeemed, nobody is signed in.
+#[tokio::test(flavor = "multi_thread")]
+async fn sec_sess_09_without_the_store_no_attempt_begins_and_none_is_finished() {
+    let house = House::open().await;
+    assert_eq!(house.sign_in("corp").await.status, 303);
+    let client = house.server.client();
+    let target = callback(consent(&out(&client, "corp", "/").await).await.location());
+    super::outage::break_store(&house.server);
+    for _ in 0..2 {
+        let reply = back(&client, &target).await;
+        assert_eq!(reply.status, 503, "{}", reply.describe());
+        assert!(!reply.header("retry-after").is_empty(), "{}", reply.describe());
+    }
+    assert_eq!(house.idp.count("/token"), 1, "that of the one before");
+    let begin = house.server.client().get("/.auth/login/corp").navigate().await;
+    assert_eq!((begin.status.as_u16(), begin.location()), (503, ""), "{}", begin.describe());
+}

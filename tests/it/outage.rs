@@ -21,7 +21,7 @@ cache = "1ms"
 "#;
 
 /// Damages the store of a running server: every table is gone.
-fn break_store(server: &Vestibule) {
+pub fn break_store(server: &Vestibule) {
     let store = Connection::open(server.path("vestibule.db")).unwrap();
     store.busy_timeout(Duration::from_secs(10)).unwrap();
     let tables = store

@@ -1,5 +1,6 @@
 //! One canonical path: for the decision and for the app. What has none is refused before any rule.
 
+use crate::support::h2::{Outcome, PROTOCOL_ERROR, RawH2};
 use crate::support::raw::RawReply;
 use crate::support::{RecordingUpstream, Site, Vestibule};
 
@@ -158,11 +159,24 @@ async fn sec_path_09_a_host_is_one_host_in_every_spelling() {
         for host in ["admin.test:", "admin.test:x", "admin.test:99999", "admin.test:-1"] {
             let reply = server.raw().await.ask(format!("GET /x HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
             assert_eq!(reply.status, 400, "{host}");
+            let outcome = by_authority(&server, host).await;
+            let refused = matches!(outcome, Outcome::Status(400) | Outcome::Reset(PROTOCOL_ERROR));
+            assert!(refused || outcome == Outcome::GoAway(PROTOCOL_ERROR), "{host}: {outcome:?}");
+        }
+        for host in ["admin.test", "ADMIN.test", "admin.test.", "admin.test:80", "Admin.Test.:8443", "admin.test:443"] {
+            assert_eq!(by_authority(&server, host).await, Outcome::Status(401), "{host} among {others}, HTTP/2");
         }
         assert_eq!(app.count(), 0);
         let other = server.raw().await.ask("GET /x HTTP/1.1\r\nHost: other.test\r\n\r\n").await;
         assert_eq!(other.status, 200);
+        assert_eq!(by_authority(&server, "other.test").await, Outcome::Status(200));
     }
+}
+
+/// A request over HTTP/2 whose `:authority` is exactly this.
+async fn by_authority(server: &Vestibule, authority: &str) -> Outcome {
+    let fields = [(":method", "GET"), (":scheme", "http"), (":authority", authority), (":path", "/x")];
+    RawH2::connect(server.address()).await.ask(&fields, None).await
 }
 
 #[tokio::test]

@@ -99,6 +99,35 @@ async fn sec_rate_03_every_spelling_of_an_account_is_one_count() {
     }
 }
 
+/// SEC-RATE-03, SEC-PWD-01: letters that are composed otherwise are the same, and so is the answer for nobody.
+#[tokio::test]
+async fn sec_rate_03_and_pwd_01_a_locked_account_and_an_unknown_one_look_alike_in_every_form() {
+    let app = RecordingUpstream::start();
+    let server = site(&app, "sign_in = { per_account = \"3/15m\", per_address = \"1000/15m\" }").await;
+    let attempt = |email: &str, http2: bool| {
+        let client = if http2 { server.client().http2() } else { server.client() };
+        client.post("/.auth/login/local-userpass").json(&json!({ "email": email, "password": "wrong-password" }))
+    };
+    let shape = |reply: &Reply| {
+        let names: Vec<_> = reply.headers.keys().map(ToString::to_string).collect();
+        (reply.status, reply.code(), names)
+    };
+    let mut shapes = Vec::new();
+    for spellings in [
+        ["ann@example.com", "ANN@example.com", "ann@EXAMPLE.com", "Ann@example.com"],
+        ["nobody@example.com", "NOBODY@example.com", "nobody@EXAMPLE.com", "Nobody@example.com"],
+        ["no\u{eb}l@example.com", "noe\u{308}l@example.com", "NO\u{cb}L@example.com", "NOE\u{308}L@example.com"],
+    ] {
+        for (number, email) in spellings[..3].iter().enumerate() {
+            attempt(email, number % 2 == 1).await.is(401);
+        }
+        let last = attempt(spellings[3], false).await;
+        limited(&last);
+        shapes.push(shape(&last));
+    }
+    assert!(shapes.iter().all(|shape| *shape == shapes[0]), "{shapes:#?}");
+}
+
 #[tokio::test]
 async fn sec_rate_04_two_hundred_at_a_time_get_the_budget_and_no_more() {
     let app = RecordingUpstream::start();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::idp::{json_answer, now};
+use crate::support::site::PASSWORD;
 use crate::support::{Answer, FakeIdp, RecordingUpstream, Signer, Site, Vestibule};
 
 const ROUTES: &str = r#"
@@ -204,7 +205,48 @@ async fn sec_jwt_12_a_long_token_is_refused_by_its_length() {
     client.get("/a").bearer(&idp.token(&json!({ "aud": "app", "x": "x".repeat(7 << 10) }))).await.is(401);
     client.get("/a").bearer(&".".repeat(8 << 10)).await.is(401);
     client.get("/a").bearer(&".".repeat(31 << 10)).await.is(401);
+    let bomb =
+        format!("GET /a HTTP/1.1\r\nHost: app.localhost\r\nAuthorization: Bearer {}\r\n\r\n", ".".repeat(1 << 20));
+    let mut raw = server.raw().await;
+    raw.send(bomb).await;
+    assert_eq!(raw.maybe_reply().await.map(|reply| reply.status), Some(431));
     assert_eq!(app.count(), 1);
+}
+
+/// SEC-JWT-13: the cookie decides, always, and of the other nobody hears.
+#[tokio::test]
+async fn sec_jwt_13_of_a_cookie_and_a_token_of_different_users_the_cookie_counts_alone() {
+    let (app, idp) = (RecordingUpstream::start(), FakeIdp::start());
+    let server = site(&app, &idp).await;
+    server.cli_with(&["users", "add", "bob@example.com", "--password-stdin"], PASSWORD).success();
+    let (ann, bob) = (server.user_id("ann@example.com"), server.user_id("bob@example.com"));
+    let key = server.key(&["machine", "--user", &bob]);
+    let bobs = server.client().tokens("bob@example.com").await;
+    let client = server.client();
+    client.sign_in("ann@example.com").await;
+    for (name, value) in [
+        ("authorization", format!("Bearer {}", bobs["access_token"].as_str().unwrap())),
+        ("authorization", format!("Bearer {key}")),
+        ("x-api-key", key.clone()),
+        ("authorization", format!("Bearer {}", good(&idp))),
+    ] {
+        // Alone it would count, before and after.
+        server.client().get("/a").header(name, &value).await.is(200);
+        assert_ne!(app.last().header("x-auth-user"), ann, "{name}");
+        client.get("/a").script().header(name, &value).await.is(200);
+        let seen = app.last();
+        assert_eq!(
+            (seen.header("x-auth-user"), seen.header("x-auth-email").as_str()),
+            (ann.clone(), "ann@example.com")
+        );
+        assert!(!seen.head.contains(&bob) && seen.headers.get_all("x-auth-user").iter().count() == 1, "{}", seen.head);
+        let me = client.get("/.auth/me").header(name, &value).await.json();
+        assert_eq!(me["user_id"], ann.as_str(), "{name}");
+    }
+    // Of the cookie of a session that is over nothing is left: then the token is the only one.
+    client.post("/.auth/logout").submit(&[]).await.is(303);
+    server.client().get("/a").header("cookie", client.cookie()).header("x-api-key", &key).await.is(200);
+    assert_eq!(app.last().header("x-auth-user"), bob);
 }
 
 #[tokio::test]
@@ -222,6 +264,43 @@ async fn sec_jwt_13_a_malformed_field_is_nobodys_and_a_token_in_the_address_is_n
     client.post("/a").form(&[("access_token", &token)]).await.is(401);
     assert_eq!(app.count(), 0);
     client.get("/a").header("authorization", format!("bEARER {token}")).await.is(200);
+}
+
+/// SEC-HDR-08, SEC-CONF-06: what a claim says is data, and one header or none.
+#[tokio::test]
+async fn sec_hdr_08_and_conf_06_a_claim_is_one_header_and_nothing_in_it_is_expanded() {
+    let (app, idp) = (RecordingUpstream::start(), FakeIdp::start());
+    let (issuer, jwks) = (idp.issuer(), idp.url("/jwks"));
+    let site = Site::new(&app, &format!("{ROUTES}issuer = \"{issuer}\"\njwks_uri = \"{jwks}\"\n"));
+    let server = site.env("CANARY", "canary-4711").start().await;
+    let header = "x-auth-meta-plan";
+    for (plan, seen) in [
+        (json!("x\r\nX-Auth-Roles: admin"), "x%0D%0AX-Auth-Roles:%20admin"),
+        (json!("x\rX-Auth-Roles: admin"), "x%0DX-Auth-Roles:%20admin"),
+        (json!("a\u{0}b"), "a%00b"),
+        (json!("\u{1f600}"), "%F0%9F%98%80"),
+        (json!("one,two"), "one,two"),
+        (json!("{env.CANARY} ${CANARY} {{ CANARY }} $CANARY"), "{env.CANARY} ${CANARY} {{ CANARY }} $CANARY"),
+        (json!("`) || Host(`x`)"), "`) || Host(`x`)"),
+    ] {
+        let token = idp.token(&json!({ "aud": "app", "https://x.test/plan": plan }));
+        let echoed = server.client().get("/a").bearer(&token).header("x-note", "{env.CANARY} ${CANARY}");
+        echoed.await.is(200);
+        let request = app.last();
+        assert_eq!(request.header(header), seen, "{plan}");
+        assert_eq!(
+            (request.header("x-auth-roles"), request.header("x-note").as_str()),
+            (String::new(), "{env.CANARY} ${CANARY}")
+        );
+        assert_eq!(request.headers.get_all(header).iter().count(), 1);
+    }
+    // An array with commas inside its values, an object, and what is too long for a field.
+    let token = idp.token(&json!({ "aud": "app", "https://x.test/plan": ["a,b", "c"] }));
+    server.client().get("/a").bearer(&token).await.is(200);
+    let value = app.last().header(header);
+    assert!(value.is_ascii() && value != "a,b,c" && app.last().headers.get_all(header).iter().count() <= 1, "{value}");
+    assert!(!String::from_utf8_lossy(&app.bytes()).contains("canary-4711"));
+    assert!(!String::from_utf8_lossy(&app.bytes()).contains("\nX-Auth-Roles: admin"));
 }
 
 #[tokio::test]

@@ -164,6 +164,24 @@ async fn sec_smug_08_a_socket_ends_with_its_session() {
 }
 
 #[tokio::test]
+async fn sec_pwd_09_a_socket_ends_when_the_password_is_reset() {
+    let app = RecordingUpstream::start();
+    let (server, client) = site(&app).await;
+    let cookie = client.cookie();
+    let mut socket = open(&server, "/live", &[("cookie", &cookie), ("origin", client.origin())]).await.unwrap();
+    echo(&mut socket, Message::text("hi")).await;
+    let program = server.client();
+    program.post("/.auth/reset/send").json(&serde_json::json!({ "email": "ann@example.com" })).await.is(202);
+    let token = server.mailbox().wait("ann@example.com", 1).await.token();
+    echo(&mut socket, Message::text("to ask for a reset ends nothing")).await;
+    let reset = serde_json::json!({ "token": token, "password": "velvet-harbour-12" });
+    assert!(program.post("/.auth/reset").json(&reset).await.status.is_success());
+    let ended = async { while let Some(Ok(_)) = socket.next().await {} };
+    within("the socket to be closed", ended).await;
+    assert_eq!(open(&server, "/live", &[("cookie", &cookie), ("origin", client.origin())]).await.err(), Some(401));
+}
+
+#[tokio::test]
 async fn an_app_that_takes_no_websocket_says_so_itself() {
     let app = crate::support::RawUpstream::start(
         "HTTP/1.1 426 Upgrade Required\r\nContent-Length: 2\r\nX-Up-App: yes\r\n\r\nno",
