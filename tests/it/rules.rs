@@ -66,8 +66,8 @@ async fn the_blog_answers_as_its_table_says() {
         assert_eq!(ask(&who.ann, method, "/posts/1").await, 200, "{method}");
         assert_eq!(ask(&who.max, method, "/posts/1").await, 403, "{method}");
     }
-    assert_eq!(ask(&who.ann, "PROPFIND", "/").await, 403, "neither read nor write");
-    assert_eq!(ask(&who.ann, "OPTIONS", "/").await, 403, "neither read nor write");
+    assert_eq!(ask(&who.ann, "PROPFIND", "/").await, 405, "neither read nor write");
+    assert_eq!(ask(&who.ann, "OPTIONS", "/").await, 405, "neither read nor write");
     let before = app.count();
     assert_eq!(upgrade(&who.nobody, "/live").await, 401);
     assert_eq!(upgrade(&who.max, "/live").await, 403);
@@ -89,7 +89,7 @@ async fn the_big_site_answers_as_its_table_says() {
         assert_eq!(ask(&who.ed, "GET", target).await, 400, "{target}");
     }
     assert_eq!(ask(&who.nobody, "GET", "/assets/a.css").await, 200);
-    assert_eq!(ask(&who.ann, "POST", "/assets/a.css").await, 403, "inherits nothing");
+    assert_eq!(ask(&who.ann, "POST", "/assets/a.css").await, 405, "inherits nothing");
     assert_eq!(ask(&who.ann, "PUT", "/drafts/1").await, 200);
     assert_eq!(ask(&who.ann, "DELETE", "/drafts/1").await, 403);
     assert_eq!(ask(&who.ed, "DELETE", "/drafts/1").await, 200);

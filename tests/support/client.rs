@@ -195,7 +195,8 @@ impl Client {
     /// The name of the session cookie.
     pub fn session_name(&self) -> String {
         let jar = self.jar.lock().unwrap();
-        let mut names = jar.keys().filter(|name| !name.ends_with("-device"));
+        let mut names =
+            jar.keys().filter(|name| !["-device", "-last", "-language"].iter().any(|end| name.ends_with(end)));
         let name = names.next().unwrap_or_else(|| panic!("no session in {jar:?}")).clone();
         assert_eq!(names.next(), None, "{jar:?}");
         name
