@@ -32,6 +32,11 @@ impl Steady {
         self.at(self.clock.now())
     }
 
+    /// The moment now or a few milliseconds ago.
+    pub(crate) fn lately(&self) -> Timestamp {
+        self.at(self.clock.lately())
+    }
+
     /// The moment when the clock shows `wall`, just read from it.
     pub(crate) fn at(&self, wall: Timestamp) -> Timestamp {
         let moment = wall.millis().saturating_add(self.offset.load(Ordering::Relaxed));

@@ -48,7 +48,7 @@ impl Sessions {
     /// It is signed once a minute and no credential here. `None`, when there is no key to sign with: then the
     /// request may not go on.
     pub fn assertion(&self, caller: &Arc<Caller>, audience: &str) -> Option<HeaderValue> {
-        let now = self.0.cache.now();
+        let now = self.0.cache.lately();
         if let Some(value) = caller.assertions.find(audience, now) {
             return Some(value);
         }

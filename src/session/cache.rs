@@ -144,6 +144,11 @@ impl Cache {
         entry
     }
 
+    /// The moment on the same scale, a few milliseconds late at most.
+    pub(super) fn lately(&self) -> Timestamp {
+        self.time.lately()
+    }
+
     /// A moment for [`Entry::loaded_at`]; take it before reading.
     pub(super) fn now(&self) -> Timestamp {
         self.time.now()
