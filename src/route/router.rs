@@ -1,4 +1,8 @@
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use http::HeaderName;
+use ipnet::IpNet;
 
 use crate::route::key::{Key, KeyError};
 use crate::route::path::{Irregular, Path};
@@ -16,13 +20,20 @@ pub struct Router {
     upstreams: Vec<upstream::Address>,
 }
 
-/// One route.
+/// One route: what a decision looks at, close together, and the rest elsewhere.
 #[derive(Debug)]
 pub struct Route {
-    key: String,
-    rules: Rules,
+    /// Shared with the routes that say the same: of ten thousand only a few differ.
+    rules: Arc<Rules>,
     relaxed: Irregular,
     upstream: usize,
+    more: Box<More>,
+}
+
+/// What counts once a request is allowed.
+#[derive(Debug)]
+struct More {
+    key: String,
     body: Option<u64>,
     audience: Option<String>,
     provider_token: Option<HeaderName>,
@@ -121,9 +132,10 @@ impl Router {
     /// # Errors
     /// [`Refused`], with the reason.
     pub fn decide(&self, host: &str, path: &Path<'_>, question: &Question<'_>) -> Result<Authorized, Refused> {
-        let Some(route) = self.find(host, path.as_str()) else {
+        let Some(number) = self.tree.find(host, path.as_str()) else {
             return Err(Refused::NoRoute(nobody(question)));
         };
+        let route = &self.routes[number as usize];
         if !path.irregular().is_within(route.relaxed) {
             return Err(Refused::Irregular);
         }
@@ -133,7 +145,7 @@ impl Router {
                 return Err(Refused::Irregular);
             }
         }
-        let verdict = route.rules.decide(question);
+        let verdict = route.rules.decide(number, question);
         if self.is_case_trap(host, path.as_str(), question, route, verdict.is_ok()) {
             return Err(Refused::Case);
         }
@@ -153,7 +165,7 @@ impl Router {
         }
         let Some(index) = folded.tree.find(host, &path.to_ascii_lowercase()) else { return false };
         let other = &self.routes[index as usize];
-        !std::ptr::eq(other, route) && other.rules.decide(question).is_ok() != allowed
+        !std::ptr::eq(other, route) && other.rules.decide(index, question).is_ok() != allowed
     }
 }
 
@@ -169,7 +181,7 @@ fn nobody(question: &Question<'_>) -> Denied {
 impl Route {
     /// Its key as it stands in the file.
     pub fn key(&self) -> &str {
-        &self.key
+        &self.more.key
     }
 
     /// The index of its upstream in [`Router::upstreams`].
@@ -179,17 +191,17 @@ impl Route {
 
     /// Its own limit of a body's length.
     pub fn body(&self) -> Option<u64> {
-        self.body
+        self.more.body
     }
 
     /// Its own audience of the assertion.
     pub fn audience(&self) -> Option<&str> {
-        self.audience.as_deref()
+        self.more.audience.as_deref()
     }
 
     /// The header that carries the access token of the caller's provider, if it asks for one.
     pub fn provider_token(&self) -> Option<&HeaderName> {
-        self.provider_token.as_ref()
+        self.more.provider_token.as_ref()
     }
 
     /// The action by which a method is decided; `None`: no rule, so nobody may.
@@ -215,9 +227,14 @@ struct Build {
     capital_keys: bool,
     keys: Vec<String>,
     routes: Vec<Route>,
+    /// By what the file says.
+    rules: HashMap<Said, Arc<Rules>>,
     upstreams: Vec<upstream::Address>,
     faults: Vec<Fault>,
 }
+
+/// Who may do what, and from where.
+type Said = (Vec<(Action, Vec<Who>)>, Vec<IpNet>);
 
 impl Build {
     fn add(&mut self, spec: &Spec, tables: &Tables) {
@@ -239,20 +256,32 @@ impl Build {
         if upstream.is_none() && !tables.in_process {
             faults.push(FaultKind::NoUpstream);
         }
-        match Rules::compile(index, spec, &tables.policies) {
+        match self.rules(spec, tables) {
             Err(errors) => faults.extend(errors.into_iter().map(FaultKind::from)),
             Ok(rules) => self.routes.push(Route {
-                key: spec.key.clone(),
                 rules,
                 relaxed: Irregular::of(&spec.allow_in_path),
                 upstream: upstream.unwrap_or(usize::MAX),
-                body: spec.body,
-                audience: spec.audience.clone(),
-                provider_token: spec.provider_token.clone(),
+                more: Box::new(More {
+                    key: spec.key.clone(),
+                    body: spec.body,
+                    audience: spec.audience.clone(),
+                    provider_token: spec.provider_token.clone(),
+                }),
             }),
         }
         self.keys.push(spec.key.clone());
         self.faults.extend(faults.into_iter().map(|kind| Fault { key: spec.key.clone(), kind }));
+    }
+
+    fn rules(&mut self, spec: &Spec, tables: &Tables) -> Result<Arc<Rules>, Vec<RuleError>> {
+        let said = (spec.actions.clone(), spec.from.clone());
+        if let Some(rules) = self.rules.get(&said) {
+            return Ok(rules.clone());
+        }
+        let rules = Arc::new(Rules::compile(spec, &tables.policies)?);
+        self.rules.insert(said, rules.clone());
+        Ok(rules)
     }
 
     fn upstream(&mut self, address: Option<&upstream::Address>) -> Option<usize> {
@@ -304,6 +333,14 @@ mod tests {
     #[test]
     fn without_routes_everything_needs_an_account() {
         assert_eq!(get(&router(vec![]).unwrap(), "/"), Err(Refused::Denied(STRANGER)));
+    }
+
+    #[test]
+    fn routes_that_say_the_same_are_told_apart() {
+        let router = router(vec![spec("/a", &[("all", "anyone")]), spec("/b", &[("all", "anyone")])]).unwrap();
+        assert!(Arc::ptr_eq(&router.routes[0].rules, &router.routes[1].rules));
+        assert_eq!(get(&router, "/a").unwrap().route(), 0);
+        assert_eq!(get(&router, "/b").unwrap().route(), 1);
     }
 
     #[test]

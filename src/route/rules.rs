@@ -60,7 +60,6 @@ pub struct Question<'a> {
 /// The rules of one route, ready to decide.
 #[derive(Debug)]
 pub(super) struct Rules {
-    index: u32,
     exact: Vec<(Method, Rule)>,
     read: Option<Rule>,
     write: Option<Rule>,
@@ -127,12 +126,8 @@ pub enum RuleError {
 }
 
 impl Rules {
-    pub(super) fn compile(
-        index: u32,
-        spec: &Spec,
-        policies: &BTreeMap<String, Policy>,
-    ) -> Result<Self, Vec<RuleError>> {
-        let mut rules = Self { index, exact: Vec::new(), read: None, write: None, all: None, from: spec.from.clone() };
+    pub(super) fn compile(spec: &Spec, policies: &BTreeMap<String, Policy>) -> Result<Self, Vec<RuleError>> {
+        let mut rules = Self { exact: Vec::new(), read: None, write: None, all: None, from: spec.from.clone() };
         let mut errors = Vec::new();
         if spec.actions.is_empty() {
             errors.push(RuleError::NoAction);
@@ -151,8 +146,8 @@ impl Rules {
         if errors.is_empty() { Ok(rules) } else { Err(errors) }
     }
 
-    /// Decides. Absence of anything (a rule, a subject, a field) refuses.
-    pub(super) fn decide(&self, question: &Question<'_>) -> Result<Authorized, Denied> {
+    /// Decides for the route of this number. Absence of anything (a rule, a subject, a field) refuses.
+    pub(super) fn decide(&self, route: u32, question: &Question<'_>) -> Result<Authorized, Denied> {
         if !self.from.is_empty() && !self.is_from(question.address) {
             return Err(Denied::Forbidden);
         }
@@ -165,7 +160,7 @@ impl Rules {
         let may = |rule: Option<&Rule>, kind: Whom<'_>| rule.is_some_and(|rule| rule.admits(kind));
         let whom = question.subject.map_or(Whom::Nobody, Whom::Subject);
         if rules.iter().all(|rule| may(*rule, whom)) {
-            return Ok(Authorized { route: self.index });
+            return Ok(Authorized { route });
         }
         match question.subject.map(|subject| subject.user.kind) {
             None | Some(Kind::Guest) => {

@@ -20,7 +20,7 @@ fn rules(actions: &[(&str, &[&str])]) -> Rules {
         .iter()
         .map(|(action, whos)| (action.parse().unwrap(), whos.iter().map(|who| who.parse().unwrap()).collect()))
         .collect();
-    Rules::compile(0, &Spec { key: "/**".into(), actions, ..Spec::default() }, &policies).unwrap()
+    Rules::compile(&Spec { key: "/**".into(), actions, ..Spec::default() }, &policies).unwrap()
 }
 
 fn ask(rules: &Rules, method: &str, user: Option<&User>) -> Result<Authorized, Denied> {
@@ -36,7 +36,7 @@ fn ask_as(
 ) -> Result<Authorized, Denied> {
     let method = Method::from_bytes(method.as_bytes()).unwrap();
     let subject = user.map(|user| Subject { user, provider });
-    rules.decide(&Question { method: &method, upgrade, address: [10, 0, 0, 7].into(), subject })
+    rules.decide(0, &Question { method: &method, upgrade, address: [10, 0, 0, 7].into(), subject })
 }
 
 const SIGN_IN: Result<Authorized, Denied> = Err(Denied::SignIn { guest_would_do: false });
@@ -140,7 +140,7 @@ fn a_network_that_is_not_named_is_refused_even_where_anyone_may() {
 fn rules_that_cannot_be_meant_are_told() {
     let compile = |actions: Vec<(Action, Vec<Who>)>| {
         let policies = BTreeMap::from([("loop".to_owned(), Policy::Any(vec![Who::Policy("loop".into())]))]);
-        Rules::compile(0, &Spec { key: "/".into(), actions, ..Spec::default() }, &policies).unwrap_err()
+        Rules::compile(&Spec { key: "/".into(), actions, ..Spec::default() }, &policies).unwrap_err()
     };
     assert_eq!(compile(vec![]), [RuleError::NoAction]);
     assert_eq!(compile(vec![(Action::All, vec![])]), [RuleError::NobodyNamed(Action::All)]);
