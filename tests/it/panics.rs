@@ -1,10 +1,9 @@
 //! A mistake of ours that ends a request ends nothing else.
 
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use http::{Request, Response};
 use serde_json::{Map, Value, json};
@@ -20,7 +19,7 @@ use vestibule::provider::{Deciding, Facts, Provider, Verdict};
 use vestibule::stack::{Entrance, around};
 use vestibule::visit::{Client as Peer, Visit};
 
-use crate::support::Client;
+use crate::support::{Client, Overheard};
 
 const FILE: &str = r#"
 public_url = "http://app.localhost"
@@ -106,12 +105,7 @@ async fn sec_err_01_a_panic_is_a_500_that_tells_nothing_and_its_connection_goes_
 
 #[tokio::test]
 async fn sec_err_01_a_panic_is_a_line_of_the_log_with_the_number_of_its_answer() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    // With one subscriber alone `tracing` asks that of whichever thread comes first, and other tests have none.
-    let _second = tracing::Dispatch::new(tracing::subscriber::NoSubscriber::default());
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Overheard::start();
     let house = house().await;
     let entrance = Entrance::new(around(house.house(), service_fn(app)));
     let here = [127, 0, 0, 1].into();
@@ -127,25 +121,4 @@ async fn sec_err_01_a_panic_is_a_line_of_the_log_with_the_number_of_its_answer()
         assert!(line.contains("ERROR") && line.contains("a request ended in a panic"), "{line}");
     }
     assert!(!log.text().contains("pantry"));
-}
-
-/// What was logged.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -9,6 +9,7 @@ pub mod h2;
 pub mod idp;
 pub mod log;
 pub mod mailbox;
+pub mod overheard;
 #[path = "../../src/store/postgres_server.rs"]
 pub mod postgres;
 pub mod raw;
@@ -31,6 +32,7 @@ pub use browser::Browser;
 pub use client::Client;
 pub use forwarder::Forwarder;
 pub use idp::FakeIdp;
+pub use overheard::Overheard;
 pub use raw::{RawClient, RawUpstream};
 pub use reply::Reply;
 pub use signer::Signer;

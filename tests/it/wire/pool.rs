@@ -1,9 +1,8 @@
-use std::io::Write;
-
 use http_body_util::BodyExt as _;
 use vestibule::limit::Timeouts;
 
 use super::*;
+use crate::support::Overheard;
 
 fn pool_to(address: impl std::fmt::Display, timeouts: Timeouts) -> Pool {
     Upstreams::new(vec![address.to_string().parse().unwrap()], timeouts).pool()
@@ -56,10 +55,7 @@ async fn scripted(answers: Vec<&'static str>) -> (SocketAddr, Arc<AtomicUsize>) 
 
 #[tokio::test]
 async fn an_upstream_that_is_down_is_named_once_and_again_when_it_is_up() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Overheard::start();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -79,26 +75,6 @@ async fn an_upstream_that_is_down_is_named_once_and_again_when_it_is_up() {
     let log = log.text();
     assert_eq!(log.matches("upstream is down").count(), 1, "{log}");
     assert_eq!(log.matches("upstream is up again").count(), 1, "{log}");
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }
 
 #[tokio::test]
