@@ -30,8 +30,8 @@ pub enum Reason {
     Unprocessable(String),
     /// A host we do not serve.
     UnknownHost,
-    /// A request in the clear to a site that is served over TLS.
-    InTheClear,
+    /// A request in the clear to a site that is served over TLS, and where that is.
+    InTheClear(String),
     /// Nobody is signed in, and the rule wants somebody.
     SignInNeeded,
     /// A credential was sent and is not good.
@@ -91,7 +91,7 @@ impl Reason {
             Self::MethodNotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::UnknownHost | Self::InTheClear => StatusCode::MISDIRECTED_REQUEST,
+            Self::UnknownHost | Self::InTheClear(_) => StatusCode::MISDIRECTED_REQUEST,
             Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => {
                 StatusCode::UNAUTHORIZED
             }
@@ -122,7 +122,7 @@ impl Reason {
             Self::UnsupportedMediaType => "media_type",
             Self::Unprocessable(_) => "invalid_input",
             Self::UnknownHost => "host.unknown",
-            Self::InTheClear => "scheme.plain",
+            Self::InTheClear(_) => "scheme.plain",
             Self::SignInNeeded => "authn.needed",
             Self::BadCredential => "authn.denied",
             Self::SignInRefused => "authn.refused",
@@ -162,7 +162,7 @@ impl Reason {
             Self::Unprocessable(what) if what.ends_with("missing") => ("Something is missing", what),
             Self::Unprocessable(what) => ("Something cannot be taken as it is", what),
             Self::UnknownHost => ("This site is not served here", "Check the address."),
-            Self::InTheClear => ("This site is served over https alone", "Write https:// before the address."),
+            Self::InTheClear(_) => ("This site is served over https alone", "Write https:// before the address."),
             Self::SignInNeeded => ("You are not signed in", "Sign in and try again."),
             Self::BadCredential => ("This sign-in is not valid", "Sign in again, or use another key or token."),
             Self::SignInRefused => ("Sign-in failed", "E-mail or password is not right."),
@@ -242,7 +242,7 @@ impl Reason {
             | Self::MethodNotImplemented
             | Self::UnsupportedMediaType
             | Self::UnknownHost
-            | Self::InTheClear => UNIMPLEMENTED,
+            | Self::InTheClear(_) => UNIMPLEMENTED,
             Self::Internal | Self::Loop => INTERNAL,
             Self::Unavailable | Self::Overloaded | Self::ProviderFailed | Self::UpstreamDown => UNAVAILABLE,
             Self::SignInNeeded | Self::BadCredential | Self::SignInRefused | Self::SignInCancelled => UNAUTHENTICATED,
@@ -320,7 +320,7 @@ mod tests {
             UnsupportedMediaType,
             Unprocessable("missing".to_owned()),
             UnknownHost,
-            InTheClear,
+            InTheClear("https://a.test/".to_owned()),
             SignInNeeded,
             BadCredential,
             SignInRefused,

@@ -7,14 +7,13 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, FORWARDED, HOST, HeaderValue, LOCATION};
+use http::header::{FORWARDED, HOST};
 use http::uri::PathAndQuery;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Uri, Version};
 
 use crate::account::api_key;
-use crate::body::Body;
 use crate::layer::other_hosts::OtherHosts;
-use crate::layer::{Answer, Progress, Step};
+use crate::layer::{Progress, Step};
 use crate::rejection::Reason;
 use crate::route::{self, Irregular, Path};
 use crate::upstream::forward::Upgrade;
@@ -121,10 +120,13 @@ impl Locate {
             _ => None,
         };
         LAST.with_borrow_mut(|last| {
-            if let (Some(spelled), Some((hosts, before, host))) = (only, &*last)
+            if let (Some(spelled), Some((hosts, before, host, told))) = (only, last.as_mut())
                 && before.as_slice() == spelled
                 && Arc::ptr_eq(hosts, &self.hosts)
             {
+                if !*told {
+                    *told = self.look(host, request);
+                }
                 return Ok(host.clone());
             }
             let host = host(request).map_err(Reason::Malformed)?;
@@ -132,10 +134,15 @@ impl Locate {
                 return Err(Reason::UnknownHost);
             }
             let host: Arc<str> = host.into();
-            let done = self.other_hosts.as_ref().is_none_or(|others| others.look(&host, request));
-            *last = only.filter(|_| done).map(|spelled| (self.hosts.clone(), spelled.to_vec(), host.clone()));
+            let told = self.look(&host, request);
+            *last = only.map(|spelled| (self.hosts.clone(), spelled.to_vec(), host.clone(), told));
             Ok(host)
         })
+    }
+
+    /// Whether nothing is to be told of this host any more.
+    fn look<B>(&self, host: &str, request: &Request<B>) -> bool {
+        self.other_hosts.as_ref().is_none_or(|others| others.look(host, request))
     }
 
     fn place(&self, path: &str) -> Place {
@@ -155,32 +162,20 @@ impl Step for Locate {
         match self.locate(&mut visit) {
             Ok(()) => match self.over_tls(&visit) {
                 None => Progress::Go(visit),
-                Some(place) => to_tls(visit, &place),
+                // SEC-COOK-01: what goes back in the clear carries no cookie, and what came so is not taken for its sender's.
+                Some(there) => Progress::refuse(visit, Reason::InTheClear(there)),
             },
             Err(reason) => Progress::refuse(visit, reason),
         }
     }
 }
 
-/// SEC-COOK-01: what goes back in the clear carries no cookie, and what came so is not taken for its sender's. A person
-/// is led to the same page over TLS.
-fn to_tls(visit: Box<Visit>, place: &str) -> Progress {
-    let may_go = visit.asker() == Asker::Navigation && visit.request.method().is_safe();
-    let location = HeaderValue::try_from(place).ok().filter(|_| may_go);
-    let Some(location) = location else { return Progress::refuse(visit, Reason::InTheClear) };
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
-    response.headers_mut().insert(LOCATION, location);
-    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Progress::Answer(Answer::new(visit, response))
-}
-
 thread_local! {
     static LAST: RefCell<Option<Last>> = const { RefCell::new(None) };
 }
 
-/// For which sites, how a host was spelled, and its one form.
-type Last = (Arc<BTreeSet<String>>, Vec<u8>, Arc<str>);
+/// For which sites, how a host was spelled, its one form, and whether nothing is to be told of it.
+type Last = (Arc<BTreeSet<String>>, Vec<u8>, Arc<str>, bool);
 
 /// RFC 6455 §4.2.1.
 fn is_handshake<B>(request: &Request<B>) -> bool {
@@ -255,6 +250,8 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     fn host_of(target: &str, hosts: &[&'static str]) -> Result<String, &'static str> {

@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use http::header::{CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use http::header::{CACHE_CONTROL, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use http::{Method, Request, Response, StatusCode, Version};
 use pin_project_lite::pin_project;
 use tower_layer::Layer;
@@ -190,6 +190,7 @@ impl RespondLayer {
         let target = self.portal.target(asked);
         match reason {
             Reason::SignInNeeded => self.portal.to_login(&target),
+            Reason::InTheClear(there) if visit.request.method().is_safe() => over_tls(there),
             _ => self.portal.refusal_page(
                 reason,
                 Refused {
@@ -284,6 +285,17 @@ impl RespondLayer {
         }
         if is_icon_of_stranger(visit, reason) { tell!(debug) } else { tell!(info) }
     }
+}
+
+/// 307: the same page, asked for over TLS.
+fn over_tls(there: &str) -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::TEMPORARY_REDIRECT;
+    // A target that was read is plain ASCII; if it were not, the start page is never wrong.
+    let there = HeaderValue::try_from(there).unwrap_or(HeaderValue::from_static("/"));
+    response.headers_mut().insert(LOCATION, there);
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 /// Browsers ask for it by themselves beside every page, also of those who have not signed in.

@@ -278,7 +278,10 @@ impl Pool {
         F: Future<Output = io::Result<T>>,
     {
         let target = self.upstreams.list.get(upstream).ok_or(io::ErrorKind::NotFound)?;
-        let connect = |first| connect(&target.address, target.tls.as_ref(), first, self.upstreams.timeouts.connect);
+        let end = Instant::now() + self.upstreams.timeouts.connect;
+        // One limit for all: who waited for the first one in vain has the rest of it.
+        let left = || end.saturating_duration_since(Instant::now());
+        let connect = |first| connect(&target.address, target.tls.as_ref(), first, left());
         if let Some(first) = target.first.take().await
             && let Ok(connection) = connect(Some(first)).await
         {

@@ -124,6 +124,19 @@ async fn rules_by_address_refuse_where_the_server_tells_no_address() {
 }
 
 #[tokio::test]
+async fn sec_cook_01_a_program_leads_who_came_in_the_clear_to_tls() {
+    let rules = BY_ADDRESS.replace("http://app.localhost", "https://app.test") + "[providers.local-userpass]\n";
+    let kit = kit(&rules).await;
+    let client = client(plain(kit.gate()).await).calling("https://app.test");
+    for path in ["/x?a=b", "/.auth/login"] {
+        let page = |scheme| client.get(path).header("accept", "text/html").header("x-forwarded-proto", scheme);
+        let reply = page("http").await;
+        assert_eq!(reply.is(307).location(), format!("https://app.test{path}"));
+        page("https").await.is(200);
+    }
+}
+
+#[tokio::test]
 async fn the_error_type_stays_the_apps_own() {
     #[derive(Debug, PartialEq)]
     struct Own;
