@@ -1,8 +1,9 @@
-//! What `layer()` costs a request beside the bare handler, and beside a layer that does nothing but change the type of the
-//! body, which axum boxes service, future and body for: an axum app, 1,000 sessions.
+//! What `layer()` costs a request beside the bare handler: an axum app, 1,000 sessions. Around the app, as `protect` has
+//! it, and within it, by `Router::layer`. There axum boxes service, future and body once more; so there is a layer
+//! beside it that does nothing but change the type of the body.
 //!
-//! `VESTIBULE_BENCH_REQUESTS=bare:1000` (or `idle:1000`, `layer:1000`) makes so many requests and ends, for tools that
-//! count allocations: the difference of two runs is what the requests cost.
+//! `VESTIBULE_BENCH_REQUESTS=bare:1000` (or `around:1000`, `idle:1000`, `within:1000`) makes so many requests and ends,
+//! for tools that count allocations: the difference of two runs is what the requests cost.
 
 use std::hint::black_box;
 
@@ -14,9 +15,11 @@ use http::header::{ACCEPT, COOKIE, HOST, HeaderValue, USER_AGENT};
 use http::{Request, Response, Uri};
 use http_body_util::Either;
 use tokio::runtime::{Builder, Runtime};
+use tower::Layer as _;
 use tower::util::MapResponseLayer;
-use tower_service::Service as _;
+use tower_service::Service;
 use vestibule::Peer;
+use vestibule::gate::Guarded;
 use vestibule::test::{Person, TestVestibule};
 
 const RULES: &str = "roles = [\"journalist\"]\n[routes]\n\"/**\" = { all = \"signed_in\" }\n";
@@ -26,8 +29,9 @@ type Error = Box<dyn std::error::Error>;
 
 struct Apps {
     bare: Router,
+    around: Guarded<Router>,
     idle: Router,
-    layered: Router,
+    within: Router,
     cookies: Vec<HeaderValue>,
 }
 
@@ -39,11 +43,12 @@ async fn apps() -> Result<Apps, Error> {
         cookies.push(kit.sign_in(person).await?.cookie());
     }
     let bare = Router::new().route("/posts/{id}", get(async || "a post"));
-    let layered = bare.clone().layer(kit.gate().layer());
+    let around = kit.gate().layer().layer(bare.clone().with_state(()));
+    let within = bare.clone().layer(kit.gate().layer());
     let idle =
         bare.clone().layer(MapResponseLayer::new(|response: Response<Body>| response.map(Either::<_, Body>::Left)));
     // As axum::serve does: what is in the way of each request is put together once.
-    Ok(Apps { bare: bare.with_state(()), idle: idle.with_state(()), layered: layered.with_state(()), cookies })
+    Ok(Apps { bare: bare.with_state(()), around, idle: idle.with_state(()), within: within.with_state(()), cookies })
 }
 
 fn request(cookie: &HeaderValue) -> Request<Body> {
@@ -59,7 +64,10 @@ fn request(cookie: &HeaderValue) -> Request<Body> {
     request
 }
 
-fn make(runtime: &Runtime, app: &mut Router, cookies: &[HeaderValue], turn: &mut usize) {
+fn make<A, B>(runtime: &Runtime, app: &mut A, cookies: &[HeaderValue], turn: &mut usize)
+where
+    A: Service<Request<Body>, Response = Response<B>>,
+{
     *turn = (*turn + 1) % cookies.len();
     let answer = runtime.block_on(app.call(request(&cookies[*turn])));
     assert!(black_box(answer).is_ok_and(|answer| answer.status() == 200));
@@ -73,18 +81,19 @@ fn layer(c: &mut Criterion) {
     };
     if let Ok(asked) = std::env::var("VESTIBULE_BENCH_REQUESTS") {
         let (which, count) = asked.split_once(':').unwrap_or(("", &asked));
-        let app = match which {
-            "bare" => &mut apps.bare,
-            "idle" => &mut apps.idle,
-            _ => &mut apps.layered,
-        };
-        (0..count.parse().unwrap_or(0)).for_each(|_| make(&runtime, app, &apps.cookies, &mut turn));
+        (0..count.parse().unwrap_or(0)).for_each(|_| match which {
+            "bare" => make(&runtime, &mut apps.bare, &apps.cookies, &mut turn),
+            "idle" => make(&runtime, &mut apps.idle, &apps.cookies, &mut turn),
+            "around" => make(&runtime, &mut apps.around, &apps.cookies, &mut turn),
+            _ => make(&runtime, &mut apps.within, &apps.cookies, &mut turn),
+        });
         std::process::exit(0);
     }
     let mut group = c.benchmark_group("layer");
     group.bench_function("bare handler", |b| b.iter(|| make(&runtime, &mut apps.bare, &apps.cookies, &mut turn)));
     group.bench_function("idle layer", |b| b.iter(|| make(&runtime, &mut apps.idle, &apps.cookies, &mut turn)));
-    group.bench_function("1,000 sessions", |b| b.iter(|| make(&runtime, &mut apps.layered, &apps.cookies, &mut turn)));
+    group.bench_function("around", |b| b.iter(|| make(&runtime, &mut apps.around, &apps.cookies, &mut turn)));
+    group.bench_function("within", |b| b.iter(|| make(&runtime, &mut apps.within, &apps.cookies, &mut turn)));
     group.finish();
 }
 

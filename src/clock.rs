@@ -55,6 +55,12 @@ impl Timestamp {
         self.date().format(&Rfc2822).unwrap_or_default()
     }
 
+    /// `Sun, 22 Nov 2026 16:00:00 GMT`, as HTTP carries it (RFC 9110 §5.6.7).
+    pub fn http_date(self) -> String {
+        let text = self.rfc2822();
+        format!("{}GMT", text.trim_end_matches("+0000"))
+    }
+
     /// The date and time in UTC, to whole seconds.
     #[doc(hidden)]
     pub fn date(self) -> OffsetDateTime {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use http::header::InvalidHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
 /// The end of the first empty line at or after `from`. One LF is enough for lenient readers, so it must be for this
@@ -12,6 +13,32 @@ pub fn end(bytes: &[u8], from: usize) -> Option<usize> {
         [b'\r', b'\n', ..] => Some(from + at + 3),
         _ => None,
     })
+}
+
+/// How the other end of a connection spelled the names in its last message: it does so again, and to read one costs more
+/// than to compare.
+#[derive(Debug, Default)]
+pub struct Names(Vec<(Box<[u8]>, HeaderName)>);
+
+impl Names {
+    /// Reads the name of the field at this place of a message.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn read(&mut self, place: usize, spelled: &[u8]) -> Result<HeaderName, InvalidHeaderName> {
+        if let Some((before, name)) = self.0.get(place)
+            && **before == *spelled
+        {
+            return Ok(name.clone());
+        }
+        let name = HeaderName::from_bytes(spelled)?;
+        self.0.truncate(place);
+        // Those after it follow, so that a place is never passed over.
+        if self.0.len() == place && place < REMEMBERED {
+            self.0.push((spelled.into(), name.clone()));
+        }
+        Ok(name)
+    }
 }
 
 /// Header fields that are made once and go into many messages, as a list and as the text they are on HTTP/1.1.
@@ -113,7 +140,8 @@ thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-fn write(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
+/// Adds a field to the text of a head.
+pub fn write(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     let name = name.as_str().as_bytes();
     text.reserve(name.len() + value.len() + 4);
     text.extend_from_slice(name);
@@ -124,6 +152,8 @@ fn write(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
 
 /// What a browser sends and we add has room in this.
 const USUAL: usize = 8 << 10;
+/// The most names that are remembered of one connection.
+const REMEMBERED: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -162,5 +192,18 @@ mod tests {
         let mut headers = HeaderMap::from_iter([(name.clone(), HeaderValue::from_static("forged"))]);
         Fields::from(vec![(name.clone(), HeaderValue::from_static("7"))]).insert_into(&mut headers);
         assert_eq!(headers.get_all(name).iter().collect::<Vec<_>>(), ["7"]);
+    }
+
+    #[test]
+    fn names_that_are_remembered_are_those_that_were_sent() {
+        let mut names = Names::default();
+        for message in [&["A", "B"][..], &["A", "b"], &["B", "A"], &["C"], &["A", "B", "C"]] {
+            for (place, spelled) in message.iter().enumerate() {
+                let name = names.read(place, spelled.as_bytes()).unwrap();
+                assert_eq!(name.as_str(), spelled.to_ascii_lowercase(), "{message:?}");
+            }
+        }
+        assert!(names.read(1, b"no name").is_err());
+        assert_eq!(names.read(1, b"B").unwrap(), "b");
     }
 }

@@ -14,6 +14,7 @@ use tokio::net::TcpStream;
 use super::framed::Framed;
 use super::framing::Framing;
 use super::gauge::{Gauge, Order, Stage};
+use super::plain::{Next, Plain};
 use super::service::Service;
 use super::socket::Socket;
 use super::streams::StreamTasks;
@@ -70,7 +71,7 @@ impl Protocol {
         let Some(certificates) = &self.certificates else {
             let first = first_bytes(&mut socket, gauge).await?;
             return if first.starts_with(PREFACE) {
-                self.speak_http2(socket, first, gauge, service).await
+                self.speak_http2(socket, first.freeze(), gauge, service).await
             } else {
                 self.speak_http1(socket, first, gauge, service).await
             };
@@ -80,15 +81,18 @@ impl Protocol {
         gauge.enter(Stage::Fresh);
         match stream.get_ref().1.alpn_protocol() {
             Some(b"h2") => self.speak_http2(stream, Bytes::new(), gauge, service).await,
-            _ => self.speak_http1(stream, Bytes::new(), gauge, service).await,
+            _ => self.speak_http1(stream, BytesMut::new(), gauge, service).await,
         }
     }
 
-    async fn speak_http1<S, H>(&self, io: S, first: Bytes, gauge: &Arc<Gauge>, service: Service<H>) -> io::Result<()>
+    async fn speak_http1<S, H>(&self, io: S, first: BytesMut, gauge: &Arc<Gauge>, service: Service<H>) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Handler,
     {
+        let plain = Plain::new(io, first, gauge, (self.longest_head, self.most_fields));
+        let Next::Other(io, first, response) = plain.serve(&service).await? else { return Ok(()) };
+        service.is_answered(response);
         let io = Framed::new(io, first, Some(Framing::new(self.longest_head)), Arc::clone(gauge), service.peer());
         let mut connection = pin!(self.http1.serve_connection(TokioIo::new(io), service).with_upgrades());
         let mut retires = false;
@@ -136,7 +140,7 @@ pub(super) async fn until_cut<F: Future>(gauge: &Gauge, work: F) -> Option<F::Ou
 }
 
 /// Reads until HTTP/2 (RFC 9113 §3.4, by prior knowledge) and HTTP/1 can be told apart.
-async fn first_bytes(socket: &mut Socket, gauge: &Gauge) -> io::Result<Bytes> {
+async fn first_bytes(socket: &mut Socket, gauge: &Gauge) -> io::Result<BytesMut> {
     let mut first = BytesMut::with_capacity(FIRST);
     loop {
         let read = until_retired(gauge, socket.read_buf(&mut first)).await?;
@@ -145,7 +149,7 @@ async fn first_bytes(socket: &mut Socket, gauge: &Gauge) -> io::Result<Bytes> {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if read == 0 || known == PREFACE.len() || first[..known] != PREFACE[..known] {
-            return Ok(first.freeze());
+            return Ok(first);
         }
     }
 }

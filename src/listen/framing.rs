@@ -1,9 +1,9 @@
 use http::StatusCode;
-use memchr::memchr_iter;
 
 use super::chunk::Chunks;
 use super::gauge::Stage;
 use super::request_head::{self, Follows};
+use crate::head;
 
 /// Follows the requests of an HTTP/1 connection byte by byte on their way to the parser, so that where each of them
 /// begins and ends is decided in one place and strictly: whoever smuggles needs two readings of it.
@@ -135,7 +135,7 @@ impl Framing {
             }
             self.at = At::Head;
             self.requests = self.requests.wrapping_add(1);
-            if let Some(end) = end_of_head(bytes, 0) {
+            if let Some(end) = head::end(bytes, 0) {
                 self.begin(&bytes[..end])?;
                 return Ok(end);
             }
@@ -147,7 +147,7 @@ impl Framing {
             return Ok(bytes.len());
         }
         self.partial.extend_from_slice(bytes);
-        let Some(end) = end_of_head(&self.partial, before.saturating_sub(3)) else { return Ok(bytes.len()) };
+        let Some(end) = head::end(&self.partial, before.saturating_sub(3)) else { return Ok(bytes.len()) };
         let partial = std::mem::take(&mut self.partial);
         self.begin(&partial[..end])?;
         Ok(end - before)
@@ -194,16 +194,6 @@ impl Violation {
             Self::ChunkExtensions => "chunk_extensions",
         }
     }
-}
-
-/// The end of the first empty line. One LF is enough for the parser, so it must be for this search; lines that end so
-/// are refused when the block is read.
-fn end_of_head(bytes: &[u8], from: usize) -> Option<usize> {
-    memchr_iter(b'\n', &bytes[from..]).find_map(|at| match bytes[from + at + 1..] {
-        [b'\n', ..] => Some(from + at + 2),
-        [b'\r', b'\n', ..] => Some(from + at + 3),
-        _ => None,
-    })
 }
 
 /// The most bytes of one read from the connection.

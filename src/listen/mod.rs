@@ -20,6 +20,15 @@ mod gauge;
 #[cfg(feature = "server")]
 mod holder;
 #[cfg(feature = "server")]
+mod plain;
+#[cfg(feature = "server")]
+mod plain_answer;
+#[cfg(feature = "server")]
+mod plain_request;
+#[cfg(test)]
+#[cfg(feature = "server")]
+mod plain_tests;
+#[cfg(feature = "server")]
 mod request_head;
 #[cfg(feature = "server")]
 mod serve;

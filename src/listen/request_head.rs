@@ -23,22 +23,37 @@ pub(super) enum Follows {
 /// # Errors
 /// What is wrong.
 pub(super) fn read(head: &[u8]) -> Result<Follows, Violation> {
+    walk(head, |_, _| {}).map(|(_, follows)| follows)
+}
+
+/// The same, showing each field on the way: its name, and its value with the blanks around it.
+///
+/// # Errors
+/// What is wrong; fields before it have been shown.
+pub(super) fn walk<'a>(
+    head: &'a [u8],
+    mut show: impl FnMut(&'a [u8], &'a [u8]),
+) -> Result<(RequestLine<'a>, Follows), Violation> {
     let (line, mut rest) = split_line(head)?;
     let request = request_line(line)?;
     let mut fields = Fields::default();
     loop {
         let (line, after) = split_line(rest)?;
         if line.is_empty() {
-            return fields.decide(&request);
+            let follows = fields.decide(&request)?;
+            return Ok((request, follows));
         }
-        fields.read(line)?;
+        let (name, value) = fields.read(line)?;
+        show(name, value);
         rest = after;
     }
 }
 
-struct RequestLine<'a> {
-    method: &'a [u8],
-    is_http_11: bool,
+/// The first line of a request.
+pub(super) struct RequestLine<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) target: &'a [u8],
+    pub(super) is_http_11: bool,
 }
 
 fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Violation> {
@@ -62,7 +77,7 @@ fn request_line(line: &[u8]) -> Result<RequestLine<'_>, Violation> {
     if method == b"CONNECT" {
         return Err(Violation::Connect);
     }
-    Ok(RequestLine { method, is_http_11 })
+    Ok(RequestLine { method, target, is_http_11 })
 }
 
 #[derive(Default)]
@@ -74,7 +89,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn read(&mut self, line: &[u8]) -> Result<(), Violation> {
+    fn read<'a>(&mut self, line: &'a [u8]) -> Result<(&'a [u8], &'a [u8]), Violation> {
         let colon = memchr(b':', line).ok_or(Violation::Field)?;
         let (name, value) = (&line[..colon], &line[colon + 1..]);
         // Also a folded line, and a blank before the first field or before a colon (RFC 9112 §5).
@@ -101,7 +116,7 @@ impl Fields {
             }
             _ => {}
         }
-        Ok(())
+        Ok((name, value))
     }
 
     fn decide(&self, request: &RequestLine<'_>) -> Result<Follows, Violation> {
@@ -133,7 +148,8 @@ fn split_line(bytes: &[u8]) -> Result<(&[u8], &[u8]), Violation> {
     Ok((line, &bytes[end + 1..]))
 }
 
-fn is_blank(byte: u8) -> bool {
+/// Whether it may stand around a value (RFC 9110 §5.6.3).
+pub(super) fn is_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 

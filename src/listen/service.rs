@@ -24,16 +24,29 @@ pub(super) struct Service<H> {
     gauge: Arc<Gauge>,
     requests: Cell<u32>,
     most_fields: usize,
+    ready: Cell<Option<Response<Answer>>>,
 }
 
 impl<H: Handler> Service<H> {
     pub(super) fn new(handler: H, connection: Connection, gauge: Arc<Gauge>, most_fields: usize) -> Self {
-        Self { handler, connection, gauge, requests: Cell::new(0), most_fields }
+        Self { handler, connection, gauge, requests: Cell::new(0), most_fields, ready: Cell::new(None) }
     }
 
     /// The other end of the connection.
     pub(super) fn peer(&self) -> IpAddr {
         self.connection.peer.ip()
+    }
+
+    /// Answers a request of HTTP/1.1 without a body that wants no upgrade.
+    pub(super) fn answer(&self, request: Request<Body>) -> Serving<H::Future> {
+        let in_progress = Some(InProgress::begin(&self.gauge));
+        let answer = self.handler.call(request, self.connection);
+        Serving { doing: Doing::Handling { answer }, in_progress, stream: None, asked: Asked::Http }
+    }
+
+    /// The next request of the connection has been answered before it came: with this.
+    pub(super) fn is_answered(&self, response: Option<Response<Answer>>) {
+        self.ready.set(response);
     }
 
     /// What is answered here.
@@ -60,6 +73,11 @@ impl<H: Handler> hyper::service::Service<Request<Incoming>> for Service<H> {
     type Future = Serving<H::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Serving<H::Future> {
+        if let Some(response) = self.ready.take() {
+            self.requests.set(self.requests.get().wrapping_add(1));
+            let doing = Doing::Done { response: Some(response) };
+            return Serving { doing, in_progress: None, stream: None, asked: Asked::Http };
+        }
         let in_progress = Some(InProgress::begin(&self.gauge));
         let is_http2 = request.version() == Version::HTTP_2;
         let stream = is_http2.then(|| self.gauge.streams.open());
@@ -96,6 +114,7 @@ pin_project! {
 pin_project! {
     #[project = DoingProject]
     enum Doing<F> {
+        Done { response: Option<Response<Answer>> },
         Refusing { status: StatusCode },
         Handling { #[pin] answer: F },
     }
@@ -119,6 +138,9 @@ impl<F: Future<Output = Response<Body>>> Future for Serving<F> {
                 response
             }
             DoingProject::Refusing { status } => refusal(*status),
+            DoingProject::Done { response } => {
+                return response.take().map_or(Poll::Pending, |done| Poll::Ready(Ok(done)));
+            }
         };
         let Some(in_progress) = this.in_progress.take() else { return Poll::Pending };
         Poll::Ready(Ok(response.map(|body| Answer::new(body, this.stream.take(), in_progress))))

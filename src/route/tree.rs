@@ -2,10 +2,11 @@ use std::collections::HashMap;
 use std::num::NonZeroU32;
 
 use foldhash::fast::FixedState;
+use smol_str::SmolStr;
 
 use crate::route::key::{Host, Key, Segment};
 
-type Map<V> = HashMap<Box<str>, V, FixedState>;
+type Map<V> = HashMap<SmolStr, V, FixedState>;
 
 /// Finds the most specific key for a host and a path: left to right, a host before no host, a literal
 /// segment before `*` before `**`. What it finds is an index into the caller's list.

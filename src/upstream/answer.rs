@@ -9,6 +9,7 @@ use httparse::Status;
 use hyper::ext::ReasonPhrase;
 
 use super::forward::tokens_of;
+use crate::head::Names;
 
 /// The head of an answer, and what comes after it.
 #[derive(Debug)]
@@ -88,7 +89,7 @@ impl Answer {
         let mut framing = Framing::default();
         let mut headers = HeaderMap::with_capacity(head.headers.len() + ROOM);
         for (place, line) in head.headers.iter().enumerate() {
-            let name = names.read(place, line.name.as_bytes())?;
+            let name = names.read(place, line.name.as_bytes()).map_err(|_| httparse::Error::HeaderName)?;
             if framing.read(&name, line.value)? == Use::More {
                 let value = HeaderValue::from_maybe_shared(text.slice_ref(line.value));
                 headers.append(name, value.map_err(|_| httparse::Error::HeaderValue)?);
@@ -108,27 +109,6 @@ impl Answer {
             response.extensions_mut().insert(reason);
         }
         Ok(Some((Self { response, length, lasts }, end)))
-    }
-}
-
-/// How an upstream spelled the names of its last answer: it does so again, and to read one costs more than to compare.
-#[derive(Debug, Default)]
-pub(super) struct Names(Vec<(Box<[u8]>, HeaderName)>);
-
-impl Names {
-    fn read(&mut self, place: usize, spelled: &[u8]) -> Result<HeaderName, Fault> {
-        if let Some((before, name)) = self.0.get(place)
-            && **before == *spelled
-        {
-            return Ok(name.clone());
-        }
-        let name = HeaderName::from_bytes(spelled).map_err(|_| httparse::Error::HeaderName)?;
-        self.0.truncate(place);
-        // Those after it follow, so that a place is never passed over.
-        if self.0.len() == place && place < NAMES {
-            self.0.push((spelled.into(), name.clone()));
-        }
-        Ok(name)
     }
 }
 
@@ -211,8 +191,6 @@ pub(super) const LONGEST: usize = 64 << 10;
 const MOST_FIELDS: usize = 128;
 /// Fields that are added to it on its way.
 const ROOM: usize = 4;
-/// The most names that are remembered.
-const NAMES: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -293,19 +271,6 @@ mod tests {
         let mut arrived = text;
         assert_eq!(Answer::take(&mut arrived, false, &mut names).unwrap().unwrap().response.headers()["x-a"], "1");
         assert_eq!(arrived, "hi");
-    }
-
-    #[test]
-    fn names_that_are_remembered_are_those_that_were_sent() {
-        let mut names = Names::default();
-        for fields in
-            ["A: 1\r\nB: 2\r\n", "A: 1\r\nb: 2\r\n", "B: 2\r\nA: 1\r\n", "C: 3\r\n", "A: 1\r\nB: 2\r\nC: 3\r\n"]
-        {
-            let text = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
-            let answer = Answer::take(&mut text.clone().into(), false, &mut names).unwrap().unwrap();
-            let fresh = take(&text, false).unwrap().unwrap();
-            assert_eq!(answer.response.headers(), fresh.response.headers(), "{fields}");
-        }
     }
 
     #[test]

@@ -9,9 +9,10 @@ use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 use tokio::time::Instant;
 
-use super::answer::{Answer, Fault, Names};
+use super::answer::{Answer, Fault};
 use super::patience::Patience;
 use super::stream::Stream;
+use crate::head::Names;
 
 /// A connection to an upstream for requests without a body, one after the other.
 ///

@@ -1,0 +1,156 @@
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, UPGRADE};
+use http::{Method, Request, Uri};
+
+use super::request_head::{self, Follows, is_blank};
+use crate::body::Body;
+use crate::head::Names;
+
+/// Reads a request that is nothing but this head: of HTTP/1.1, for a path, with nothing to be done about its
+/// connection. `None` for every other, right or wrong: whoever reads those decides what is the matter with them.
+///
+/// `headers` is an empty map whose place in memory is used.
+pub(super) fn read(head: &Bytes, names: &mut Names, headers: HeaderMap, most_fields: usize) -> Option<Request<Body>> {
+    let mut fields = Fields { headers, names, head, place: 0, is_plain: true };
+    let (line, follows) = request_head::walk(head, |name, value| fields.take(name, value)).ok()?;
+    let plain_target = line.target.starts_with(b"/") && line.target.iter().all(u8::is_ascii_graphic);
+    if !fields.is_plain
+        || fields.place > most_fields
+        || follows != Follows::Nothing
+        || !line.is_http_11
+        || !plain_target
+    {
+        return None;
+    }
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = Method::from_bytes(line.method).ok()?;
+    *request.uri_mut() = Uri::from_maybe_shared(head.slice_ref(line.target)).ok()?;
+    *request.headers_mut() = fields.headers;
+    Some(request)
+}
+
+struct Fields<'a> {
+    headers: HeaderMap,
+    names: &'a mut Names,
+    head: &'a Bytes,
+    place: usize,
+    is_plain: bool,
+}
+
+impl Fields<'_> {
+    fn take(&mut self, name: &[u8], value: &[u8]) {
+        if self.is_plain {
+            self.is_plain = self.put(name, value).is_some();
+        }
+    }
+
+    fn put(&mut self, name: &[u8], value: &[u8]) -> Option<()> {
+        let name = self.names.read(self.place, name).ok()?;
+        let value = HeaderValue::from_maybe_shared(self.head.slice_ref(trim(value))).ok()?;
+        self.place += 1;
+        if is_of_framing(&name) && (self.headers.contains_key(&name) || !changes_nothing(&name, value.as_bytes())) {
+            return None;
+        }
+        // Beyond what a map can hold the request is not plain either.
+        self.headers.try_append(name, value).ok().map(drop)
+    }
+}
+
+/// Tells by the length first: few other names have these.
+fn is_of_framing(name: &HeaderName) -> bool {
+    match name.as_str().len() {
+        6 => *name == EXPECT,
+        7 => *name == UPGRADE,
+        10 => *name == CONNECTION,
+        14 => *name == CONTENT_LENGTH,
+        _ => false,
+    }
+}
+
+/// What browsers and proxies say without need.
+fn changes_nothing(name: &HeaderName, value: &[u8]) -> bool {
+    (*name == CONNECTION && value.eq_ignore_ascii_case(b"keep-alive")) || (*name == CONTENT_LENGTH && value == b"0")
+}
+
+fn trim(mut value: &[u8]) -> &[u8] {
+    while let [blank, rest @ ..] = value
+        && is_blank(*blank)
+    {
+        value = rest;
+    }
+    while let [rest @ .., blank] = value
+        && is_blank(*blank)
+    {
+        value = rest;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_lines(lines: &str) -> Option<Request<Body>> {
+        let head = Bytes::from(format!("{lines}\r\n"));
+        read(&head, &mut Names::default(), HeaderMap::new(), 5)
+    }
+
+    fn with(fields: &str) -> Option<Request<Body>> {
+        read_lines(&format!("GET /a?b=%20 HTTP/1.1\r\nHost: a.test\r\n{fields}"))
+    }
+
+    #[test]
+    fn a_plain_request_is_read_as_it_stands() {
+        let request = with("X-A: \t1 2\t \r\nx-a:\r\nAccept: */*\r\n").unwrap();
+        assert_eq!((request.method(), request.uri().to_string().as_str()), (&Method::GET, "/a?b=%20"));
+        assert_eq!(request.version(), http::Version::HTTP_11);
+        let fields: Vec<_> = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(fields, [("host", &b"a.test"[..]), ("x-a", b"1 2"), ("x-a", b""), ("accept", b"*/*")]);
+    }
+
+    #[test]
+    fn what_says_nothing_of_the_connection_is_plain() {
+        assert!(with("Connection: Keep-Alive\r\n").is_some());
+        assert!(with("Content-Length: 0\r\n").is_some());
+        for fields in [
+            "Connection: close\r\n",
+            "Connection: keep-alive, x-a\r\n",
+            "Connection: keep-alive\r\nConnection: keep-alive\r\n",
+            "Content-Length: 1\r\n",
+            "Content-Length: 00\r\n",
+            "Content-Length: 0\r\nContent-Length: 0\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "Upgrade: websocket\r\n",
+            "Upgrade: h2c\r\n",
+            "Expect: 100-continue\r\n",
+        ] {
+            assert!(with(fields).is_none(), "{fields}");
+        }
+    }
+
+    #[test]
+    fn only_a_path_in_http_11_is_plain() {
+        let line = |line: &str| read_lines(&format!("{line}\r\nHost: a.test\r\n"));
+        assert!(line("OPTIONS / HTTP/1.1").is_some());
+        for other in [
+            "GET / HTTP/1.0",
+            "GET http://a.test/ HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "GET /\u{e4} HTTP/1.1",
+            "G@T / HTTP/1.1",
+        ] {
+            assert!(line(other).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn whatever_is_wrong_is_left_to_be_refused() {
+        for fields in
+            ["X A: 1\r\n", "X-A : 1\r\n", "X-A: 1\n", "X-A: a\rb\r\n", "X-A: \x0c1\r\n", "X-A: \0\r\n", "Host: b\r\n"]
+        {
+            assert!(with(fields).is_none(), "{fields:?}");
+        }
+        assert!(with(&"X-A: 1\r\n".repeat(4)).is_some());
+        assert!(with(&"X-A: 1\r\n".repeat(5)).is_none());
+    }
+}

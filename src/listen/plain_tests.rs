@@ -1,0 +1,158 @@
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use http_body::Frame;
+use http_body_util::StreamBody;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+use super::gauge::{Gauge, Order};
+use super::plain::{Next, Plain};
+use super::service::Service;
+use super::{Connection, Handler};
+use crate::body::{Body, Error};
+use crate::visit::Scheme;
+
+const GET: &str = "GET /one HTTP/1.1\r\nHost: a\r\n\r\n";
+const HEAD: &str = "HEAD /two HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n";
+const POST: &str = "POST /three HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi";
+
+fn connection() -> Connection {
+    let end = ([127, 0, 0, 1], 80).into();
+    Connection { peer: end, local: end, scheme: Scheme::Http }
+}
+
+fn service<H: Handler>(handler: H, gauge: &Arc<Gauge>) -> Service<H> {
+    Service::new(handler, connection(), gauge.clone(), 100)
+}
+
+/// Serves what `far` sends with the answers of `handler`; what it has heard in the end.
+async fn serve<H: Handler>(handler: H, said: &[&[u8]]) -> (Result<Next<DuplexStream>, std::io::Error>, String) {
+    let gauge = Arc::new(Gauge::default());
+    let (near, mut far) = duplex(1 << 20);
+    let service = service(handler, &gauge);
+    let talk = async {
+        for piece in said {
+            far.write_all(piece).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        far.shutdown().await.unwrap();
+        let mut heard = Vec::new();
+        far.read_to_end(&mut heard).await.unwrap();
+        heard
+    };
+    let served = async {
+        let next = Plain::new(near, BytesMut::new(), &gauge, (200, 10)).serve(&service).await;
+        match next {
+            // What is not plain is another one's: here nobody's.
+            Ok(Next::Other(io, first, response)) => {
+                drop(io);
+                let (near, _) = duplex(1);
+                Ok(Next::Other(near, first, response))
+            }
+            other => other,
+        }
+    };
+    let (next, heard) = tokio::join!(served, talk);
+    assert!(!gauge.is_busy() || matches!(next, Ok(Next::Other(_, _, Some(_)))));
+    let heard = String::from_utf8(heard).unwrap();
+    (next, heard.split_inclusive("\r\n").filter(|line| !line.starts_with("date: ")).collect())
+}
+
+fn path(request: Request<Body>, _: Connection) -> std::future::Ready<Response<Body>> {
+    std::future::ready(Response::new(request.uri().path().to_owned().into()))
+}
+
+const ANSWERS: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n/oneHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n";
+
+#[tokio::test]
+async fn plain_requests_are_answered_in_their_order_however_they_come() {
+    let all = [GET, HEAD, GET].concat();
+    let expected = format!("{ANSWERS}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n/one");
+    let (next, heard) = serve(path, &[all.as_bytes()]).await;
+    assert!(matches!(next, Ok(Next::Closed)));
+    assert_eq!(heard, expected);
+    let bytes: Vec<_> = all.as_bytes().chunks(1).collect();
+    assert_eq!(serve(path, &bytes).await.1, expected);
+}
+
+#[tokio::test]
+async fn what_is_not_plain_is_given_on_unread() {
+    let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(200));
+    let endless = "x".repeat(300);
+    for other in [POST, "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", &long, &endless] {
+        let (next, heard) = serve(path, &[[GET, HEAD, other, GET].concat().as_bytes()]).await;
+        let Ok(Next::Other(_, first, None)) = next else { unreachable!("{other}") };
+        assert_eq!(first, [other, GET].concat(), "{other}");
+        assert_eq!(heard, ANSWERS);
+    }
+}
+
+#[tokio::test]
+async fn an_answer_of_unknown_length_is_given_on_with_its_request() {
+    let calls = Rc::new(Cell::new(0));
+    let counted = calls.clone();
+    let handler = move |_: Request<Body>, _: Connection| {
+        counted.set(counted.get() + 1);
+        let frames = futures_util::stream::iter([Ok::<_, Error>(Frame::data(Bytes::from_static(b"some")))]);
+        std::future::ready(Response::new(Body::new(StreamBody::new(frames))))
+    };
+    let (next, heard) = serve(handler, &[[GET, HEAD].concat().as_bytes()]).await;
+    let Ok(Next::Other(_, first, Some(response))) = next else { unreachable!() };
+    assert_eq!((first, heard.as_str(), calls.get()), ([GET, HEAD].concat().into(), "", 1));
+    assert_eq!(response.status(), 200);
+}
+
+#[tokio::test]
+async fn a_body_of_known_length_is_sent_to_its_end_and_no_further() {
+    let piece = |length: usize| Ok::<_, Error>(Frame::data(Bytes::from(vec![b'x'; length])));
+    for (pieces, fits) in
+        [(vec![3, 5000, 2, 70_000], true), (vec![75_005, 1], true), (vec![3, 5000, 2], false), (vec![75_006], false)]
+    {
+        let handler = move |_: Request<Body>, _: Connection| {
+            let frames = futures_util::stream::iter(pieces.clone().into_iter().map(piece));
+            std::future::ready(Response::new(Body::new(Sized(StreamBody::new(frames), 75_005))))
+        };
+        let (next, heard) = serve(handler, &[GET.as_bytes()]).await;
+        assert_eq!(next.is_ok(), fits, "{heard:.50}");
+        assert_eq!(heard.ends_with(&format!("content-length: 75005\r\n\r\n{}", "x".repeat(75_005))), fits);
+    }
+}
+
+#[tokio::test]
+async fn whoever_retires_answers_the_request_that_has_begun_and_says_so() {
+    let gauge = Arc::new(Gauge::default());
+    let (near, mut far) = duplex(1 << 20);
+    let service = service(path, &gauge);
+    let served = Plain::new(near, BytesMut::from(&GET[..9]), &gauge, (200, 10)).serve(&service);
+    gauge.give(Order::Retire);
+    let (next, heard) = tokio::join!(served, async {
+        far.write_all(&GET.as_bytes()[9..]).await.unwrap();
+        let mut heard = String::new();
+        far.read_to_string(&mut heard).await.unwrap();
+        heard
+    });
+    assert!(matches!(next, Ok(Next::Closed)));
+    assert!(heard.contains("\r\nconnection: close\r\n") && heard.ends_with("/one"), "{heard}");
+}
+
+/// A body that says how long it is.
+struct Sized<B>(B, u64);
+
+impl<B: http_body::Body + Unpin> http_body::Body for Sized<B> {
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<Frame<B::Data>, B::Error>>> {
+        std::pin::Pin::new(&mut self.0).poll_frame(cx)
+    }
+
+    fn size_hint(&self) -> http_body::SizeHint {
+        http_body::SizeHint::with_exact(self.1)
+    }
+}
