@@ -73,7 +73,7 @@ impl Digest {
     }
 
     /// From the 32 bytes of a store.
-    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
 

@@ -50,8 +50,8 @@ pub struct Visit {
     pub trouble: Option<Trouble>,
     /// The proof that a rule let it in.
     pub authorized: Option<Authorized>,
-    /// What the app is to be told of the caller; whoever hands the request on writes it, last of all.
-    pub identity: Option<Arc<Fields>>,
+    /// The app is to be told of the caller; whoever hands the request on writes it, last of all.
+    pub is_identified: bool,
     /// The same, signed for this app.
     pub assertion: Option<HeaderValue>,
     /// Header fields that whatever answer will carry (cookies set and cleared).
@@ -83,7 +83,7 @@ impl Visit {
             credential: Credential::default(),
             trouble: None,
             authorized: None,
-            identity: None,
+            is_identified: false,
             assertion: None,
             reply: Vec::new(),
             check: None,
@@ -102,8 +102,9 @@ impl Visit {
     /// Writes the identity and the request's name into its header fields, in place of whatever stands there under
     /// these names.
     pub fn write_identity(&mut self) {
+        let identity = identity(&self.caller, self.is_identified);
         let headers = self.request.headers_mut();
-        if let Some(identity) = &self.identity {
+        if let Some(identity) = identity {
             // With room for the forwarding headers to come: growing hashes every name again.
             headers.reserve(identity.list().len() + 8);
             identity.insert_into(headers);
@@ -116,7 +117,7 @@ impl Visit {
 
     /// The same in the text of a head, from which [`sanitize`](crate::layer::sanitize) has kept these names.
     pub fn write_identity_to(&self, head: &mut Head) {
-        if let Some(identity) = &self.identity {
+        if let Some(identity) = identity(&self.caller, self.is_identified) {
             head.fields(identity);
         }
         if let Some(assertion) = &self.assertion {
@@ -130,6 +131,11 @@ impl Visit {
         let elsewhere = self.check.as_ref().is_some_and(|check| check.upgrade);
         if elsewhere { Upgrade::WebSocket } else { self.upgrade }
     }
+}
+
+/// What an app is told of a caller, if it is to be told.
+fn identity(caller: &Option<Arc<Caller>>, is_identified: bool) -> Option<&Fields> {
+    caller.as_ref().filter(|_| is_identified)?.headers.get()
 }
 
 /// A question of another proxy about a request it holds.

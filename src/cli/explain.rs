@@ -93,7 +93,8 @@ fn explain(args: &Args, config: &Config, router: &Router, user: Option<&User>) -
         Ok(_) => {
             lines.push(format!("who     {}", user.map_or("nobody".to_owned(), |user| user.id.to_string())));
             lines.extend(sent(config, args, user));
-            lines.extend(assertion(config, router.find(&host, path.as_str()).and_then(Route::audience), user));
+            let audience = router.find(&host, path.as_str()).and_then(Route::audience);
+            lines.extend(assertion(config, audience.map(AsRef::as_ref), user));
             print(&format!("allowed\n{}", lines.join("\n")))
         }
         Err(reason) => {

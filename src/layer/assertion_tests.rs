@@ -43,7 +43,7 @@ const YEARS: Duration = Duration::from_hours(10 * 365 * 24);
 async fn without_a_key_to_sign_with_nobody_gets_through_with_half_an_identity() {
     let Progress::Refuse(refusal) = visit_after(YEARS, Preset::XAuth).await else { panic!("it went on") };
     assert_eq!(refusal.reason, Reason::Unavailable);
-    assert!(refusal.visit.identity.is_none());
+    assert!(!refusal.visit.is_identified);
     let Progress::Go(mut visit) = visit_after(Duration::ZERO, Preset::XAuth).await else { panic!("it did not go on") };
     visit.write_identity();
     assert!(visit.request.headers().contains_key("x-auth-assertion"));

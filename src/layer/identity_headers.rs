@@ -74,8 +74,8 @@ impl Step for IdentityHeaders {
         let Some(caller) = &visit.caller else { return Progress::Go(visit) };
         match self.assertion(&visit, caller) {
             Ok(assertion) => {
-                let identity = self.built(caller).clone();
-                (visit.identity, visit.assertion) = (Some(identity), assertion);
+                self.built(caller);
+                (visit.is_identified, visit.assertion) = (true, assertion);
                 Progress::Go(visit)
             }
             Err(reason) => Progress::refuse(visit, reason),
@@ -112,8 +112,8 @@ impl IdentityHeaders {
         })
     }
 
-    fn built<'c>(&self, caller: &'c Caller) -> &'c Arc<Fields> {
-        caller.headers.get_or_init(|| Arc::new(headers(&self.settings, &caller.user, &caller.provider).into()))
+    fn built<'c>(&self, caller: &'c Caller) -> &'c Fields {
+        caller.headers.get_or_init(|| headers(&self.settings, &caller.user, &caller.provider).into())
     }
 }
 

@@ -21,6 +21,7 @@ use tower_service::Service;
 use crate::account::api_key;
 use crate::app_services::{self, AppServices};
 use crate::body::Body;
+use crate::head;
 use crate::layer::{Answer, Refusal, ext_authz, locate};
 use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
@@ -124,7 +125,9 @@ impl RespondLayer {
     pub fn answer(&self, answer: Answer) -> Response<Body> {
         let (mut response, mut visit) = answer.into_parts();
         self.complete(&mut visit, &mut response);
-        for_asker(response, &visit)
+        let response = for_asker(response, &visit);
+        head::reuse(std::mem::take(visit.request.headers_mut()));
+        response
     }
 
     /// Adds the cookies of this visit to its answer, and writes its line in the log.

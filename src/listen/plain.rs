@@ -5,7 +5,6 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
-use http::header::HeaderMap;
 use http::{Method, Response};
 use http_body::Body as _;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
@@ -26,8 +25,6 @@ pub(super) struct Plain<'a, S> {
     most_fields: usize,
     arrived: BytesMut,
     names: Names,
-    /// The map of the last answer, empty: the next request's fields take its place in memory.
-    spare: HeaderMap,
 }
 
 /// How it goes on with a connection.
@@ -48,7 +45,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Plain<'a, S> {
     /// Begins with bytes that were read already.
     pub(super) fn new(io: S, arrived: BytesMut, gauge: &'a Gauge, limits: (usize, usize)) -> Self {
         let (longest_head, most_fields) = limits;
-        Self { io, gauge, longest_head, most_fields, arrived, names: Names::default(), spare: HeaderMap::new() }
+        Self { io, gauge, longest_head, most_fields, arrived, names: Names::default() }
     }
 
     /// Answers what comes.
@@ -110,8 +107,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Plain<'a, S> {
     }
 
     async fn turn<H: Handler>(&mut self, head: Bytes, service: &Service<H>) -> io::Result<Turn> {
-        let spare = std::mem::take(&mut self.spare);
-        let Some(request) = plain_request::read(&head, &mut self.names, spare, self.most_fields) else {
+        let Some(request) = plain_request::read(&head, &mut self.names, self.most_fields) else {
             return Ok(Turn::NotPlain(head, None));
         };
         let to_head = *request.method() == Method::HEAD;
@@ -131,8 +127,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Plain<'a, S> {
             return Ok(Turn::NotPlain(head, Some(response)));
         };
         let (parts, mut body) = response.into_parts();
-        self.spare = parts.headers;
-        self.spare.clear();
+        head::reuse(parts.headers);
         let mut left = said.length;
         poll_fn(|cx| sending.poll(&mut self.io, &mut body, &mut left, cx)).await?;
         // Its end is the end of the request.

@@ -4,14 +4,12 @@ use http::{Method, Request, Uri};
 
 use super::request_head::{self, Follows, is_blank};
 use crate::body::Body;
-use crate::head::Names;
+use crate::head::{self, Names};
 
 /// Reads a request that is nothing but this head: of HTTP/1.1, for a path, with nothing to be done about its
 /// connection. `None` for every other, right or wrong: whoever reads those decides what is the matter with them.
-///
-/// `headers` is an empty map whose place in memory is used.
-pub(super) fn read(head: &Bytes, names: &mut Names, headers: HeaderMap, most_fields: usize) -> Option<Request<Body>> {
-    let mut fields = Fields { headers, names, head, place: 0, is_plain: true };
+pub(super) fn read(head: &Bytes, names: &mut Names, most_fields: usize) -> Option<Request<Body>> {
+    let mut fields = Fields { headers: head::map(), names, head, place: 0, is_plain: true };
     let (line, follows) = request_head::walk(head, |name, value| fields.take(name, value)).ok()?;
     let plain_target = line.target.starts_with(b"/") && line.target.iter().all(u8::is_ascii_graphic);
     if !fields.is_plain
@@ -92,7 +90,7 @@ mod tests {
 
     fn read_lines(lines: &str) -> Option<Request<Body>> {
         let head = Bytes::from(format!("{lines}\r\n"));
-        read(&head, &mut Names::default(), HeaderMap::new(), 5)
+        read(&head, &mut Names::default(), 5)
     }
 
     fn with(fields: &str) -> Option<Request<Body>> {

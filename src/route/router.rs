@@ -35,7 +35,7 @@ pub struct Route {
 struct More {
     key: String,
     body: Option<u64>,
-    audience: Option<String>,
+    audience: Option<Arc<str>>,
     provider_token: Option<HeaderName>,
 }
 
@@ -195,8 +195,8 @@ impl Route {
     }
 
     /// Its own audience of the assertion.
-    pub fn audience(&self) -> Option<&str> {
-        self.more.audience.as_deref()
+    pub fn audience(&self) -> Option<&Arc<str>> {
+        self.more.audience.as_ref()
     }
 
     /// The header that carries the access token of the caller's provider, if it asks for one.
@@ -265,7 +265,7 @@ impl Build {
                 more: Box::new(More {
                     key: spec.key.clone(),
                     body: spec.body,
-                    audience: spec.audience.clone(),
+                    audience: spec.audience.as_deref().map(Into::into),
                     provider_token: spec.provider_token.clone(),
                 }),
             }),

@@ -12,11 +12,18 @@ use crate::session::{Caller, Sessions};
 
 /// The assertions about one caller that were signed of late, one for each audience.
 #[derive(Debug, Default)]
-pub(super) struct Assertions(Mutex<Vec<Signed>>);
+pub(super) struct Assertions(Mutex<Kept>);
+
+/// Most callers have one: it stands here and not somewhere else in memory.
+#[derive(Debug, Default)]
+struct Kept {
+    latest: Option<Signed>,
+    others: Vec<Signed>,
+}
 
 #[derive(Debug)]
 struct Signed {
-    audience: Box<str>,
+    audience: Arc<str>,
     at: Timestamp,
     value: HeaderValue,
 }
@@ -47,7 +54,7 @@ impl Sessions {
     /// A JWT (ES256, `typ` `assertion+jwt`, good for 5 minutes) that tells the app `audience` who is calling.
     /// It is signed once a minute and no credential here. `None`, when there is no key to sign with: then the
     /// request may not go on.
-    pub fn assertion(&self, caller: &Arc<Caller>, audience: &str) -> Option<HeaderValue> {
+    pub fn assertion(&self, caller: &Arc<Caller>, audience: &Arc<str>) -> Option<HeaderValue> {
         let now = self.0.cache.lately();
         if let Some(value) = caller.assertions.find(audience, now) {
             return Some(value);
@@ -85,18 +92,26 @@ impl Sessions {
 }
 
 impl Assertions {
-    fn find(&self, audience: &str, now: Timestamp) -> Option<HeaderValue> {
-        let signed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let fresh = |signed: &&Signed| *signed.audience == *audience && now.since(signed.at) < RENEWAL;
-        signed.iter().find(fresh).map(|signed| signed.value.clone())
+    fn find(&self, audience: &Arc<str>, now: Timestamp) -> Option<HeaderValue> {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |signed: &&Signed| signed.is_for(audience) && now.since(signed.at) < RENEWAL;
+        kept.latest.iter().chain(&kept.others).find(fresh).map(|signed| signed.value.clone())
     }
 
-    fn keep(&self, audience: &str, at: Timestamp, value: HeaderValue) {
-        let mut signed = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        signed.retain(|signed| *signed.audience != *audience);
-        if signed.len() >= KEPT {
-            signed.remove(0);
+    fn keep(&self, audience: &Arc<str>, at: Timestamp, value: HeaderValue) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = kept.latest.replace(Signed { audience: audience.clone(), at, value });
+        kept.others.extend(before);
+        kept.others.retain(|signed| !signed.is_for(audience));
+        if kept.others.len() >= KEPT {
+            kept.others.remove(0);
         }
-        signed.push(Signed { audience: audience.into(), at, value });
+    }
+}
+
+impl Signed {
+    /// Routes share the names of their audiences: as a rule there are no letters to compare.
+    fn is_for(&self, audience: &Arc<str>) -> bool {
+        Arc::ptr_eq(&self.audience, audience) || self.audience == *audience
     }
 }

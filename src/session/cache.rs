@@ -33,6 +33,8 @@ pub(super) struct Cache {
 /// A good credential: whom it speaks for and how long.
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// In which cache, and under which name.
+    name: (u64, Digest),
     /// Whom it speaks for.
     pub(super) caller: Arc<Caller>,
     /// What is touched when it is used.
@@ -59,7 +61,7 @@ pub(super) enum Origin {
     Vouched,
 }
 
-static NUMBER: AtomicU64 = AtomicU64::new(0);
+static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// A refused credential is refused unasked for so long at most.
 const UNKNOWN: Duration = Duration::from_secs(5);
@@ -101,7 +103,7 @@ impl Cache {
         if !good(&entry) {
             return None;
         }
-        recent::keep(self.number, *name, &entry);
+        recent::keep(name, &entry);
         Some(entry)
     }
 
@@ -139,6 +141,7 @@ impl Cache {
         {
             entry.caller = old.caller.clone();
         }
+        entry.name = (self.number, name);
         let entry = Arc::new(entry);
         self.found.insert(name, entry.clone());
         entry
@@ -169,6 +172,7 @@ impl Entry {
         let mut caller = Caller::new(user, session.provider, Some(session.id), session.created_at);
         caller.device = session.device.app.and_then(|app| app.id);
         Self {
+            name: NOWHERE,
             caller: Arc::new(caller),
             origin,
             expires_at: session.expires_at.min(until),
@@ -185,6 +189,7 @@ impl Entry {
         let mut caller = Caller::new(user, "api-key".to_owned(), None, Timestamp::default());
         caller.key = Some(key.id);
         Self {
+            name: NOWHERE,
             caller: Arc::new(caller),
             origin: Origin::Key(key.id),
             expires_at: key.expires_at.unwrap_or(NEVER),
@@ -201,6 +206,7 @@ impl Entry {
         let mut caller = Caller::new(user, vouched.provider().to_owned(), None, Timestamp::default());
         caller.expires_at = Some(vouched.expires_at());
         Self {
+            name: NOWHERE,
             caller: Arc::new(caller),
             origin: Origin::Vouched,
             expires_at: vouched.expires_at(),
@@ -210,6 +216,11 @@ impl Entry {
             loaded_at: read.at,
             revocations: AtomicU64::new(read.revocations),
         }
+    }
+
+    /// Whether that cache keeps it under this name.
+    pub(super) fn is_named(&self, cache: u64, name: &Digest) -> bool {
+        self.name.0 == cache && self.name.1 == *name
     }
 
     /// Whether it has not ended.
@@ -235,5 +246,7 @@ impl Entry {
     }
 }
 
+/// Of an entry that no cache has yet: they count from 1.
+const NOWHERE: (u64, Digest) = (0, Digest::from_bytes([0; 32]));
 /// Past every date that is written with four digits.
 const NEVER: Timestamp = Timestamp::from_millis(i64::MAX);

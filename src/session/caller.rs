@@ -1,4 +1,4 @@
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use http::HeaderMap;
 
@@ -11,6 +11,11 @@ use crate::session::assertion::Assertions;
 /// Whom a request speaks for, once its credential was found good.
 #[derive(Debug)]
 pub struct Caller {
+    // What each of its requests reads comes first, together.
+    /// The identity headers, built at the first request for all of them.
+    pub headers: OnceLock<Fields>,
+    /// The assertions signed about it of late.
+    pub(super) assertions: Assertions,
     /// The user as the store had it when the credential was checked.
     pub user: User,
     /// Name of the provider of this sign-in.
@@ -19,8 +24,6 @@ pub struct Caller {
     pub session: Option<SessionId>,
     /// When its owner last proved who he is: what may be done with it (change of address, linking) depends on it.
     pub signed_in_at: Timestamp,
-    /// The identity headers, built at the first request for all of them.
-    pub headers: OnceLock<Arc<Fields>>,
     /// What another proxy is told of the caller, but for the assertion, built at its first question.
     pub said: OnceLock<Box<HeaderMap>>,
     /// The device its session was opened on, if an app's SDK named one.
@@ -29,24 +32,22 @@ pub struct Caller {
     pub(super) key: Option<KeyId>,
     /// When it ends, if nothing in the store says so.
     pub(super) expires_at: Option<Timestamp>,
-    /// The assertions signed about it of late.
-    pub(super) assertions: Assertions,
 }
 
 impl Caller {
     /// A caller whose headers are not built yet.
     pub fn new(user: User, provider: String, session: Option<SessionId>, signed_in_at: Timestamp) -> Self {
         Self {
+            headers: OnceLock::new(),
+            assertions: Assertions::default(),
             user,
             provider,
             session,
             signed_in_at,
-            headers: OnceLock::new(),
             said: OnceLock::new(),
             device: None,
             key: None,
             expires_at: None,
-            assertions: Assertions::default(),
         }
     }
 

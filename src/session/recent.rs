@@ -10,36 +10,46 @@ use crate::secret::Digest;
 use crate::session::cache::Entry;
 
 thread_local! {
-    static PLACES: RefCell<Vec<Option<Kept>>> = const { RefCell::new(Vec::new()) };
+    static SETS: RefCell<Vec<Set>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Which cache it belongs to, its name there, and what it is.
-type Kept = (u64, Digest, Arc<Entry>);
+/// Those whose names have the same beginning, the latest first, by some more of the name: what of a look meets memory that
+/// no cache of the processor holds is this one line and the entry.
+#[derive(Default)]
+#[repr(align(64))]
+struct Set([Option<(u64, Arc<Entry>)>; WAYS]);
 
 /// What this thread saw under the name of late.
 pub(super) fn find(cache: u64, name: &Digest) -> Option<Arc<Entry>> {
-    PLACES.with_borrow(|places| match places.get(place(name))? {
-        Some((of, kept, entry)) if *of == cache && kept == name => Some(entry.clone()),
-        _ => None,
+    let (set, mark) = place(name);
+    SETS.with_borrow(|sets| {
+        let mut kept = sets.get(set)?.0.iter().flatten();
+        kept.find(|(of, entry)| *of == mark && entry.is_named(cache, name)).map(|(_, entry)| entry.clone())
     })
 }
 
-/// Remembers it in place of another.
-pub(super) fn keep(cache: u64, name: Digest, entry: &Arc<Entry>) {
-    PLACES.with_borrow_mut(|places| {
-        if places.is_empty() {
-            places.resize_with(COUNT, || None);
+/// Remembers it in place of an earlier one of this name, or of the one that was remembered first.
+pub(super) fn keep(name: &Digest, entry: &Arc<Entry>) {
+    let (set, mark) = place(name);
+    SETS.with_borrow_mut(|sets| {
+        if sets.is_empty() {
+            sets.resize_with(COUNT, Set::default);
         }
-        if let Some(place) = places.get_mut(place(&name)) {
-            *place = Some((cache, name, entry.clone()));
-        }
+        let Some(Set(kept)) = sets.get_mut(set) else { return };
+        let same = |place: &Option<(u64, Arc<Entry>)>| place.as_ref().is_none_or(|(of, _)| *of == mark);
+        let end = kept.iter().position(same).unwrap_or(WAYS - 1);
+        kept[..=end].rotate_right(1);
+        kept[0] = Some((mark, entry.clone()));
     });
 }
 
 /// The bytes of a digest are as good as random.
-fn place(name: &Digest) -> usize {
-    usize::from(u16::from_le_bytes([name.as_bytes()[0], name.as_bytes()[1]])) % COUNT
+fn place(name: &Digest) -> (usize, u64) {
+    let [first, second, rest @ ..] = name.as_bytes();
+    let mark = rest.first_chunk().map_or(0, |mark| u64::from_le_bytes(*mark));
+    (usize::from(u16::from_le_bytes([*first, *second])) % COUNT, mark)
 }
 
-/// Places of a thread; each holds on to one user.
-const COUNT: usize = 4096;
+/// Sets of a thread, and places of a set; each place holds on to one user.
+const COUNT: usize = 1024;
+const WAYS: usize = 4;

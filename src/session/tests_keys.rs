@@ -182,7 +182,7 @@ async fn no_secret_prints() {
     let private = house.store.signing_keys().await.unwrap().remove(0).private;
     let (sessions, inner): (&Sessions, _) = (&house.sessions, &house.sessions.0);
     let caller = sessions.by_bearer(tokens.access_token.expose()).await.unwrap().unwrap();
-    let assertion = sessions.assertion(&caller, "app").unwrap();
+    let assertion = sessions.assertion(&caller, &"app".into()).unwrap();
     let printed = format!("{sessions:?} {:?} {:?} {tokens:?} {caller:?}", inner.ring, inner.cache);
     for secret in [private.expose(), tokens.access_token.expose(), tokens.refresh_token.expose()] {
         assert!(!printed.contains(secret));

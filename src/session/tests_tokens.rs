@@ -258,7 +258,7 @@ async fn sec_jwt_10_an_assertion_is_no_credential() {
     let house = House::new().await;
     let (_, tokens) = tokens(&house).await;
     let caller = house.sessions.by_bearer(tokens.access_token.expose()).await.unwrap().unwrap();
-    let assertion = house.sessions.assertion(&caller, "https://app.example.com").unwrap();
+    let assertion = house.sessions.assertion(&caller, &"https://app.example.com".into()).unwrap();
     assert!(!admits(&house, assertion.to_str().unwrap()).await);
 }
 
@@ -274,7 +274,7 @@ async fn an_assertion_tells_one_app_who_is_calling() {
         })
         .await;
     let caller = house.sessions.by_cookie(&cookie).await.unwrap().unwrap();
-    let assertion = house.sessions.assertion(&caller, "https://app.example.com").unwrap();
+    let assertion = house.sessions.assertion(&caller, &"https://app.example.com".into()).unwrap();
     assert!(assertion.is_sensitive());
     let token = assertion.to_str().unwrap();
     assert_eq!(part(token, 0)["typ"], "assertion+jwt");
@@ -301,7 +301,7 @@ async fn an_assertion_is_signed_once_a_minute_for_each_app() {
     let (_, cookie) = house.signed_in().await;
     let assertion = async |audience: &str| {
         let caller = house.sessions.by_cookie(&cookie).await.unwrap().unwrap();
-        house.sessions.assertion(&caller, audience).unwrap()
+        house.sessions.assertion(&caller, &audience.into()).unwrap()
     };
     let first = assertion("a").await;
     assert_ne!(assertion("b").await, first);
@@ -316,9 +316,9 @@ async fn assertions_kept_are_bounded() {
     let house = House::new().await;
     let (_, cookie) = house.signed_in().await;
     let caller = house.sessions.by_cookie(&cookie).await.unwrap().unwrap();
-    let first = house.sessions.assertion(&caller, "0").unwrap();
+    let first = house.sessions.assertion(&caller, &"0".into()).unwrap();
     for audience in 1..17 {
-        house.sessions.assertion(&caller, &audience.to_string()).unwrap();
+        house.sessions.assertion(&caller, &audience.to_string().into()).unwrap();
     }
-    assert_ne!(house.sessions.assertion(&Arc::clone(&caller), "0").unwrap(), first);
+    assert_ne!(house.sessions.assertion(&Arc::clone(&caller), &"0".into()).unwrap(), first);
 }

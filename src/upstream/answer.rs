@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Buf as _, Bytes};
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::{Response, StatusCode, Version};
 use httparse::Status;
 use hyper::ext::ReasonPhrase;
@@ -87,7 +87,8 @@ impl Answer {
         let status = head.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(httparse::Error::Status)?;
         let is_http_11 = head.version == Some(1);
         let mut framing = Framing::default();
-        let mut headers = HeaderMap::with_capacity(head.headers.len() + ROOM);
+        let mut headers = crate::head::map();
+        headers.reserve(head.headers.len() + ROOM);
         for (place, line) in head.headers.iter().enumerate() {
             let name = names.read(place, line.name.as_bytes()).map_err(|_| httparse::Error::HeaderName)?;
             if framing.read(&name, line.value)? == Use::More {
