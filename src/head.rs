@@ -1,9 +1,9 @@
 //! The head of an HTTP/1.1 message as text: where one ends, and how one is put together from parts made before.
 
-use std::cell::{Cell, RefCell};
-
 use http::header::InvalidHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
+
+use crate::spare;
 
 /// The end of the first empty line at or after `from`. One LF is enough for lenient readers, so it must be for this
 /// search.
@@ -84,8 +84,7 @@ pub struct Finished(Vec<u8>);
 impl Head {
     /// The request line and the header fields of a client.
     pub fn new(method: &Method, target: &Uri, headers: &HeaderMap) -> Self {
-        let mut text = SPARE.take();
-        text.clear();
+        let mut text = spare::text();
         text.extend_from_slice(method.as_str().as_bytes());
         text.push(b' ');
         text.extend_from_slice(target.path_and_query().map_or("/", |target| target.as_str()).as_bytes());
@@ -130,30 +129,8 @@ impl std::ops::Deref for Finished {
 
 impl Drop for Finished {
     fn drop(&mut self) {
-        if self.0.capacity() <= USUAL {
-            SPARE.set(std::mem::take(&mut self.0));
-        }
+        spare::keep_text(std::mem::take(&mut self.0));
     }
-}
-
-thread_local! {
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-    static MAPS: RefCell<Vec<HeaderMap>> = const { RefCell::new(Vec::new()) };
-}
-
-/// An empty map, in the place in memory of one that this thread needed before if there is any.
-pub fn map() -> HeaderMap {
-    MAPS.with_borrow_mut(Vec::pop).unwrap_or_default()
-}
-
-/// Takes a map that nobody needs any more, for its place in memory.
-pub fn reuse(mut map: HeaderMap) {
-    map.clear();
-    MAPS.with_borrow_mut(|maps| {
-        if maps.len() < MOST_MAPS && map.capacity() <= USUAL_FIELDS {
-            maps.push(map);
-        }
-    });
 }
 
 /// Adds a field to the text of a head.
@@ -166,12 +143,6 @@ pub fn write(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     text.extend_from_slice(b"\r\n");
 }
 
-/// What a browser sends and we add has room in this.
-const USUAL: usize = 8 << 10;
-/// So many fields have most messages at most; room for more is given back.
-const USUAL_FIELDS: usize = 100;
-/// The most maps that a thread keeps.
-const MOST_MAPS: usize = 64;
 /// The most names that are remembered of one connection.
 const REMEMBERED: usize = 32;
 
@@ -225,17 +196,5 @@ mod tests {
         }
         assert!(names.read(1, b"no name").is_err());
         assert_eq!(names.read(1, b"B").unwrap(), "b");
-    }
-
-    #[test]
-    fn a_map_is_given_out_empty_and_not_too_large() {
-        let mut used = HeaderMap::from_iter([(HOST, HeaderValue::from_static("a.test"))]);
-        used.append(HOST, HeaderValue::from_static("b.test"));
-        let room = used.capacity();
-        reuse(used);
-        let next = map();
-        assert!(next.is_empty() && next.capacity() == room && map().capacity() == 0);
-        reuse(HeaderMap::with_capacity(1000));
-        assert_eq!(map().capacity(), 0);
     }
 }

@@ -138,6 +138,8 @@ pub mod route;
 pub mod secret;
 pub mod session;
 #[doc(hidden)]
+pub mod spare;
+#[doc(hidden)]
 pub mod stack;
 pub mod store;
 #[doc(hidden)]

@@ -21,11 +21,11 @@ use tower_service::Service;
 use crate::account::api_key;
 use crate::app_services::{self, AppServices};
 use crate::body::Body;
-use crate::head;
 use crate::layer::{Answer, Refusal, ext_authz, locate};
 use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
+use crate::spare;
 use crate::tally::{Outcome, Traffic};
 use crate::visit::{Asker, Check, Dialect, Names, Place, RequestId, Visit};
 
@@ -126,7 +126,7 @@ impl RespondLayer {
         let (mut response, mut visit) = answer.into_parts();
         self.complete(&mut visit, &mut response);
         let response = for_asker(response, &visit);
-        head::reuse(std::mem::take(visit.request.headers_mut()));
+        spare::keep_map(std::mem::take(visit.request.headers_mut()));
         response
     }
 

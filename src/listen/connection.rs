@@ -85,7 +85,14 @@ impl Protocol {
         }
     }
 
-    async fn speak_http1<S, H>(&self, io: S, first: BytesMut, gauge: &Arc<Gauge>, service: Service<H>) -> io::Result<()>
+    /// What is plain first, and from the first other thing on the rest.
+    pub(super) async fn speak_http1<S, H>(
+        &self,
+        io: S,
+        first: BytesMut,
+        gauge: &Arc<Gauge>,
+        service: Service<H>,
+    ) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Handler,
@@ -93,6 +100,20 @@ impl Protocol {
         let plain = Plain::new(io, first, gauge, (self.longest_head, self.most_fields));
         let Next::Other(io, first, response) = plain.serve(&service).await? else { return Ok(()) };
         service.is_answered(response);
+        self.speak_any_http1(io, first, gauge, service).await
+    }
+
+    pub(super) async fn speak_any_http1<S, H>(
+        &self,
+        io: S,
+        first: Bytes,
+        gauge: &Arc<Gauge>,
+        service: Service<H>,
+    ) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        H: Handler,
+    {
         let io = Framed::new(io, first, Some(Framing::new(self.longest_head)), Arc::clone(gauge), service.peer());
         let mut connection = pin!(self.http1.serve_connection(TokioIo::new(io), service).with_upgrades());
         let mut retires = false;

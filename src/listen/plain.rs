@@ -1,4 +1,3 @@
-use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
@@ -14,6 +13,7 @@ use super::gauge::{Gauge, Order, Stage};
 use super::service::Service;
 use super::{Handler, plain_answer, plain_request};
 use crate::head::{self, Names};
+use crate::spare;
 
 /// A connection of HTTP/1.1 as long as everything on it is plain: requests that are only a head, one after the other,
 /// answered with bodies of known length. That is what nearly all of them are, and a general server spends as much on
@@ -24,6 +24,8 @@ pub(super) struct Plain<'a, S> {
     longest_head: usize,
     most_fields: usize,
     arrived: BytesMut,
+    /// How much of it holds no end of a head: whoever sends it byte by byte does not have it read again and again.
+    searched: usize,
     names: Names,
 }
 
@@ -45,7 +47,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Plain<'a, S> {
     /// Begins with bytes that were read already.
     pub(super) fn new(io: S, arrived: BytesMut, gauge: &'a Gauge, limits: (usize, usize)) -> Self {
         let (longest_head, most_fields) = limits;
-        Self { io, gauge, longest_head, most_fields, arrived, names: Names::default() }
+        Self { io, gauge, longest_head, most_fields, arrived, searched: 0, names: Names::default() }
     }
 
     /// Answers what comes.
@@ -78,18 +80,20 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Plain<'a, S> {
     /// Waits for a whole head: where it ends. `Some(None)` for one that is no plain one anyway, `None` for the end of the
     /// connection: the client's, or ours while there is no request.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Option<usize>>>> {
-        let mut searched = 0;
         loop {
             let length = self.arrived.len();
             if length > 0 {
                 // An empty line before a request is somebody else's to judge.
-                if let Some(end) = head::end(&self.arrived, searched) {
+                if let Some(end) = head::end(&self.arrived, self.searched) {
+                    self.searched = 0;
                     return Poll::Ready(Ok(Some(Some(end).filter(|end| *end <= self.longest_head))));
                 }
-                if length > self.longest_head {
+                // Whoever speaks something else, as TLS to a port without, is told at once and does not wait for an end.
+                let is_none = self.searched == 0 && !plain_request::may_begin(&self.arrived, self.most_fields);
+                if is_none || length > self.longest_head {
                     return Poll::Ready(Ok(Some(None)));
                 }
-                searched = length.saturating_sub(3);
+                self.searched = length.saturating_sub(3);
                 if self.gauge.stage() != Stage::Head {
                     self.gauge.enter(Stage::Head);
                 }
@@ -127,7 +131,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Plain<'a, S> {
             return Ok(Turn::NotPlain(head, Some(response)));
         };
         let (parts, mut body) = response.into_parts();
-        head::reuse(parts.headers);
+        spare::keep_map(parts.headers);
         let mut left = said.length;
         poll_fn(|cx| sending.poll(&mut self.io, &mut body, &mut left, cx)).await?;
         // Its end is the end of the request.
@@ -200,22 +204,14 @@ impl Sending {
 
 impl Default for Sending {
     fn default() -> Self {
-        let mut text = SPARE.take();
-        text.clear();
-        Self { text, sent: 0, piece: Bytes::new() }
+        Self { text: spare::text(), sent: 0, piece: Bytes::new() }
     }
 }
 
 impl Drop for Sending {
     fn drop(&mut self) {
-        if self.text.capacity() <= USUAL {
-            SPARE.set(std::mem::take(&mut self.text));
-        }
+        spare::keep_text(std::mem::take(&mut self.text));
     }
-}
-
-thread_local! {
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
 /// With less room left than this the kernel would be asked twice.
@@ -224,5 +220,3 @@ const LEAST_ROOM: usize = 1 << 10;
 const ROOM: usize = 4 << 10;
 /// What is copied rather than sent as a piece of its own.
 const LITTLE: usize = 4 << 10;
-/// An answer that was copied whole has room in this.
-const USUAL: usize = 16 << 10;

@@ -1,15 +1,19 @@
+use std::mem::MaybeUninit;
+
 use bytes::Bytes;
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Request, Uri};
+use httparse::Status;
 
 use super::request_head::{self, Follows, is_blank};
 use crate::body::Body;
-use crate::head::{self, Names};
+use crate::head::Names;
+use crate::spare;
 
 /// Reads a request that is nothing but this head: of HTTP/1.1, for a path, with nothing to be done about its
 /// connection. `None` for every other, right or wrong: whoever reads those decides what is the matter with them.
 pub(super) fn read(head: &Bytes, names: &mut Names, most_fields: usize) -> Option<Request<Body>> {
-    let mut fields = Fields { headers: head::map(), names, head, place: 0, is_plain: true };
+    let mut fields = Fields { headers: spare::map(), names, head, place: 0, is_plain: true };
     let (line, follows) = request_head::walk(head, |name, value| fields.take(name, value)).ok()?;
     let plain_target = line.target.starts_with(b"/") && line.target.iter().all(u8::is_ascii_graphic);
     if !fields.is_plain
@@ -25,6 +29,14 @@ pub(super) fn read(head: &Bytes, names: &mut Names, most_fields: usize) -> Optio
     *request.uri_mut() = Uri::from_maybe_shared(head.slice_ref(line.target)).ok()?;
     *request.headers_mut() = fields.headers;
     Some(request)
+}
+
+/// Whether a head may begin so, of which the end has not come.
+pub(super) fn may_begin(text: &[u8], most_fields: usize) -> bool {
+    let mut lines = vec![MaybeUninit::uninit(); most_fields];
+    let mut head = httparse::Request::new(&mut []);
+    let parser = httparse::ParserConfig::default();
+    matches!(parser.parse_request_with_uninit_headers(&mut head, text, &mut lines), Ok(Status::Partial))
 }
 
 struct Fields<'a> {
@@ -87,6 +99,16 @@ fn trim(mut value: &[u8]) -> &[u8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_beginning_is_told_from_what_is_none() {
+        let head = "GET /a HTTP/1.1\r\nHost: a.test\r\nX-A: 1\r\n";
+        assert!((1..=head.len()).all(|end| may_begin(&head.as_bytes()[..end], 2)));
+        assert!(!may_begin(head.as_bytes(), 1));
+        for none in [&b"\x16\x03\x01\x02"[..], b"SSH-2.0-x\r\n", b"GET /a\r\n", b"GET / HTTP/1.1\r\nno colon\r\n"] {
+            assert!(!may_begin(none, 2), "{none:?}");
+        }
+    }
 
     fn read_lines(lines: &str) -> Option<Request<Body>> {
         let head = Bytes::from(format!("{lines}\r\n"));

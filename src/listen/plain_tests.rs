@@ -1,18 +1,23 @@
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::header::{CONNECTION, HeaderValue};
+use http::{Request, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
+use proptest::prelude::*;
+use proptest::sample::select;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 
+use super::connection::Protocol;
 use super::gauge::{Gauge, Order};
 use super::plain::{Next, Plain};
 use super::service::Service;
 use super::{Connection, Handler};
 use crate::body::{Body, Error};
+use crate::limit;
 use crate::visit::Scheme;
 
 const GET: &str = "GET /one HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -136,6 +141,100 @@ async fn whoever_retires_answers_the_request_that_has_begun_and_says_so() {
     });
     assert!(matches!(next, Ok(Next::Closed)));
     assert!(heard.contains("\r\nconnection: close\r\n") && heard.ends_with("/one"), "{heard}");
+}
+
+/// What a client hears, and what the handler was asked, if these bytes are read with `plain` or by the general server
+/// alone.
+async fn told(said: &[u8], plain: bool) -> (String, Vec<String>) {
+    let limits = limit::Settings { header_bytes: 400, header_fields: 6, ..limit::Settings::default() };
+    let (protocol, gauge) = (Protocol::new(&limits, None), Arc::new(Gauge::default()));
+    let asked = Rc::new(RefCell::new(Vec::new()));
+    let noted = asked.clone();
+    let handler = move |request: Request<Body>, _: Connection| {
+        let (parts, body) = request.into_parts();
+        let noted = noted.clone();
+        async move {
+            let body = body.read(1000).await.map_err(|error| error.to_string());
+            let target = parts.uri.to_string();
+            noted.borrow_mut().push(format!("{} {target} {:?} {body:?}", parts.method, parts.headers));
+            let mut response = Response::new(match target.as_str() {
+                "/none" => Body::empty(),
+                "/open" => Body::new(StreamBody::new(futures_util::stream::iter([Ok::<_, Error>(Frame::data(
+                    Bytes::from_static(b"open"),
+                ))]))),
+                _ => Body::from(target.clone()),
+            });
+            *response.status_mut() = match target.as_str() {
+                "/204" => StatusCode::NO_CONTENT,
+                "/304" => StatusCode::NOT_MODIFIED,
+                "/404" => StatusCode::NOT_FOUND,
+                _ => StatusCode::OK,
+            };
+            if target == "/last" {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    };
+    let (near, mut far) = duplex(1 << 16);
+    let service = service(handler, &gauge);
+    let served = async {
+        let _ = match plain {
+            true => protocol.speak_http1(near, BytesMut::new(), &gauge, service).await,
+            false => protocol.speak_any_http1(near, Bytes::new(), &gauge, service).await,
+        };
+    };
+    let ((), heard) = tokio::join!(served, async {
+        let _ = far.write_all(said).await;
+        let _ = far.shutdown().await;
+        let mut heard = Vec::new();
+        let _ = far.read_to_end(&mut heard).await;
+        heard
+    });
+    let heard = String::from_utf8(heard).unwrap();
+    // The order of fields is of no account, nor are blanks at the end.
+    let mut lines: Vec<_> = heard.lines().filter(|line| !line.starts_with("date: ")).collect();
+    lines.sort_unstable();
+    let asked = asked.take();
+    (lines.join("\n"), asked)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_the_plain_way_changes_nothing(
+        requests in proptest::collection::vec(
+            (
+                select(vec!["GET", "GET", "HEAD", "POST", "OPTIONS", "PURGE", "get", "CONNECT", "G T", ""]),
+                select(vec![
+                    "/", "/a?b=c", "/none", "/204", "/304", "/404", "/last", "/open", "*", "http://a.test/x", "/a#b",
+                    "/%zz", "/\u{e4}", "/a\"b", "//b", "a", "/a\tb",
+                ]),
+                select(vec!["HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.1", "HTTP/1.0", "HTTP/1.2", "http/1.1"]),
+                proptest::collection::vec(select(vec![
+                    "Host: a.test", "Host: a.test", "host:b.test", "X-A: 1", "x-a:\t 2 \t", "X-A:", "Cookie: a=b; c",
+                    "Connection: keep-alive", "Connection: close", "Connection: x-a", "Content-Length: 0",
+                    "Content-Length: 2", "Content-Length: +0", "Transfer-Encoding: chunked", "Upgrade: h2c",
+                    "Upgrade: websocket", "Expect: 100-continue", "TE: trailers", "X-A: \u{e4}", "X-A: a\rb", "X A: 1",
+                    "X-A : 1", " folded", "X-A: \u{c}1", "X-A: \u{0}", "X-A: \u{7f}", "no colon", "X-B: 1\nX-C: 2",
+                    "X-Long: 0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890",
+                ]), 0..6),
+                select(vec!["\r\n\r\n", "\r\n\r\n", "\r\n\r\n", "\r\n\r\nhi", "\r\n\r\n0\r\n\r\n", "\n\n", "\r\n"]),
+            ),
+            1..4,
+        ),
+    ) {
+        let said: String = requests
+            .iter()
+            .map(|(method, target, version, fields, end)| {
+                format!("{method} {target} {version}\r\nHost: a\r\n{}{end}", fields.join("\r\n"))
+            })
+            .collect();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let tell = |plain| runtime.block_on(told(said.as_bytes(), plain));
+        prop_assert_eq!(tell(true), tell(false), "{}", said);
+    }
 }
 
 /// A body that says how long it is.

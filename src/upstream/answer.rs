@@ -10,6 +10,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::forward::tokens_of;
 use crate::head::Names;
+use crate::spare;
 
 /// The head of an answer, and what comes after it.
 #[derive(Debug)]
@@ -87,7 +88,7 @@ impl Answer {
         let status = head.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(httparse::Error::Status)?;
         let is_http_11 = head.version == Some(1);
         let mut framing = Framing::default();
-        let mut headers = crate::head::map();
+        let mut headers = spare::map();
         headers.reserve(head.headers.len() + ROOM);
         for (place, line) in head.headers.iter().enumerate() {
             let name = names.read(place, line.name.as_bytes()).map_err(|_| httparse::Error::HeaderName)?;
