@@ -223,6 +223,12 @@ impl Entry {
         self.name.0 == cache && self.name.1 == *name
     }
 
+    /// Which cache keeps it.
+    #[cfg(test)]
+    pub(super) fn cache(&self) -> u64 {
+        self.name.0
+    }
+
     /// Whether it has not ended.
     pub(super) fn is_live(&self, now: Timestamp) -> bool {
         now < self.expires_at && now.millis() < self.idle_expires_at.load(Ordering::Relaxed)
