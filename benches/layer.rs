@@ -69,7 +69,7 @@ where
     A: Service<Request<Body>, Response = Response<B>>,
 {
     *turn = (*turn + 1) % cookies.len();
-    let answer = runtime.block_on(app.call(request(&cookies[*turn])));
+    let answer = runtime.block_on(async { app.call(request(&cookies[*turn])).await });
     assert!(black_box(answer).is_ok_and(|answer| answer.status() == 200));
 }
 

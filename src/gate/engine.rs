@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use http::Response;
+use tokio::runtime::Handle;
 use tower_service::Service;
 
 use crate::layer::{Answer, Refusal};
@@ -91,6 +92,10 @@ where
 {
     fn decide(&mut self, visit: Box<Visit>) -> Decision {
         let mut future = self.way.call(visit);
+        // A service may be called anywhere; what waits for something needs the runtime its answer is awaited on.
+        if Handle::try_current().is_err() {
+            return Decision::Later(Box::pin(future));
+        }
         // Whoever has to wait is asked again by the task itself, with a waker of its own.
         match Pin::new(&mut future).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(outcome) => Decision::Now(outcome),

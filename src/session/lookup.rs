@@ -101,6 +101,8 @@ impl Inner {
         }
         let (sender, outcome) = watch::channel(None);
         flights.insert(name, Flight { revocations, outcome: outcome.clone() });
+        // It needs the list when it drops, as it does at once where there is no runtime to spawn on.
+        drop(flights);
         let landing = Landing { inner: self.clone(), name, outcome: outcome.clone() };
         tokio::spawn(async move {
             let found = landing.inner.load(name, claim, revocations).await;

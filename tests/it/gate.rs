@@ -7,6 +7,7 @@ use axum::extract::Request;
 use axum::routing::{get, post};
 use axum::{Router, serve};
 use tokio::net::TcpListener;
+use tower::{Layer as _, Service as _};
 use vestibule::test::{Person, SignedIn, TestVestibule};
 use vestibule::{Identity, Vestibule, identity};
 
@@ -163,6 +164,26 @@ async fn the_clock_of_a_test_ends_sessions() {
     ann.get("/").script().await.is(200);
     kit.advance(Duration::from_hours(13));
     ann.get("/").script().await.is(401);
+}
+
+/// Services may be called outside of the runtime on which their answer is awaited, whatever there is to be looked up.
+#[test]
+fn a_call_needs_no_runtime_only_its_answer_does() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let (kit, cookie) = runtime.block_on(async {
+        let kit = kit(RULES).await;
+        let cookie = kit.sign_in(Person::new("ann@example.com")).await.unwrap().cookie();
+        (kit, cookie)
+    });
+    let mut app = kit.gate().layer().layer(app());
+    for (credential, status) in [(Some(&cookie), 200), (Some(&cookie), 200), (None, 401)] {
+        let mut request = Request::new(axum::body::Body::empty());
+        *request.uri_mut() = "/mine".parse().unwrap();
+        request.headers_mut().insert("host", "app.localhost".parse().unwrap());
+        credential.map(|cookie| request.headers_mut().insert("cookie", cookie.clone()));
+        let answer = app.call(request);
+        assert_eq!(runtime.block_on(answer).unwrap().status(), status);
+    }
 }
 
 #[tokio::test]
