@@ -134,7 +134,12 @@ impl Question {
         if let Some(host) = self.host {
             request.headers_mut().insert(HOST, host);
         }
-        visit.asker = Some(if upgrade { Asker::Program } else { Asker::of(request.method(), request.headers()) });
+        if self.dialect == Dialect::Original {
+            // Its words are read; a gateway of this kind cannot be told what to take away.
+            [ORIGINAL_URL, ORIGINAL_METHOD].iter().for_each(|name| drop(request.headers_mut().remove(name)));
+        }
+        // Else whoever wants to know reads it from the fields.
+        visit.asker = upgrade.then_some(Asker::Program);
         let credentials = if self.dialect.takes_away() { verdict::credentials(request.headers()) } else { Vec::new() };
         let check = Check { dialect: self.dialect, names, every_method, upgrade, credentials, removed: Vec::new() };
         visit.check = Some(Box::new(check));

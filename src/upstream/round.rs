@@ -23,6 +23,9 @@ impl Round {
 
     /// How often a request of these fields has been here before. What clients make up harms themselves alone.
     pub fn before(self, headers: &HeaderMap) -> u8 {
+        if !headers.contains_key(FORWARDED) {
+            return 0;
+        }
         let name = format!("by={}", self.name());
         let lines = headers.get_all(FORWARDED).iter().map(|line| line.as_bytes().to_ascii_lowercase());
         let counts = lines.flat_map(|line| {
