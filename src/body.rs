@@ -37,6 +37,17 @@ impl Body {
         Self(Kind::Boxed(body.map_err(Into::into).boxed_unsync()))
     }
 
+    /// All of it, if it is there already.
+    pub fn whole(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Empty => Some(&[]),
+            Kind::Full(bytes) => Some(bytes),
+            Kind::Incoming(body) if body.is_end_stream() => Some(&[]),
+            Kind::Boxed(body) if body.is_end_stream() => Some(&[]),
+            Kind::Incoming(_) | Kind::Boxed(_) => None,
+        }
+    }
+
     /// Reads the whole body, at most `limit` bytes.
     ///
     /// # Errors

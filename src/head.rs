@@ -77,7 +77,7 @@ impl From<Vec<(HeaderName, HeaderValue)>> for Fields {
 #[derive(Debug)]
 pub struct Head(Vec<u8>);
 
-/// A whole head. Its place in memory serves the next one of this thread.
+/// A whole message. Its place in memory serves the next one of this thread.
 #[derive(Debug)]
 pub struct Finished(Vec<u8>);
 
@@ -112,9 +112,10 @@ impl Head {
         self.0.extend_from_slice(&fields.text);
     }
 
-    /// Ends it.
-    pub fn finish(mut self) -> Finished {
+    /// Ends it; `body` follows.
+    pub fn finish(mut self, body: &[u8]) -> Finished {
         self.0.extend_from_slice(b"\r\n");
+        self.0.extend_from_slice(body);
         Finished(self.0)
     }
 }
@@ -170,10 +171,10 @@ mod tests {
         let mut head = Head::new(&Method::GET, &Uri::from_static("http://a.test/x?y=1"), &headers);
         head.fields(&Fields::from(vec![(HeaderName::from_static("x-auth-user"), HeaderValue::from_static("7"))]));
         head.field(&HeaderName::from_static("x-request-id"), &HeaderValue::from_static("ab"));
-        let text = String::from_utf8(head.finish().to_vec()).unwrap();
+        let text = String::from_utf8(head.finish(b"hi").to_vec()).unwrap();
         assert_eq!(
             text,
-            "GET /x?y=1 HTTP/1.1\r\nhost: a.test\r\naccept: text/html\r\nx-auth-user: 7\r\nx-request-id: ab\r\n\r\n"
+            "GET /x?y=1 HTTP/1.1\r\nhost: a.test\r\naccept: text/html\r\nx-auth-user: 7\r\nx-request-id: ab\r\n\r\nhi"
         );
     }
 

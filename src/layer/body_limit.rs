@@ -35,6 +35,9 @@ impl Step for BodyLimit {
         if declared.is_some_and(|length: u64| length > limit) {
             return Progress::refuse(visit, Reason::BodyTooLarge);
         }
+        if visit.request.body().whole().is_some_and(|body| body.len() as u64 <= limit) {
+            return Progress::Go(visit);
+        }
         let body = std::mem::take(visit.request.body_mut());
         *visit.request.body_mut() = Body::new(Limited::new(body, usize::try_from(limit).unwrap_or(usize::MAX)));
         Progress::Go(visit)

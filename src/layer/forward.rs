@@ -46,10 +46,11 @@ pub async fn forward(mut visit: Box<Visit>, behind: Arc<Behind>, upstream: Optio
     }
     let sent = Instant::now();
     let outcome = match visit.upgrade {
-        Upgrade::No if pool.takes_head(upstream, &visit.request) => {
+        Upgrade::No if pool.takes_whole(upstream, &visit.request) => {
             let mut head = forward::head(&mut visit.request, &visit.client, round);
             visit.write_identity_to(&mut head);
-            pool.ask(upstream, visit.request.method(), &head.finish(), sent).await
+            let text = head.finish(visit.request.body().whole().unwrap_or_default());
+            pool.ask(upstream, visit.request.method(), &text, sent).await
         }
         // Boxed: else every request would carry the room for a body, or for a tunnel.
         Upgrade::No => Box::pin(pool.send(upstream, whole(&mut visit, round))).await,

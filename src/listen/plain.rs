@@ -15,8 +15,8 @@ use super::{Handler, plain_answer, plain_request};
 use crate::head::{self, Names};
 use crate::spare;
 
-/// A connection of HTTP/1.1 as long as everything on it is plain: requests that are only a head, one after the other,
-/// answered with bodies of known length. That is what nearly all of them are, and a general server spends as much on
+/// A connection of HTTP/1.1 as long as everything on it is plain: requests that have arrived as a whole, one after the
+/// other, answered with bodies of known length. That is what nearly all of them are, and a general server spends as much on
 /// each as all our decisions do. At the first thing that is not, it is given on with that request unread.
 pub(super) struct Plain<'a, S> {
     io: S,
@@ -111,11 +111,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Plain<'a, S> {
     }
 
     async fn turn<H: Handler>(&mut self, head: Bytes, service: &Service<H>) -> io::Result<Turn> {
-        let Some(request) = plain_request::read(&head, &mut self.names, self.most_fields) else {
+        let Some((request, body)) = plain_request::read(&head, &mut self.arrived, &mut self.names, self.most_fields)
+        else {
             return Ok(Turn::NotPlain(head, None));
         };
         let to_head = *request.method() == Method::HEAD;
-        let mut answer = pin!(service.answer(request));
+        let mut answer = pin!(service.answer(request.map(|()| body.clone().into())));
         let response = poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(response) => Poll::Ready(Ok(response)),
             // Nothing is read meanwhile; whether the client is still there is learnt here.
@@ -128,7 +129,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Plain<'a, S> {
         let lasts = self.gauge.order() < Order::Retire;
         let mut sending = Sending::default();
         let Some(said) = plain_answer::write(&mut sending.text, &response, to_head, lasts) else {
-            return Ok(Turn::NotPlain(head, Some(response)));
+            return Ok(Turn::NotPlain([head, body].concat().into(), Some(response)));
         };
         let (parts, mut body) = response.into_parts();
         spare::keep_map(parts.headers);

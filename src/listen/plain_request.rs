@@ -1,34 +1,40 @@
 use std::mem::MaybeUninit;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::{Method, Request, Uri};
 use httparse::Status;
 
 use super::request_head::{self, Follows, is_blank};
-use crate::body::Body;
 use crate::head::Names;
 use crate::spare;
 
-/// Reads a request that is nothing but this head: of HTTP/1.1, for a path, with nothing to be done about its
-/// connection. `None` for every other, right or wrong: whoever reads those decides what is the matter with them.
-pub(super) fn read(head: &Bytes, names: &mut Names, most_fields: usize) -> Option<Request<Body>> {
+/// Reads a request that is there as a whole: of HTTP/1.1, for a path, with nothing to be done about its connection, its
+/// body (if it has any) at the beginning of `after`, from which it is taken. `None` for every other, right or wrong, with
+/// nothing taken: whoever reads those decides what is the matter with them.
+pub(super) fn read(
+    head: &Bytes,
+    after: &mut BytesMut,
+    names: &mut Names,
+    most_fields: usize,
+) -> Option<(Request<()>, Bytes)> {
     let mut fields = Fields { headers: spare::map(), names, head, place: 0, is_plain: true };
     let (line, follows) = request_head::walk(head, |name, value| fields.take(name, value)).ok()?;
     let plain_target = line.target.starts_with(b"/") && line.target.iter().all(u8::is_ascii_graphic);
-    if !fields.is_plain
-        || fields.place > most_fields
-        || follows != Follows::Nothing
-        || !line.is_http_11
-        || !plain_target
-    {
+    if !fields.is_plain || fields.place > most_fields || !line.is_http_11 || !plain_target {
         return None;
     }
-    let mut request = Request::new(Body::empty());
+    let length = match follows {
+        Follows::Nothing => 0,
+        Follows::Sized(length) if length <= after.len() as u64 => length as usize,
+        Follows::Sized(_) | Follows::Chunked | Follows::Tunnel => return None,
+    };
+    let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(line.method).ok()?;
     *request.uri_mut() = Uri::from_maybe_shared(head.slice_ref(line.target)).ok()?;
     *request.headers_mut() = fields.headers;
-    Some(request)
+    let body = if length > 0 { after.split_to(length).freeze() } else { Bytes::new() };
+    Some((request, body))
 }
 
 /// Whether a head may begin so, of which the end has not come.
@@ -77,9 +83,10 @@ fn is_of_framing(name: &HeaderName) -> bool {
     }
 }
 
-/// What browsers and proxies say without need.
+/// What browsers and proxies say without need, and a length in one form.
 fn changes_nothing(name: &HeaderName, value: &[u8]) -> bool {
-    (*name == CONNECTION && value.eq_ignore_ascii_case(b"keep-alive")) || (*name == CONTENT_LENGTH && value == b"0")
+    let is_number = || value == b"0" || (!value.starts_with(b"0") && value.iter().all(u8::is_ascii_digit));
+    (*name == CONNECTION && value.eq_ignore_ascii_case(b"keep-alive")) || (*name == CONTENT_LENGTH && is_number())
 }
 
 fn trim(mut value: &[u8]) -> &[u8] {
@@ -110,12 +117,12 @@ mod tests {
         }
     }
 
-    fn read_lines(lines: &str) -> Option<Request<Body>> {
+    fn read_lines(lines: &str) -> Option<Request<()>> {
         let head = Bytes::from(format!("{lines}\r\n"));
-        read(&head, &mut Names::default(), 5)
+        read(&head, &mut BytesMut::new(), &mut Names::default(), 5).map(|(request, _)| request)
     }
 
-    fn with(fields: &str) -> Option<Request<Body>> {
+    fn with(fields: &str) -> Option<Request<()>> {
         read_lines(&format!("GET /a?b=%20 HTTP/1.1\r\nHost: a.test\r\n{fields}"))
     }
 
@@ -145,6 +152,17 @@ mod tests {
             "Expect: 100-continue\r\n",
         ] {
             assert!(with(fields).is_none(), "{fields}");
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_there_is_taken_and_one_that_is_not_leaves_all_as_it_is() {
+        let head = Bytes::from("PUT /a HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\n");
+        for (after, left) in [("hello", Some("")), ("helloGET", Some("GET")), ("hell", None), ("", None)] {
+            let mut rest = BytesMut::from(after);
+            let body = read(&head, &mut rest, &mut Names::default(), 5).map(|(_, body)| body);
+            assert_eq!(body.as_deref(), left.map(|_| &b"hello"[..]), "{after}");
+            assert_eq!(rest, left.unwrap_or(after));
         }
     }
 

@@ -74,20 +74,25 @@ const ANSWERS: &str = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n/oneHTTP/1.1 
 
 #[tokio::test]
 async fn plain_requests_are_answered_in_their_order_however_they_come() {
-    let all = [GET, HEAD, GET].concat();
-    let expected = format!("{ANSWERS}HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n/one");
+    let all = [GET, HEAD, POST, GET].concat();
+    let last = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\n/threeHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n/one";
+    let expected = format!("{ANSWERS}{last}");
     let (next, heard) = serve(path, &[all.as_bytes()]).await;
     assert!(matches!(next, Ok(Next::Closed)));
     assert_eq!(heard, expected);
-    let bytes: Vec<_> = all.as_bytes().chunks(1).collect();
-    assert_eq!(serve(path, &bytes).await.1, expected);
+    let bytes: Vec<_> = [GET, HEAD].concat().into_bytes();
+    assert_eq!(serve(path, &bytes.chunks(1).collect::<Vec<_>>()).await.1, ANSWERS);
 }
 
 #[tokio::test]
 async fn what_is_not_plain_is_given_on_unread() {
     let long = format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(200));
     let endless = "x".repeat(300);
-    for other in [POST, "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", &long, &endless] {
+    let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    let unfinished = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nhi";
+    for other in
+        [chunked, unfinished, "\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n", "GET / HTTP/1.0\r\n\r\n", &long, &endless]
+    {
         let (next, heard) = serve(path, &[[GET, HEAD, other, GET].concat().as_bytes()]).await;
         let Ok(Next::Other(_, first, None)) = next else { unreachable!("{other}") };
         assert_eq!(first, [other, GET].concat(), "{other}");
@@ -104,9 +109,9 @@ async fn an_answer_of_unknown_length_is_given_on_with_its_request() {
         let frames = futures_util::stream::iter([Ok::<_, Error>(Frame::data(Bytes::from_static(b"some")))]);
         std::future::ready(Response::new(Body::new(StreamBody::new(frames))))
     };
-    let (next, heard) = serve(handler, &[[GET, HEAD].concat().as_bytes()]).await;
+    let (next, heard) = serve(handler, &[[POST, HEAD].concat().as_bytes()]).await;
     let Ok(Next::Other(_, first, Some(response))) = next else { unreachable!() };
-    assert_eq!((first, heard.as_str(), calls.get()), ([GET, HEAD].concat().into(), "", 1));
+    assert_eq!((first, heard.as_str(), calls.get()), ([POST, HEAD].concat().into(), "", 1));
     assert_eq!(response.status(), 200);
 }
 

@@ -332,7 +332,7 @@ mod tests {
         for (method, more) in [(Method::GET, 0), (Method::DELETE, 0), (Method::POST, 1)] {
             let mut whole = make(method.clone(), Version::HTTP_2);
             super::request(&mut whole, &client(), round(), Upgrade::No);
-            let text = head(&mut make(method.clone(), Version::HTTP_2), &client(), round()).finish();
+            let text = head(&mut make(method.clone(), Version::HTTP_2), &client(), round()).finish(b"");
             let text = String::from_utf8(text.to_vec()).unwrap();
             assert!(text.starts_with(&format!("{method} /a?b HTTP/1.1\r\n")) && text.ends_with("\r\n\r\n"));
             for (name, value) in whole.headers() {
@@ -348,7 +348,7 @@ mod tests {
         let mut request = Request::new(Body::empty());
         *request.headers_mut() = headers(&[("host", "a.test"), ("x-forwarded-for", "2001:db8::7")]);
         let trusted = Client { trusted: true, ..client() };
-        let text = String::from_utf8(head(&mut request, &trusted, round()).finish().to_vec()).unwrap();
+        let text = String::from_utf8(head(&mut request, &trusted, round()).finish(b"").to_vec()).unwrap();
         assert!(text.contains("\r\nx-forwarded-for: 2001:db8::7, 127.0.0.1\r\n"), "{text}");
         assert_eq!(text.matches("x-forwarded-for").count(), 1);
     }

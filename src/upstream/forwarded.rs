@@ -311,7 +311,7 @@ mod tests {
         let host = HeaderMap::from_iter([(HOST, HeaderValue::from_static("a.test"))]);
         let mut head = Head::new(&http::Method::GET, &http::Uri::from_static("/"), &host);
         write_to(&mut head, &client, host.get(HOST), round());
-        let text = String::from_utf8(head.finish().to_vec()).unwrap();
+        let text = String::from_utf8(head.finish(b"").to_vec()).unwrap();
         assert_eq!(text.lines().count(), headers.len() + 2);
         for (name, value) in &headers {
             assert!(text.contains(&format!("\r\n{name}: {}\r\n", value.to_str().unwrap())), "{name} in {text}");

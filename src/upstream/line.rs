@@ -14,7 +14,7 @@ use super::patience::Patience;
 use super::stream::Stream;
 use crate::head::Names;
 
-/// A connection to an upstream for requests without a body, one after the other.
+/// A connection to an upstream for requests that are there as a whole, one after the other.
 ///
 /// It belongs to the request that uses it and is polled with it. A connection with a task of its own costs every request
 /// two hand-overs, which is as much as everything else we do with it.

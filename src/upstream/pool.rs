@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response};
-use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
 use tokio::time::Instant;
@@ -119,19 +118,20 @@ impl Upstream {
 }
 
 impl Pool {
-    /// Whether [`ask`](Self::ask) is the way for a request: all it has to say is its head, and the upstream reads
-    /// HTTP/1.1.
-    pub fn takes_head(&self, upstream: usize, request: &Request<Body>) -> bool {
+    /// Whether [`ask`](Self::ask) is the way for a request: all it has to say is there, and the upstream reads HTTP/1.1.
+    pub fn takes_whole(&self, upstream: usize, request: &Request<Body>) -> bool {
+        let Some(body) = request.body().whole() else { return false };
+        // A length that is not the body's would make the next request part of this one (RFC 9112 §11.2).
+        let says_so = match request.headers().get(CONTENT_LENGTH) {
+            Some(length) => length.to_str().is_ok_and(|length| length.parse() == Ok(body.len())),
+            None => body.is_empty(),
+        };
         let target = self.upstreams.list.get(upstream);
-        // A length without its body would make the next request part of this one (RFC 9112 §11.2).
-        let says_so = request.headers().get(CONTENT_LENGTH).is_none_or(|length| length == "0");
-        request.body().is_end_stream()
-            && says_so
-            && target.is_some_and(|target| !http2::carries(&target.address, request.headers()))
+        says_so && target.is_some_and(|target| !http2::carries(&target.address, request.headers()))
     }
 
-    /// Sends a request without a body, whose whole [head](crate::head::Head) is given, at the time `now`, and returns when
-    /// the answer has begun.
+    /// Sends a request of which the whole [text](crate::head::Head) is given, at the time `now`, and returns when the
+    /// answer has begun.
     ///
     /// It is sent a second time only if no byte of it went out, or if it is safe (RFC 9110 §9.2.1) and met a connection
     /// which the upstream had given up.
@@ -142,7 +142,7 @@ impl Pool {
         &self,
         upstream: usize,
         method: &Method,
-        head: &[u8],
+        text: &[u8],
         now: std::time::Instant,
     ) -> Result<Response<Body>, Error> {
         let of = self.connections.of.get(upstream).ok_or(Error::Unknown(upstream))?;
@@ -154,7 +154,7 @@ impl Pool {
                 Some((line, _)) => (line, false),
                 None => self.open_line(upstream).await?,
             };
-            match line.ask(head, *method == Method::HEAD, now, limit).await {
+            match line.ask(text, *method == Method::HEAD, now, limit).await {
                 // It counts as idle from here on, which is too early, and saves a look at the clock.
                 Ok(heard) => return Ok(flow::body(heard, line, self, upstream, now)),
                 Err(Silence::Late) => return Err(Error::Timeout),

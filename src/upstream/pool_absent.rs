@@ -57,7 +57,7 @@ impl Pool {
     }
 
     /// None is sent this way.
-    pub fn takes_head(&self, _: usize, _: &Request<Body>) -> bool {
+    pub fn takes_whole(&self, _: usize, _: &Request<Body>) -> bool {
         false
     }
 

@@ -51,14 +51,23 @@ async fn a_request_that_met_a_dying_connection_is_repeated_if_that_is_safe() {
 }
 
 #[tokio::test]
-async fn a_length_without_its_body_is_no_head() {
+async fn a_length_that_is_not_the_bodys_is_not_sent_as_it_stands() {
     let pool = Upstreams::new(vec!["http://127.0.0.1:9".parse().unwrap()], Timeouts::default()).pool();
-    for (length, expected) in [(None, true), (Some("0"), true), (Some("5"), false), (Some("0, 5"), false)] {
-        let mut request = Request::new(Body::empty());
+    for (length, body, expected) in [
+        (None, "", true),
+        (Some("0"), "", true),
+        (Some("5"), "", false),
+        (Some("0, 5"), "", false),
+        (Some("5"), "hello", true),
+        (Some("4"), "hello", false),
+        (Some("5, 5"), "hello", false),
+        (None, "hello", false),
+    ] {
+        let mut request = Request::new(Body::from(body));
         if let Some(length) = length {
             request.headers_mut().insert(CONTENT_LENGTH, length.parse().unwrap());
         }
-        assert_eq!(pool.takes_head(0, &request), expected, "{length:?}");
+        assert_eq!(pool.takes_whole(0, &request), expected, "{length:?} {body}");
     }
 }
 

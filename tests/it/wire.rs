@@ -88,9 +88,10 @@ async fn forward(pool: Pool, mut request: Request<Body>, connection: Connection)
     let client = Client { peer, address: peer, scheme: connection.scheme, trusted: false };
     let round = Round::first("http://app.localhost");
     let answer = match upgrade {
-        forward::Upgrade::No if pool.takes_head(0, &request) => {
-            let head = forward::head(&mut request, &client, round).finish();
-            pool.ask(0, request.method(), &head, Instant::now()).await
+        forward::Upgrade::No if pool.takes_whole(0, &request) => {
+            let head = forward::head(&mut request, &client, round);
+            let text = head.finish(request.body().whole().unwrap_or_default());
+            pool.ask(0, request.method(), &text, Instant::now()).await
         }
         forward::Upgrade::No => {
             forward::request(&mut request, &client, round, upgrade);

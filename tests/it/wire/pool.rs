@@ -8,7 +8,7 @@ fn pool_to(address: impl std::fmt::Display, timeouts: Timeouts) -> Pool {
     Upstreams::new(vec![address.to_string().parse().unwrap()], timeouts).pool()
 }
 
-/// The two ways to an upstream: of what has no body, and of all else.
+/// The two ways to an upstream: of what is there as a whole, and of all else.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Way {
     Head,
@@ -22,7 +22,7 @@ async fn get(pool: &Pool, way: Way) -> Result<Response<Body>, Error> {
         Way::Head => pool.ask(0, &http::Method::GET, b"GET / HTTP/1.1\r\nhost: a\r\n\r\n", Instant::now()).await,
         Way::Whole => {
             let request = Request::get("/").header("host", "a").body(Body::empty()).unwrap();
-            assert!(pool.takes_head(0, &request));
+            assert!(pool.takes_whole(0, &request));
             pool.send(0, request).await
         }
     }
