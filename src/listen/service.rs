@@ -37,7 +37,7 @@ impl<H: Handler> Service<H> {
         self.connection.peer.ip()
     }
 
-    /// Answers a request of HTTP/1.1 without a body that wants no upgrade.
+    /// Answers a request of HTTP/1.1 that is there as a whole and wants no upgrade.
     pub(super) fn answer(&self, request: Request<Body>) -> Serving<H::Future> {
         let in_progress = Some(InProgress::begin(&self.gauge));
         let answer = self.handler.call(request, self.connection);

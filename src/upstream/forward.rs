@@ -77,7 +77,7 @@ pub fn request(request: &mut Request<Body>, client: &Client, round: Round, upgra
     }
 }
 
-/// The same for a request without a body, as the text of its head; the identity comes after it.
+/// The same for a request that is there as a whole, as the text of its head; the identity comes after it.
 pub fn head(request: &mut Request<Body>, client: &Client, round: Round) -> Head {
     unify(request);
     if client.trusted {
