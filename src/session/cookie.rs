@@ -119,7 +119,7 @@ impl Name {
         for (separator, crumb) in all.flat_map(|field| crumbs(field.as_bytes())) {
             if !self.is_ours(crumb) {
                 match &mut kept {
-                    Some(kept) => kept.extend([separator, crumb].concat()),
+                    Some(kept) => [separator, crumb].iter().for_each(|part| kept.extend_from_slice(part)),
                     None => kept = Some(crumb.to_vec()),
                 }
             }
@@ -205,10 +205,18 @@ const DEVICE_KEPT: Duration = Duration::from_hours(60 * 24);
 /// The parts between semicolons, each without the one blank that may follow a semicolon, and with what parts
 /// it from the one before.
 pub(super) fn crumbs(field: &[u8]) -> impl Iterator<Item = (&'static [u8], &[u8])> {
-    field.split(|byte| *byte == b';').enumerate().map(|(index, crumb)| match crumb {
-        _ if index == 0 => (b"; ".as_slice(), crumb),
-        [b' ', rest @ ..] => (b"; ".as_slice(), rest),
-        _ => (b";".as_slice(), crumb),
+    let mut rest = Some(field);
+    let mut is_first = true;
+    std::iter::from_fn(move || {
+        let text = rest?;
+        let end = memchr::memchr(b';', text);
+        let crumb = &text[..end.unwrap_or(text.len())];
+        rest = end.map(|end| &text[end + 1..]);
+        Some(match crumb {
+            _ if std::mem::take(&mut is_first) => (b"; ".as_slice(), crumb),
+            [b' ', rest @ ..] => (b"; ".as_slice(), rest),
+            _ => (b";".as_slice(), crumb),
+        })
     })
 }
 
