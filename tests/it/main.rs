@@ -79,6 +79,7 @@ mod redis;
 mod redis_figures;
 mod redis_renewal;
 mod reload;
+mod revocation;
 mod rotation;
 mod rules;
 mod sessions;
