@@ -18,6 +18,7 @@ mod cli;
 mod cluster;
 mod cluster_cost;
 mod cluster_sizing;
+mod collisions;
 mod config;
 mod cookies;
 mod cors;
