@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framing::{Framing, Violation};
 use super::gauge::{Gauge, Order, Stage};
+use super::linger::Linger;
 
 /// The bytes of a connection on their way to the parser, with the first ones (read to tell the protocol) put back.
 pub(super) struct Framed<S> {
@@ -17,19 +18,11 @@ pub(super) struct Framed<S> {
     /// None on HTTP/2, which frames by itself.
     framing: Option<Framing>,
     blocked: Blocked,
-    closing: Closing,
+    /// Once our side is closed.
+    closing: Option<Linger>,
     gauge: Arc<Gauge>,
     /// The other end, for the log.
     peer: IpAddr,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Closing {
-    No,
-    /// So many bytes are still thrown away. To close with bytes unread would reset the connection, and the client could
-    /// lose the answer that tells it why.
-    Lingers(usize),
-    Done,
 }
 
 #[derive(Clone, Copy)]
@@ -43,7 +36,7 @@ enum Blocked {
 
 impl<S> Framed<S> {
     pub(super) fn new(inner: S, first: Bytes, framing: Option<Framing>, gauge: Arc<Gauge>, peer: IpAddr) -> Self {
-        Self { inner, first, framing, blocked: Blocked::No, closing: Closing::No, gauge, peer }
+        Self { inner, first, framing, blocked: Blocked::No, closing: None, gauge, peer }
     }
 
     fn follow(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
@@ -63,6 +56,20 @@ impl<S> Framed<S> {
             Violation::Chunk | Violation::ChunkExtensions => Blocked::Broken(refusal.violation),
             _ => Blocked::Silent,
         };
+    }
+
+    /// What is to be done with bytes that come after the end of our side. Those of a tunnel are the app's, HTTP/2 has
+    /// ends of its own.
+    fn linger(&self) -> Option<Linger> {
+        let is_refused = !matches!(self.blocked, Blocked::No);
+        match self.gauge.stage() {
+            Stage::Tunnel | Stage::Http2 => None,
+            // Whoever is in the middle of a request goes on with it, and may do so for long: not when we are to end.
+            stage if is_refused || matches!(stage, Stage::Head | Stage::Body) => {
+                (self.gauge.order() == Order::None).then(|| Linger::awaiting(&self.gauge))
+            }
+            _ => Some(Linger::looking()),
+        }
     }
 }
 
@@ -118,29 +125,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Framed<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if this.closing == Closing::No {
+        if this.closing.is_none() {
             ready!(Pin::new(&mut this.inner).poll_shutdown(cx))?;
-            let may_send = matches!(this.gauge.stage(), Stage::Head | Stage::Body);
-            let is_refused = !matches!(this.blocked, Blocked::No);
-            this.closing = if may_send || is_refused { Closing::Lingers(LINGER) } else { Closing::Done };
-            if this.closing != Closing::Done {
-                this.gauge.enter(Stage::Lingering);
-            }
+            this.closing = this.linger();
         }
-        while let Closing::Lingers(left @ 1..) = this.closing
-            && this.gauge.order() == Order::None
-        {
-            let mut scrap = [0; 4 << 10];
-            let mut scrap = ReadBuf::new(&mut scrap);
-            let read = ready!(Pin::new(&mut this.inner).poll_read(cx, &mut scrap)).map(|()| scrap.filled().len());
-            this.closing = match read {
-                Ok(read @ 1..) => Closing::Lingers(left.saturating_sub(read)),
-                _ => Closing::Done,
-            };
+        match &mut this.closing {
+            Some(linger) => linger.poll(&mut this.inner, &this.gauge, cx).map(Ok),
+            None => Poll::Ready(Ok(())),
         }
-        Poll::Ready(Ok(()))
     }
 }
-
-/// The most bytes that are thrown away after the last answer.
-const LINGER: usize = 4 << 20;

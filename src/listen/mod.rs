@@ -20,6 +20,8 @@ mod gauge;
 #[cfg(feature = "server")]
 mod holder;
 #[cfg(feature = "server")]
+mod linger;
+#[cfg(feature = "server")]
 mod plain;
 #[cfg(feature = "server")]
 mod plain_answer;

@@ -10,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
 
 use super::answer::Answer;
 use super::gauge::{Gauge, Order, Stage};
+use super::linger::Linger;
 use super::service::Service;
 use super::{Handler, plain_answer, plain_request};
 use crate::head::{self, Names};
@@ -74,6 +75,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Plain<'a, S> {
             }
         }
         poll_fn(|cx| Pin::new(&mut self.io).poll_shutdown(cx)).await?;
+        let mut linger = Linger::looking();
+        poll_fn(|cx| linger.poll(&mut self.io, self.gauge, cx)).await;
         Ok(Next::Closed)
     }
 

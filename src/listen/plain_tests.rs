@@ -9,12 +9,16 @@ use http_body::Frame;
 use http_body_util::StreamBody;
 use proptest::prelude::*;
 use proptest::sample::select;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::Notify;
 
 use super::connection::Protocol;
 use super::gauge::{Gauge, Order};
 use super::plain::{Next, Plain};
 use super::service::Service;
+use super::socket::Socket;
 use super::{Connection, Handler};
 use crate::body::{Body, Error};
 use crate::limit;
@@ -147,6 +151,59 @@ async fn whoever_retires_answers_the_request_that_has_begun_and_says_so() {
     assert!(matches!(next, Ok(Next::Closed)));
     assert!(heard.contains("\r\nconnection: close\r\n") && heard.ends_with("/one"), "{heard}");
 }
+
+/// To close with bytes unread resets the connection, and what the kernel has not delivered yet is lost.
+#[tokio::test]
+async fn a_request_that_is_not_answered_any_more_does_not_cut_the_last_answer_short() {
+    for plain in [true, false] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let far = TcpSocket::new_v4().unwrap();
+        far.set_recv_buffer_size(4096).unwrap();
+        let far = far.connect(listener.local_addr().unwrap());
+        let (mut far, (near, _)) = tokio::try_join!(far, listener.accept()).unwrap();
+        SockRef::from(&near).set_send_buffer_size(1 << 20).unwrap();
+        let (asked, goes_on) = (Rc::new(Notify::new()), Rc::new(Notify::new()));
+        let (asks, waits) = (asked.clone(), goes_on.clone());
+        let handler = move |_: Request<Body>, _: Connection| {
+            let (asks, waits) = (asks.clone(), waits.clone());
+            async move {
+                asks.notify_one();
+                waits.notified().await;
+                Response::new(Body::from("x".repeat(LAST)))
+            }
+        };
+        let (protocol, gauge) = (Protocol::new(&limit::Settings::default(), None), Arc::new(Gauge::default()));
+        let (near, service) = (Socket::new(near, gauge.clone()), service(handler, &gauge));
+        let served = async {
+            match plain {
+                true => protocol.speak_http1(near, BytesMut::new(), &gauge, service).await,
+                false => protocol.speak_any_http1(near, Bytes::new(), &gauge, service).await,
+            }
+        };
+        let (served, heard) = tokio::join!(served, async {
+            far.write_all(GET.as_bytes()).await.unwrap();
+            asked.notified().await;
+            far.write_all(GET.as_bytes()).await.unwrap();
+            gauge.give(Order::Retire);
+            goes_on.notify_one();
+            while gauge.is_busy() {
+                tokio::task::yield_now().await;
+            }
+            let mut heard = Vec::new();
+            let read = far.read_to_end(&mut heard).await;
+            // The other side has waited for this.
+            drop(far);
+            read.map(|_| heard)
+        });
+        served.unwrap();
+        let heard = String::from_utf8(heard.unwrap()).unwrap();
+        assert!(heard.contains("\r\nconnection: close\r\n") && heard.ends_with(&"x".repeat(LAST)), "{heard:.200}");
+        assert_eq!(heard.matches("HTTP/1.1").count(), 1);
+    }
+}
+
+/// So much the kernel takes on this side while nobody reads it on the other.
+const LAST: usize = 100_000;
 
 /// What a client hears, and what the handler was asked, if these bytes are read with `plain` or by the general server
 /// alone.

@@ -137,6 +137,7 @@ struct Framing {
 impl Framing {
     fn read(&mut self, name: &HeaderName, value: &[u8]) -> Result<Use, Fault> {
         if *name == CONTENT_LENGTH {
+            let is_first = !self.has_length;
             // RFC 9110 §8.6: a list of the same number is that number.
             for token in value.split(|byte| *byte == b',') {
                 let length = digits(token.trim_ascii()).ok_or(Fault::ContentLength)?;
@@ -145,6 +146,9 @@ impl Framing {
                 }
                 (self.has_length, self.length) = (true, length);
             }
+            // Passed on in one way only; any other stays here, also where it is all that is known, after HEAD.
+            let is_plain = value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || value[0] != b'0');
+            return Ok(if is_first && is_plain { Use::More } else { Use::Framing });
         } else if *name == TRANSFER_ENCODING {
             let last = tokens_of(value).last();
             self.chunked = Some(last.is_some_and(|token| token.eq_ignore_ascii_case(b"chunked")));
@@ -231,6 +235,20 @@ mod tests {
         let both = both.unwrap().unwrap();
         assert_eq!((both.length, both.lasts), (Length::Chunked, false));
         assert!(both.response.headers().is_empty());
+    }
+
+    #[test]
+    fn a_length_is_passed_on_once_and_as_a_number() {
+        let passed = |fields: &str| {
+            let answer = take(&format!("HTTP/1.1 200 OK\r\n{fields}\r\n"), true).unwrap().unwrap();
+            answer.response.headers().get_all(CONTENT_LENGTH).iter().cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(passed("Content-Length: 5\r\n"), ["5"]);
+        assert_eq!(passed("Content-Length: 0\r\n"), ["0"]);
+        assert_eq!(passed("Content-Length: 5\r\nContent-Length: 5\r\n"), ["5"]);
+        for odd in ["Content-Length: 5, 5\r\n", "Content-Length: 05\r\n"] {
+            assert!(passed(odd).is_empty(), "{odd}");
+        }
     }
 
     #[test]

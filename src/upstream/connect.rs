@@ -4,7 +4,7 @@ use std::time::Duration;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Address;
 use super::stream::Stream;
@@ -12,7 +12,8 @@ use super::tls::Connector;
 use crate::body::Body;
 use crate::gather::Gathered;
 
-/// Opens a connection, or goes on with this one, and leaves it to a task of its own, which ends with the connection.
+/// Opens a connection, or goes on with this one, and leaves it to a task of its own, which ends with the connection. The
+/// limit is shared out among the addresses of a name; whoever calls sees to it that it holds for all that is done here.
 pub(super) async fn connect(
     address: &Address,
     tls: Option<&Connector>,
@@ -29,7 +30,7 @@ pub(super) async fn connect_http2(
     first: Option<Stream>,
     limit: Duration,
 ) -> io::Result<http2::SendRequest<Body>> {
-    handshake_http2(dial(address, tls, Protocol::Http2, first, limit).await?, limit).await
+    handshake_http2(dial(address, tls, Protocol::Http2, first, limit).await?).await
 }
 
 /// Opens a connection for HTTP/1.1 that nobody polls but who uses it.
@@ -63,13 +64,11 @@ async fn dial(
     match (address, stream) {
         (Address::Https { .. }, Stream::Tcp(stream)) => {
             let verified = verified(tls)?;
-            let shake = async {
-                match protocol {
-                    Protocol::Http1 => verified.http1(stream).await,
-                    Protocol::Http2 => verified.http2(stream).await,
-                }
+            let stream = match protocol {
+                Protocol::Http1 => verified.http1(stream).await,
+                Protocol::Http2 => verified.http2(stream).await,
             };
-            Ok(Stream::Tls(Box::new(timeout(limit, shake).await.map_err(|_| too_late())??)))
+            Ok(Stream::Tls(Box::new(stream?)))
         }
         (_, stream) => Ok(stream),
     }
@@ -94,8 +93,10 @@ fn verified(tls: Option<&Connector>) -> io::Result<&Connector> {
 
 /// Tries every address of a name; one that is silent leaves time for the others.
 async fn reach(host: &str, port: u16, limit: Duration) -> io::Result<TcpStream> {
-    let addresses: Vec<_> = timeout(limit, lookup_host((host, port))).await.map_err(|_| too_late())??.collect();
-    let share = limit / u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let end = Instant::now() + limit;
+    let addresses: Vec<_> = timeout_at(end, lookup_host((host, port))).await.map_err(|_| too_late())??.collect();
+    let count = u32::try_from(addresses.len()).unwrap_or(u32::MAX).max(1);
+    let share = end.saturating_duration_since(Instant::now()) / count;
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for address in addresses {
         match timeout(share, TcpStream::connect(address)).await {
@@ -123,7 +124,7 @@ async fn handshake(stream: Stream) -> io::Result<http1::SendRequest<Body>> {
     Ok(sender)
 }
 
-async fn handshake_http2(stream: Stream, limit: Duration) -> io::Result<http2::SendRequest<Body>> {
+async fn handshake_http2(stream: Stream) -> io::Result<http2::SendRequest<Body>> {
     let mut builder = http2::Builder::new(TokioExecutor::new());
     builder
         .timer(TokioTimer::new())
@@ -132,7 +133,7 @@ async fn handshake_http2(stream: Stream, limit: Duration) -> io::Result<http2::S
         .max_header_list_size(HEADER_LIST)
         .max_send_buf_size(SEND_BUFFER);
     let handshake = builder.handshake(TokioIo::new(Gathered(stream)));
-    let (sender, connection) = timeout(limit, handshake).await.map_err(|_| too_late())?.map_err(io::Error::other)?;
+    let (sender, connection) = handshake.await.map_err(io::Error::other)?;
     tokio::spawn(async move {
         if let Err(error) = connection.await {
             tracing::debug!(%error, "HTTP/2 connection to the upstream ended");

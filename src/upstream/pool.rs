@@ -8,7 +8,7 @@ use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::SendRequest;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::connect::{self, connect};
 use super::connections::Connections;
@@ -279,17 +279,20 @@ impl Pool {
     {
         let target = self.upstreams.list.get(upstream).ok_or(io::ErrorKind::NotFound)?;
         let end = Instant::now() + self.upstreams.timeouts.connect;
-        // One limit for all: who waited for the first one in vain has the rest of it.
         let left = || end.saturating_duration_since(Instant::now());
         let connect = |first| connect(&target.address, target.tls.as_ref(), first, left());
-        if let Some(first) = target.first.take().await
-            && let Ok(connection) = connect(Some(first)).await
-        {
-            return Ok((connection, false));
-        }
-        let outcome = connect(None).await;
+        let connection = async {
+            if let Some(first) = target.first.take().await
+                && let Ok(connection) = connect(Some(first)).await
+            {
+                return Ok((connection, false));
+            }
+            connect(None).await.map(|connection| (connection, true))
+        };
+        // One limit for all: for the first one, for a name, TCP and TLS, and for what HTTP/2 begins with.
+        let outcome = timeout_at(end, connection).await.unwrap_or_else(|_| Err(connect::too_late()));
         target.note(outcome.as_ref().map(|_| ()));
-        outcome.map(|connection| (connection, true))
+        outcome
     }
 
     /// What an upstream is called in the log.

@@ -1,9 +1,14 @@
+use std::time::Duration;
+
 use http::header::CONTENT_LENGTH;
 use http::{Method, Request, Response};
+use rcgen::{CertificateParams, KeyPair};
+use socket2::{Domain, Socket, Type};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::{Instant, advance, sleep};
 
-use super::{Error, Pool, Upstreams};
+use super::{Address, Error, Pool, Tls, Upstreams};
 use crate::body::Body;
 use crate::limit::Timeouts;
 
@@ -16,7 +21,7 @@ async fn read_head(stream: &mut TcpStream) {
 
 async fn ask(pool: &Pool, method: &Method) -> Result<Response<Body>, Error> {
     let head = format!("{method} / HTTP/1.1\r\nhost: a\r\n\r\n");
-    pool.ask(0, method, head.as_bytes(), std::time::Instant::now()).await
+    pool.ask(0, method, head.as_bytes(), Instant::now().into_std()).await
 }
 
 /// Serves one request, then ends the connection at the second; whether that one came again on another.
@@ -98,4 +103,55 @@ async fn what_waits_for_an_answer_is_small() {
     let pool = Upstreams::new(vec![address], Timeouts::default()).pool();
     let size = size_of_val(&pool.ask(0, &Method::GET, b"", std::time::Instant::now()));
     assert!(size <= 1024, "{size} bytes");
+}
+
+/// A request meets a first connection that has been pending for half of the limit and comes to nothing in the other
+/// half. Then its own is accepted a quarter later, by somebody who answers HTTP and never says a word of TLS. How that
+/// ended, and after which part of the limit.
+async fn meets_a_slow_one(scheme: &str) -> (Result<Response<Body>, Error>, f64) {
+    // One place in the queue, which is taken: the kernel leaves others pending.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&std::net::SocketAddr::from(([127, 0, 0, 1], 0)).into()).unwrap();
+    socket.listen(0).unwrap();
+    let listener = std::net::TcpListener::from(socket);
+    let _before = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let ca = folder.path().join("ca.pem");
+    let authority = CertificateParams::new(Vec::new()).unwrap().self_signed(&KeyPair::generate().unwrap()).unwrap();
+    std::fs::write(&ca, authority.pem()).unwrap();
+    let address: Address = format!("{scheme}://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let tls = [(address.clone(), Tls { ca: Some(ca), ..Tls::default() })].into();
+    let upstreams = Upstreams::open(vec![address], Timeouts::default(), &tls).unwrap();
+    upstreams.look();
+    tokio::task::yield_now().await;
+    advance(LIMIT / 2).await;
+
+    let asked = Instant::now();
+    let upstream = tokio::spawn(async move {
+        sleep(LIMIT * 3 / 4).await;
+        // The clock stands still meanwhile: the kernel tries again in its own time.
+        let accepted = tokio::task::spawn_blocking(move || (listener.accept().unwrap(), listener.accept().unwrap().0));
+        let stream = accepted.await.unwrap().1;
+        stream.set_nonblocking(true).unwrap();
+        let mut stream = TcpStream::from_std(stream).unwrap();
+        read_head(&mut stream).await;
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await.unwrap();
+    });
+    let outcome = ask(&upstreams.pool(), &Method::GET).await;
+    upstream.abort();
+    (outcome, asked.elapsed().as_secs_f64() / LIMIT.as_secs_f64())
+}
+
+const LIMIT: Duration = Duration::from_secs(5);
+
+#[tokio::test(start_paused = true)]
+async fn one_limit_is_for_waiting_for_the_first_connection_for_tcp_and_for_tls_together() {
+    assert_eq!(Timeouts::default().connect, LIMIT);
+    let (answer, part) = meets_a_slow_one("http").await;
+    assert_eq!(answer.unwrap().status(), 204);
+    assert!((0.75..0.76).contains(&part), "{part}");
+    let (silence, part) = meets_a_slow_one("https").await;
+    assert!(matches!(silence, Err(Error::Down(_))), "{silence:?}");
+    assert!((1.0..1.01).contains(&part), "{part} of the limit");
 }

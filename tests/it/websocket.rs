@@ -29,7 +29,7 @@ async fn site(app: &RecordingUpstream) -> (Vestibule, Client) {
 }
 
 /// Opens a WebSocket with these fields more; the status if it is refused.
-async fn open(
+pub async fn open(
     server: &Vestibule,
     target: &str,
     fields: &[(&'static str, &str)],
@@ -46,7 +46,7 @@ async fn open(
     }
 }
 
-async fn echo(socket: &mut WebSocketStream<TcpStream>, message: Message) {
+pub async fn echo(socket: &mut WebSocketStream<TcpStream>, message: Message) {
     socket.send(message.clone()).await.unwrap();
     assert_eq!(within("the echo", socket.next()).await.unwrap().unwrap(), message);
 }
