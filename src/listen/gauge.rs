@@ -17,6 +17,8 @@ pub(super) struct Gauge {
     sent: AtomicU32,
     wants_bytes: AtomicBool,
     cannot_send: AtomicBool,
+    /// Bytes that nobody reads yet, or the end of the client's side, hide from the task whatever comes after them.
+    blind: AtomicBool,
     /// Requests whose answer has not ended.
     in_progress: AtomicU32,
     order: AtomicU8,
@@ -106,6 +108,17 @@ impl Gauge {
 
     pub(super) fn cannot_send(&self) {
         self.cannot_send.store(true, Relaxed);
+    }
+
+    pub(super) fn is_blind(&self) {
+        self.blind.store(true, Relaxed);
+    }
+
+    /// Has the task look at its connection if nothing else would.
+    pub(super) fn lead(&self) {
+        if self.blind.swap(false, Relaxed) {
+            self.task.wake();
+        }
     }
 
     pub(super) fn began(&self) {

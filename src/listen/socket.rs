@@ -37,7 +37,14 @@ impl Socket {
     /// a client that ended its side only still wants the answer: but a reset leaves an error on the socket.
     fn is_reset(&self, cx: &mut Context<'_>) -> bool {
         let waits = matches!(self.gauge.stage(), Stage::Between) && self.gauge.is_busy();
-        waits && self.stream.poll_read_ready(cx).is_ready() && matches!(self.stream.take_error(), Ok(Some(_)) | Err(_))
+        if !waits || self.stream.poll_read_ready(cx).is_pending() {
+            return false;
+        }
+        let is_reset = matches!(self.stream.take_error(), Ok(Some(_)) | Err(_));
+        if !is_reset {
+            self.gauge.is_blind();
+        }
+        is_reset
     }
 
     fn wrote(&self, poll: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

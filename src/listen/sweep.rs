@@ -51,6 +51,7 @@ impl Sweep {
         self.watched.retain_mut(|watched| {
             let Some(gauge) = watched.gauge.upgrade() else { return false };
             gauge.streams.look(now, self.timeouts.stall);
+            gauge.lead();
             if let Some((order, why)) = watched.record.judge(gauge.read(), now, &self.timeouts) {
                 tracing::debug!(why, "connection ended");
                 gauge.give(order);

@@ -299,6 +299,8 @@ async fn a_real_nginx_serves_files_ranges_and_not_modified_through_us_unchanged(
 #[derive(Clone, Copy, PartialEq)]
 enum Leaving {
     Reset,
+    /// With bytes under way behind the request.
+    ResetAfterMore,
     HalfClosed,
 }
 
@@ -314,8 +316,13 @@ async fn gives_up(leaving: Leaving) -> bool {
     while !head.ends_with(b"\r\n\r\n") {
         head.push(connection.read_u8().await.unwrap());
     }
+    if leaving == Leaving::ResetAfterMore {
+        client.write_all(b"GET /next").await.unwrap();
+        // The server takes notice of them before the reset.
+        server.client().get("/.auth/login").navigate().await.is(200);
+    }
     match leaving {
-        Leaving::Reset => {
+        Leaving::Reset | Leaving::ResetAfterMore => {
             client.set_zero_linger().unwrap();
             drop(client);
             within("the end of the app's connection", connection.read_u8()).await.is_err()
@@ -335,5 +342,6 @@ async fn gives_up(leaving: Leaving) -> bool {
 #[tokio::test]
 async fn a_client_that_resets_its_connection_is_given_up_and_one_that_ends_its_side_is_not() {
     assert!(gives_up(Leaving::Reset).await);
+    assert!(gives_up(Leaving::ResetAfterMore).await);
     assert!(!gives_up(Leaving::HalfClosed).await);
 }
