@@ -38,8 +38,9 @@ const BEFORE: Duration = Duration::from_mins(30);
 const STEP: Duration = Duration::from_mins(10);
 /// Well beyond the hour.
 const STEPS: u32 = 16;
-/// Requests of each step, at least.
-const BETWEEN: usize = 24;
+/// Requests of each visitor in each step, at least: more than between two looks at the age of what it holds, or time would
+/// go past that under it while another one is served.
+const BETWEEN: usize = 12;
 
 type Answering = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
@@ -139,7 +140,8 @@ fn text(value: &Value) -> String {
 struct Load {
     instances: [Instance; INSTANCES],
     clock: Clock,
-    requests: watch::Sender<usize>,
+    /// Of each visitor.
+    requests: watch::Sender<[usize; 2]>,
     over: AtomicBool,
     /// The names of the keys that signed access tokens and assertions.
     signers: Mutex<BTreeSet<String>>,
@@ -166,7 +168,7 @@ impl Load {
                 let assertion = at(position).page((AUTHORIZATION, &format!("Bearer {token}"))).await;
                 at(position + 1).vouches_for(&assertion).await;
                 self.signers.lock().unwrap().extend([kid(token), kid(&assertion)]);
-                self.requests.send_modify(|count| *count += 2);
+                self.requests.send_modify(|counts| counts[number] += 2);
             }
         }
     }
@@ -189,7 +191,7 @@ async fn a_rotation_under_load_makes_one_key_for_all_instances_and_fails_no_requ
     let load = Arc::new(Load {
         instances,
         clock,
-        requests: watch::Sender::new(0),
+        requests: watch::Sender::new([0; 2]),
         over: AtomicBool::new(false),
         signers: Mutex::default(),
     });
@@ -224,7 +226,7 @@ async fn rotate(load: &Arc<Load>) {
         })
         .collect();
     for _ in 0..STEPS {
-        let wanted = *load.requests.borrow() + BETWEEN;
+        let wanted = load.requests.borrow().map(|count| count + BETWEEN);
         let [one, two, three] = &load.instances;
         tokio::join!(one.app.maintain(), two.app.maintain(), three.app.maintain());
         for (position, instance) in load.instances.iter().enumerate() {
@@ -232,7 +234,12 @@ async fn rotate(load: &Arc<Load>) {
             load.instances[(position + 1) % INSTANCES].vouches_for(&assertion).await;
         }
         let mut requests = load.requests.subscribe();
-        within("visitors to be served", requests.wait_for(|count| *count >= wanted)).await.unwrap();
+        within(
+            "visitors to be served",
+            requests.wait_for(|counts| counts.iter().zip(wanted).all(|(count, wanted)| *count >= wanted)),
+        )
+        .await
+        .unwrap();
         load.clock.advance(STEP);
     }
     load.over.store(true, Ordering::SeqCst);
