@@ -27,9 +27,10 @@ impl ProviderToken {
 
 impl Step for ProviderToken {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
-        let name = visit.authorized.and_then(|authorized| self.router.route(authorized).provider_token()).cloned();
-        let session = visit.caller.as_ref().and_then(|caller| caller.session);
-        let (Some(name), Some(session)) = (name, session) else { return Progress::Go(visit) };
+        let name = visit.authorized.and_then(|authorized| self.router.route(authorized).provider_token());
+        // Only then the caller: what few routes want is not worth a look at what no cache of the processor holds.
+        let Some(name) = name.cloned() else { return Progress::Go(visit) };
+        let Some(session) = visit.caller.as_ref().and_then(|caller| caller.session) else { return Progress::Go(visit) };
         let tokens = self.tokens.clone();
         Progress::Wait(Box::pin(async move {
             // Exposed to the app whose route asks for it.

@@ -98,6 +98,11 @@ impl Limiter {
         })
     }
 
+    /// Whether it lets everybody through.
+    pub fn is_off(&self) -> bool {
+        self.tiers.is_empty()
+    }
+
     /// How often it was one too many so far.
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)

@@ -27,6 +27,8 @@ pub struct Route {
     rules: Arc<Rules>,
     relaxed: Irregular,
     upstream: usize,
+    /// Nothing of the rest counts but the key.
+    is_usual: bool,
     more: Box<More>,
 }
 
@@ -191,17 +193,17 @@ impl Route {
 
     /// Its own limit of a body's length.
     pub fn body(&self) -> Option<u64> {
-        self.more.body
+        if self.is_usual { None } else { self.more.body }
     }
 
     /// Its own audience of the assertion.
     pub fn audience(&self) -> Option<&Arc<str>> {
-        self.more.audience.as_ref()
+        if self.is_usual { None } else { self.more.audience.as_ref() }
     }
 
     /// The header that carries the access token of the caller's provider, if it asks for one.
     pub fn provider_token(&self) -> Option<&HeaderName> {
-        self.more.provider_token.as_ref()
+        if self.is_usual { None } else { self.more.provider_token.as_ref() }
     }
 
     /// The action by which a method is decided; `None`: no rule, so nobody may.
@@ -262,6 +264,7 @@ impl Build {
                 rules,
                 relaxed: Irregular::of(&spec.allow_in_path),
                 upstream: upstream.unwrap_or(usize::MAX),
+                is_usual: spec.body.is_none() && spec.audience.is_none() && spec.provider_token.is_none(),
                 more: Box::new(More {
                     key: spec.key.clone(),
                     body: spec.body,
