@@ -127,7 +127,7 @@ impl Site {
             path.display()
         );
         let config = config::parse(&text, "bench.toml", []).unwrap();
-        let app = runtime.block_on(App::open(config, ([127, 0, 0, 1], 8080).into())).unwrap();
+        let app = runtime.block_on(App::open(config, Some(([127, 0, 0, 1], 8080).into()))).unwrap();
         fill(&mut Connection::open(&path).unwrap(), users);
         Self { _folder: folder, app, users, next: AtomicU64::new(0) }
     }

@@ -33,7 +33,7 @@ type Error = Box<dyn std::error::Error>;
 
 async fn house() -> Result<(App, Vec<HeaderValue>), Error> {
     let config = config::parse(FILE, "bench.toml", std::iter::empty()).map_err(|report| report.to_string())?;
-    let app = App::open(config, ([127, 0, 0, 1], 8080).into()).await?;
+    let app = App::open(config, Some(([127, 0, 0, 1], 8080).into())).await?;
     let mut cookies = Vec::new();
     for number in 0..1000 {
         let mut user = User::new(UserId::generate(Clock::system().now()), Kind::User, Clock::system().now());

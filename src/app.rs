@@ -23,7 +23,7 @@ use crate::fetch;
 use crate::function::{self, Program, Workers};
 use crate::ground::{Ground, title};
 use crate::limit::Limits;
-use crate::listen::{Connection, Handler, Tls};
+use crate::listen::{Connection, Handler, Tls, unix_path};
 use crate::mail::{self, Mailer};
 use crate::portal;
 use crate::provider::{self, Delivery, Invitee, Providers, SignUp};
@@ -50,7 +50,7 @@ pub struct App {
     pub(crate) clock: Clock,
     pub(crate) hasher: Hasher,
     pub(crate) workers: Workers,
-    pub(crate) listening: SocketAddr,
+    pub(crate) listening: Option<SocketAddr>,
 }
 
 /// Why it cannot run.
@@ -88,11 +88,12 @@ pub enum Error {
 }
 
 impl App {
-    /// Opens the store and puts the house together. `listening` is the first address it will listen on.
+    /// Opens the store and puts the house together. `listening` is the first address it will listen
+    /// on, if it is to be on any.
     ///
     /// # Errors
     /// See [`Error`]; nothing is left behind.
-    pub async fn open(config: Config, listening: SocketAddr) -> Result<Self, Error> {
+    pub async fn open(config: Config, listening: Option<SocketAddr>) -> Result<Self, Error> {
         Self::open_at(config, listening, Clock::system()).await
     }
 
@@ -100,7 +101,7 @@ impl App {
     ///
     /// # Errors
     /// See [`Error`]; nothing is left behind.
-    pub async fn open_at(config: Config, listening: SocketAddr, clock: Clock) -> Result<Self, Error> {
+    pub async fn open_at(config: Config, listening: Option<SocketAddr>, clock: Clock) -> Result<Self, Error> {
         Self::build(config, listening, clock, None).await
     }
 
@@ -114,7 +115,12 @@ impl App {
         Self::build(config, self.listening, self.clock.clone(), Some(self)).await
     }
 
-    async fn build(config: Config, listening: SocketAddr, clock: Clock, before: Option<&Self>) -> Result<Self, Error> {
+    async fn build(
+        config: Config,
+        listening: Option<SocketAddr>,
+        clock: Clock,
+        before: Option<&Self>,
+    ) -> Result<Self, Error> {
         let public_url = public_url(&config, listening)?;
         let router = Router::new(&config.routes).map_err(Error::Routes)?;
         let alike = |same: fn(&Config, &Config) -> bool| before.filter(|app| same(&app.house.config, &config));
@@ -330,12 +336,15 @@ impl<F: Future<Output = Result<Response<Body>, Infallible>>> Future for Certain<
 }
 
 /// What visitors type: as configured, else the first address listened on, if it is one of this machine alone.
-fn public_url(config: &Config, listening: SocketAddr) -> Result<PublicUrl, Error> {
+fn public_url(config: &Config, listening: Option<SocketAddr>) -> Result<PublicUrl, Error> {
     if let Some(public_url) = &config.public_url {
         return Ok(public_url.clone());
     }
-    let first = config.listen.addresses.first().map(String::as_str).unwrap_or_default();
-    let host = first.rsplit_once(':').map_or(first, |(host, _)| host);
+    let first = config.listen.addresses.iter().find(|place| unix_path(place).is_none());
+    let (Some(first), Some(listening)) = (first, listening) else {
+        return Err(Error::NoPublicUrl(config.listen.addresses.join(", ")));
+    };
+    let host = first.rsplit_once(':').map_or(first.as_str(), |(host, _)| host);
     let scheme = match config.listen.tls {
         Tls::Off => "http",
         Tls::Files { .. } => "https",

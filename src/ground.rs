@@ -44,7 +44,7 @@ pub(crate) struct Ground {
     pub(crate) workers: Workers,
     /// Ways to sign in by the settings before, if they stand on the same ground.
     pub(crate) before: Option<(provider::Settings, Providers)>,
-    pub(crate) listening: SocketAddr,
+    pub(crate) listening: Option<SocketAddr>,
 }
 
 impl Ground {

@@ -202,7 +202,7 @@ mod tests {
 
     async fn live(toml: &str) -> Arc<Live> {
         let config = read(&format!("{toml}\n[store]\nurl = \"memory:\""));
-        Live::new(App::open(config, ([127, 0, 0, 1], 8080).into()).await.unwrap())
+        Live::new(App::open(config, Some(([127, 0, 0, 1], 8080).into())).await.unwrap())
     }
 
     async fn replaced(live: &Live, toml: &str) -> Result<Arc<App>, String> {

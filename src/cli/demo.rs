@@ -88,8 +88,8 @@ async fn demo(args: &Args) -> Exit {
         Ok(bound) => bound,
         Err(exit) => return exit,
     };
-    let Some(first) = bound.addresses().first().copied() else { return Exit::Listen };
-    let live = match App::open(config, first).await {
+    let Some(first) = bound.address() else { return Exit::Listen };
+    let live = match App::open(config, Some(first)).await {
         Ok(app) => Live::new(app),
         Err(error) => return run::cannot_run(&error),
     };

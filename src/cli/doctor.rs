@@ -1,6 +1,9 @@
 //! `vestibule doctor`: whether what the configuration names is there and works, one line for each.
 
+use std::io::ErrorKind;
 use std::net::{TcpListener, ToSocketAddrs as _};
+use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -13,6 +16,7 @@ use crate::clock::Clock;
 use crate::cluster::tell_once;
 use crate::config::Config;
 use crate::fetch::Fetch;
+use crate::listen::unix_path;
 use crate::mail::Outbox;
 use crate::route::Router;
 use crate::store::{self, Address as StoreAddress, Store};
@@ -120,7 +124,28 @@ fn listeners(config: &Config) -> Vec<Finding> {
         },
         _ => Finding::new("listen", State::Wrong, format!("{address} has no address here")),
     };
-    all.map(look).collect()
+    all.map(|place| match unix_path(place) {
+        Some(path) => {
+            let (state, detail) = socket_file(path);
+            Finding::new("listen", state, format!("{place} {detail}"))
+        }
+        None => look(place),
+    })
+    .collect()
+}
+
+/// Whether a Unix socket can be listened on.
+fn socket_file(path: &Path) -> (State, &'static str) {
+    match UnixStream::connect(path).map_err(|error| error.kind()) {
+        Ok(_) => (State::Odd, "is in use; by a running vestibule, if all is well"),
+        Err(ErrorKind::NotFound) if path.parent().is_some_and(Path::is_dir) => (State::Fine, "is free"),
+        Err(ErrorKind::NotFound) => (State::Wrong, "is in a folder that is not there"),
+        Err(ErrorKind::PermissionDenied) => (State::Odd, "is there, and not open to this account"),
+        Err(_) if std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) => {
+            (State::Fine, "is left from a server that is gone, and is taken over")
+        }
+        Err(_) => (State::Wrong, "is a file that is no socket"),
+    }
 }
 
 async fn online(config: &Config) -> Vec<Finding> {

@@ -117,13 +117,9 @@ pub(super) fn cannot_run(error: &Error) -> Exit {
 }
 
 async fn serve(config: Config, bound: Bound, operators: Option<Bound>, args: &Args, global: &Global) -> Exit {
-    let addresses: Vec<_> = bound.addresses().to_vec();
+    let places = bound.places().to_vec();
     let scheme = bound.scheme().as_str();
-    let Some(first) = addresses.first() else {
-        print_error("error: `listen` names no address");
-        return Exit::Config;
-    };
-    let live = match App::open(config, *first).await {
+    let live = match App::open(config, bound.address()).await {
         Ok(app) => Live::new(app),
         Err(error) => return cannot_run(&error),
     };
@@ -147,10 +143,11 @@ async fn serve(config: Config, bound: Bound, operators: Option<Bound>, args: &Ar
             return Exit::Store;
         }
     }
-    for address in &addresses {
-        print(&format!("listening on {scheme}://{address}"));
+    for place in &places {
+        let scheme = if place.address().is_some() { format!("{scheme}://") } else { String::new() };
+        print(&format!("listening on {scheme}{place}"));
     }
-    for address in operators.iter().flat_map(Bound::addresses) {
+    for address in operators.iter().flat_map(Bound::places) {
         print(&format!("listening on http://{address} for operators"));
     }
     let source = Source { file: args.to.is_none().then(|| global.path()), load: || load(args, global) };

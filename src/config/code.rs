@@ -65,6 +65,7 @@ codes! {
     NoPublicUrl "VB0392" "Vestibule listens beyond this machine but does not know the address visitors type. Until `public_url` is set it builds links and cookies for localhost."
     NeverFulfilled "VB0393" "Something this rule asks for cannot happen with the providers that are switched on."
     AnyAudience "VB0396" "Tokens are taken whoever they were made for. An issuer with several apps makes tokens for each of them, and any of these apps could use a token of its users here. Name your own app in `audience`."
+    Disbelief "VB0397" "A Unix socket is listened on, where nobody comes but a proxy of this machine, and that proxy is not among the trusted ones: all visitors would seem to come from 127.0.0.1, and `/.auth/check` answers nobody."
     NoRootRoute "VB0394" "`[routes]` is there, but none of them covers `/`, so the front page is refused."
     RoutesCross "VB0395" "Two routes cover some of the same paths and neither contains the other. The one that is more exact further to the left decides."
 }

@@ -7,6 +7,7 @@ use super::code::Code;
 use super::fault::Fault;
 use super::place::Place;
 use super::reader::Reader;
+use crate::listen::unix_path;
 use crate::route::Tables;
 use crate::upstream::Address;
 
@@ -30,12 +31,16 @@ pub(super) fn fault(config: &Config, upstream: &Address, place: Place) -> Option
     let ours = config.listen.addresses.iter().map(|address| (address, "listen"));
     let (address, key) = ours.chain(operators).find(|(address, _)| arrives(upstream, address))?;
     let message = format!("\"{upstream}\" leads back here: Vestibule itself listens on {address}");
-    let help = format!("name the port that the app listens on; `{key}` says where Vestibule does");
+    let what = if matches!(upstream, Address::Unix(_)) { "socket" } else { "port" };
+    let help = format!("name the {what} that the app listens on; `{key}` says where Vestibule does");
     Some(Fault::new(Code::Loop, message, place).help(help))
 }
 
 /// Whether a connection to this upstream arrives at this listener, as far as the names of both tell.
 fn arrives(upstream: &Address, listener: &str) -> bool {
+    if let (Address::Unix(path), Some(listens)) = (upstream, unix_path(listener)) {
+        return path == listens;
+    }
     let (Address::Tcp { host, port } | Address::Https { host, port } | Address::H2c { host, port }) = upstream else {
         return false;
     };
@@ -108,6 +113,7 @@ mod tests {
             ("http://[::ffff:127.0.0.1]:8080", "127.0.0.1:8080"),
             ("http://Proxy.internal:8080", "proxy.internal:8080"),
             ("http://192.0.2.7:8080", "192.0.2.7:8080"),
+            ("unix:/run/v.sock", "unix:/run//v.sock"),
         ] {
             assert!(arrives(&upstream.parse().unwrap(), listener), "{upstream} {listener}");
         }
@@ -127,6 +133,8 @@ mod tests {
             ("http://localhost:8080", "127.0.0.2:8080"),
             ("http://localhost:8080", "localhost:0"),
             ("unix:/run/app.sock", "localhost:8080"),
+            ("unix:/run/app.sock", "unix:/run/v.sock"),
+            ("http://unix:80", "unix:/run/v.sock"),
         ] {
             assert!(!arrives(&upstream.parse().unwrap(), listener), "{upstream} {listener}");
         }

@@ -1,11 +1,14 @@
 //! Things that are no mistake but worth a look at every start.
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use super::code::Code;
 use super::fault::Fault;
 use super::place::Place;
 use super::reader::Reader;
 use super::routes::Rules;
 use super::{Config, crossing, listen};
+use crate::listen::unix_path;
 use crate::provider::Confirm;
 use crate::route::{Action, Spec, Who};
 
@@ -14,11 +17,13 @@ pub(super) fn find(r: &Reader<'_>, config: &Config, rules: &Rules) {
     open_to_all(r, rules);
     upstreams(r, config, rules);
     never_fulfilled(r, config, rules);
-    if config.public_url.is_none() && !config.listen.addresses.iter().all(|address| listen::is_loopback(address)) {
+    let is_local = |place: &String| unix_path(place).is_some() || listen::is_loopback(place);
+    if config.public_url.is_none() && !config.listen.addresses.iter().all(is_local) {
         let message = "others than this machine can come in, but `public_url` is not set: cookies and links are made \
                        for localhost";
         r.fault(Fault::new(Code::NoPublicUrl, message, r.place_of("listen")).help("add public_url = \"https://…\""));
     }
+    unix_sockets(r, config);
     for (one, other, path) in crossing::find(rules.tables.specs.iter().map(|spec| spec.key.as_str())) {
         let message = format!("\"{one}\" and \"{other}\" both cover {path}");
         let place = rules.keys.get(other).cloned().unwrap_or(Place::Whole);
@@ -31,6 +36,24 @@ pub(super) fn find(r: &Reader<'_>, config: &Config, rules: &Rules) {
         r.fault(
             Fault::new(Code::NoRootRoute, message, r.place_of("routes")).help("add \"/**\" = { all = \"signed_in\" }"),
         );
+    }
+}
+
+fn unix_sockets(r: &Reader<'_>, config: &Config) {
+    let places = &config.listen.addresses;
+    if !places.iter().any(|place| unix_path(place).is_some()) {
+        return;
+    }
+    let fault = |code, message, help| r.fault(Fault::new(code, message, r.place_of("listen")).help(help));
+    if config.public_url.is_none() && places.iter().all(|place| unix_path(place).is_some()) {
+        let message =
+            "`public_url` is needed where only Unix sockets are listened on: cookies and links are made from it";
+        fault(Code::Missing, message, "add public_url = \"https://…\", the address that visitors type");
+    }
+    let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
+    if !config.trusted_proxies.addresses.iter().any(|network| network.contains(&peer)) {
+        let message = "the proxy on the Unix socket counts as 127.0.0.1, which is no trusted proxy";
+        fault(Code::Disbelief, message, "add addresses = [\"127.0.0.1\"] to [trusted_proxies]");
     }
 }
 

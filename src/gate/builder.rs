@@ -161,7 +161,7 @@ impl Builder {
     pub async fn build(self) -> Result<Vestibule, Error> {
         let runtime = Handle::try_current().map_err(|_| Error::NoRuntime)?;
         let (clock, config) = (self.clock.clone(), self.config()?);
-        let app = App::open_at(config.clone(), listening(&config), clock).await?;
+        let app = App::open_at(config.clone(), Some(listening(&config)), clock).await?;
         let inner = Arc::new(Inner::new(app));
         keeper::keep(&runtime, &inner);
         Ok(Vestibule(inner))

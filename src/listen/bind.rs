@@ -1,20 +1,23 @@
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::SocketAddr;
+use std::path::Path;
 use std::thread::available_parallelism;
 
-use rustix::io::Errno;
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
-
 use super::holder::Holder;
+use super::listener::Idle;
+use super::place::Place;
+use super::tcp_socket::{self, Sharing};
 use super::tls::{self, Certificates};
-use super::{Settings, Tls};
+use super::unix_socket::{self, SocketFile};
+use super::{Settings, Tls, unix_path};
 use crate::visit::Scheme;
 
-/// Addresses that are ours, with a socket on each of them for every worker.
+/// Places that are ours, with a socket on each of them for every worker.
 #[derive(Debug)]
 pub struct Bound {
-    sockets: Vec<Vec<TcpListener>>,
-    addresses: Vec<SocketAddr>,
+    sockets: Vec<Vec<Idle>>,
+    places: Vec<Place>,
+    files: Vec<SocketFile>,
     certificates: Option<Certificates>,
 }
 
@@ -43,6 +46,12 @@ pub enum Error {
         /// The address as it was given.
         text: String,
     },
+    /// A file that is no socket stands at the path.
+    #[error("cannot listen on {text}: the file there is no socket")]
+    NoSocket {
+        /// The place as it was given.
+        text: String,
+    },
     /// Anything else.
     #[error("cannot listen on {text}: {source}")]
     Other {
@@ -56,8 +65,8 @@ pub enum Error {
     Tls(#[from] tls::Error),
 }
 
-/// Takes the addresses of the settings: `localhost` means both loopback addresses as far as they exist, port 0 one free
-/// port, the same for all addresses of its entry.
+/// Takes the places of the settings: `localhost` means both loopback addresses as far as they exist, port 0 one free
+/// port, the same for all addresses of its entry; a Unix socket is one file, removed when the server ends.
 ///
 /// # Errors
 /// See [`Error`]; nothing stays taken then.
@@ -70,24 +79,38 @@ pub fn bind(settings: &Settings) -> Result<Bound, Error> {
         0 => available_parallelism().map_or(1, Into::into),
         workers => workers,
     };
-    let mut addresses = Vec::new();
+    let mut bound = Bound {
+        sockets: (0..workers).map(|_| Vec::new()).collect(),
+        places: Vec::new(),
+        files: Vec::new(),
+        certificates,
+    };
+    let mut claimed = Vec::new();
     for text in &settings.addresses {
-        addresses.extend(claim(text)?.into_iter().map(|address| (text, address)));
+        match unix_path(text) {
+            Some(path) => claimed.push((text, Place::Unix(path.to_owned()))),
+            None => claimed.extend(tcp_socket::claim(text)?.into_iter().map(|address| (text, Place::Tcp(address)))),
+        }
     }
-    let mut sockets = Vec::new();
-    for _ in 0..workers {
-        let each = addresses.iter().map(|(text, address)| {
-            listen(*address, Sharing::Workers).map_err(|error| Error::of(text, *address, error))
-        });
-        sockets.push(each.collect::<Result<Vec<_>, _>>()?);
+    for (text, place) in claimed {
+        match &place {
+            Place::Tcp(address) => bound.take_address(text, *address)?,
+            Place::Unix(path) => bound.take_file(text, path, settings.socket_mode)?,
+        }
+        bound.places.push(place);
     }
-    Ok(Bound { sockets, addresses: addresses.into_iter().map(|(_, address)| address).collect(), certificates })
+    Ok(bound)
 }
 
 impl Bound {
-    /// The addresses, with the ports that were found for port 0.
-    pub fn addresses(&self) -> &[SocketAddr] {
-        &self.addresses
+    /// The places, with the ports that were found for port 0.
+    pub fn places(&self) -> &[Place] {
+        &self.places
+    }
+
+    /// The first of them that is an address.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.places.iter().find_map(Place::address)
     }
 
     /// Whether TLS is spoken on them.
@@ -100,8 +123,25 @@ impl Bound {
         self.sockets.len()
     }
 
-    pub(super) fn into_parts(self) -> (Vec<Vec<TcpListener>>, Option<Certificates>) {
-        (self.sockets, self.certificates)
+    pub(super) fn into_parts(self) -> (Vec<Vec<Idle>>, Vec<SocketFile>, Option<Certificates>) {
+        (self.sockets, self.files, self.certificates)
+    }
+
+    fn take_address(&mut self, text: &str, address: SocketAddr) -> Result<(), Error> {
+        for sockets in &mut self.sockets {
+            let socket = tcp_socket::listen(address, Sharing::Workers);
+            sockets.push(Idle::Tcp(socket.map_err(|error| Error::of(text, address, error))?));
+        }
+        Ok(())
+    }
+
+    fn take_file(&mut self, text: &str, path: &Path, permissions: u32) -> Result<(), Error> {
+        let (socket, file) = unix_socket::listen(path, permissions).map_err(|error| Error::of_file(text, error))?;
+        for sockets in &mut self.sockets {
+            sockets.push(Idle::Unix(socket.try_clone().map_err(|error| Error::of_file(text, error))?));
+        }
+        self.files.push(file);
+        Ok(())
     }
 }
 
@@ -109,22 +149,32 @@ impl Error {
     /// What can be done about it, if something obvious can.
     pub fn help(&self) -> Option<String> {
         match self {
-            Self::InUse { .. } => Some("listen on another port, or stop that program".to_owned()),
+            Self::InUse { .. } => Some("listen elsewhere, or stop that program".to_owned()),
             Self::Denied { .. } => Some(
                 "setcap cap_net_bind_service=+ep on the program, AmbientCapabilities=CAP_NET_BIND_SERVICE in its \
                  systemd unit, or listen = [\"localhost:8080\"]"
                     .to_owned(),
             ),
             Self::Address { .. } => Some("an address is \"host:port\", such as \"127.0.0.1:8080\"".to_owned()),
+            Self::NoSocket { .. } => Some("name another path, or move that file away".to_owned()),
             Self::Other { .. } | Self::Tls(_) => None,
         }
     }
 
-    fn of(text: &str, address: SocketAddr, source: io::Error) -> Self {
+    pub(super) fn of(text: &str, address: SocketAddr, source: io::Error) -> Self {
         let text = text.to_owned();
         match source.kind() {
             io::ErrorKind::AddrInUse => Self::InUse { text, holder: Holder::of(address) },
             io::ErrorKind::PermissionDenied => Self::Denied { text },
+            _ => Self::Other { text, source },
+        }
+    }
+
+    fn of_file(text: &str, source: io::Error) -> Self {
+        let text = text.to_owned();
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::InUse { text, holder: None },
+            io::ErrorKind::AlreadyExists => Self::NoSocket { text },
             _ => Self::Other { text, source },
         }
     }
@@ -134,97 +184,8 @@ fn by(holder: Option<&Holder>) -> String {
     holder.map(|holder| format!(" by {holder}")).unwrap_or_default()
 }
 
-/// The addresses of one entry, each shown to be free.
-fn claim(text: &str) -> Result<Vec<SocketAddr>, Error> {
-    let (addresses, missing) = resolve(text)?;
-    // A free port for one family may be taken in the other.
-    let tries = if addresses.iter().any(|address| address.port() == 0) { 16 } else { 1 };
-    let mut last = None;
-    for _ in 0..tries {
-        match probe(&addresses, missing) {
-            Ok(claimed) => return Ok(claimed),
-            Err((address, error)) => last = Some(Error::of(text, address, error)),
-        }
-    }
-    Err(last.unwrap_or_else(|| Error::Address { text: text.to_owned(), reason: "no address".to_owned() }))
-}
-
-/// Whether an address that this machine does not have is passed over.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Missing {
-    Fails,
-    IsPassedOver,
-}
-
-fn resolve(text: &str) -> Result<(Vec<SocketAddr>, Missing), Error> {
-    let wrong = |reason: &str| Error::Address { text: text.to_owned(), reason: reason.to_owned() };
-    let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong("no port"))?;
-    let port: u16 = port.parse().map_err(|_| wrong("the port is no number up to 65535"))?;
-    if host.eq_ignore_ascii_case("localhost") {
-        let both = [IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST)];
-        return Ok((both.map(|ip| SocketAddr::new(ip, port)).to_vec(), Missing::IsPassedOver));
-    }
-    let found = text.to_socket_addrs().map_err(|error| wrong(&error.to_string()))?;
-    let mut addresses: Vec<_> = found.collect();
-    addresses.dedup();
-    if addresses.is_empty() { Err(wrong("the name has no address")) } else { Ok((addresses, Missing::Fails)) }
-}
-
-/// Binds without sharing the port, so that another server which shares its own (a second one of us) is noticed: the
-/// kernel would else deal the connections out between the two.
-fn probe(addresses: &[SocketAddr], missing: Missing) -> Result<Vec<SocketAddr>, (SocketAddr, io::Error)> {
-    let mut held = Vec::new();
-    let mut claimed: Vec<SocketAddr> = Vec::new();
-    for address in addresses {
-        let mut address = *address;
-        if address.port() == 0 {
-            address.set_port(claimed.first().map_or(0, SocketAddr::port));
-        }
-        match listen(address, Sharing::Nobody).and_then(|socket| Ok((socket.local_addr()?, socket))) {
-            Ok((bound, socket)) => {
-                claimed.push(bound);
-                held.push(socket);
-            }
-            Err(error) if missing == Missing::IsPassedOver && is_missing(&error) => {}
-            Err(error) => return Err((address, error)),
-        }
-    }
-    match (claimed.is_empty(), addresses.first()) {
-        (true, Some(first)) => Err((*first, io::ErrorKind::AddrNotAvailable.into())),
-        _ => Ok(claimed),
-    }
-}
-
-/// Who may bind the same address.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sharing {
-    Nobody,
-    Workers,
-}
-
-fn listen(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    // Connections of a server that just ended do not hold its port.
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(true)?;
-    }
-    if sharing == Sharing::Workers {
-        SockRef::from(&socket).set_reuse_port(true)?;
-    }
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
-
-/// Also without IPv6 in the kernel.
-fn is_missing(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::AddrNotAvailable || error.raw_os_error() == Some(Errno::AFNOSUPPORT.raw_os_error())
-}
-
-/// Connections that wait to be accepted by one worker.
-const BACKLOG: i32 = 1024;
+/// Connections that wait to be accepted.
+pub(super) const BACKLOG: i32 = 1024;
 
 #[cfg(test)]
 mod tests {
@@ -237,18 +198,16 @@ mod tests {
     #[test]
     fn port_0_is_one_free_port_for_both_families() {
         let bound = bind(&on("localhost:0")).unwrap();
-        assert!(bound.addresses().iter().all(|address| address.ip().is_loopback() && address.port() != 0));
-        assert_eq!(
-            bound.addresses().iter().map(SocketAddr::port).min(),
-            bound.addresses().iter().map(SocketAddr::port).max()
-        );
+        let addresses: Vec<_> = bound.places().iter().filter_map(Place::address).collect();
+        assert!(addresses.iter().all(|address| address.ip().is_loopback() && address.port() != 0));
+        assert_eq!(addresses.iter().map(SocketAddr::port).min(), addresses.iter().map(SocketAddr::port).max());
         assert_eq!(bound.workers(), 2);
     }
 
     #[test]
     fn a_taken_port_names_its_holder_even_if_that_one_shares() {
         let first = bind(&on("127.0.0.1:0")).unwrap();
-        let address = first.addresses()[0].to_string();
+        let address = first.address().unwrap().to_string();
         let error = bind(&on(&address)).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with(&format!("cannot listen on {address}: in use by \"")), "{text}");

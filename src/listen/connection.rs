@@ -9,14 +9,13 @@ use bytes::{Bytes, BytesMut};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite};
-use tokio::net::TcpStream;
 
 use super::framed::Framed;
 use super::framing::Framing;
 use super::gauge::{Gauge, Order, Stage};
 use super::plain::{Next, Plain};
 use super::service::Service;
-use super::socket::Socket;
+use super::socket::{Socket, Stream, prepare};
 use super::streams::StreamTasks;
 use super::tls::Certificates;
 use super::{Connection, Handler};
@@ -62,10 +61,9 @@ impl Protocol {
     }
 
     /// Serves a connection until it ends or is told to.
-    pub(super) async fn serve<H: Handler>(&self, stream: TcpStream, gauge: &Arc<Gauge>, handler: H) -> io::Result<()> {
-        stream.set_nodelay(true)?;
+    pub(super) async fn serve<H: Handler>(&self, stream: Stream, gauge: &Arc<Gauge>, handler: H) -> io::Result<()> {
         let scheme = if self.certificates.is_some() { Scheme::Https } else { Scheme::Http };
-        let connection = Connection { peer: stream.peer_addr()?, local: stream.local_addr()?, scheme };
+        let connection = Connection { peer: prepare(&stream)?, scheme };
         let service = Service::new(handler, connection, Arc::clone(gauge), self.most_fields);
         let mut socket = Socket::new(stream, Arc::clone(gauge));
         let Some(certificates) = &self.certificates else {

@@ -22,6 +22,10 @@ mod holder;
 #[cfg(feature = "server")]
 mod linger;
 #[cfg(feature = "server")]
+mod listener;
+#[cfg(feature = "server")]
+mod place;
+#[cfg(feature = "server")]
 mod plain;
 #[cfg(feature = "server")]
 mod plain_answer;
@@ -48,7 +52,11 @@ mod streams;
 #[cfg(feature = "server")]
 mod sweep;
 #[cfg(feature = "server")]
+mod tcp_socket;
+#[cfg(feature = "server")]
 mod tls;
+#[cfg(feature = "server")]
+mod unix_socket;
 #[cfg(feature = "server")]
 mod worker;
 
@@ -62,8 +70,10 @@ use crate::visit::Scheme;
 #[cfg(feature = "server")]
 pub use bind::{Bound, Error, bind};
 #[cfg(feature = "server")]
+pub use place::Place;
+#[cfg(feature = "server")]
 pub use serve::serve;
-pub use settings::{Settings, Tls};
+pub use settings::{Settings, Tls, unix_path};
 #[cfg(feature = "server")]
 pub use shutdown::{Outcome, Phase, Shutdown};
 #[cfg(feature = "server")]
@@ -94,10 +104,9 @@ where
 /// What is known of the connection of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
-    /// The other end.
+    /// The other end. Whoever comes over a Unix socket counts as one on the loopback address: only this machine reaches
+    /// either.
     pub peer: SocketAddr,
-    /// Our end.
-    pub local: SocketAddr,
     /// Whether TLS was spoken on it.
     pub scheme: Scheme,
 }

@@ -13,6 +13,7 @@ use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::Notify;
+use tokio_util::either::Either;
 
 use super::connection::Protocol;
 use super::gauge::{Gauge, Order};
@@ -30,7 +31,7 @@ const POST: &str = "POST /three HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n
 
 fn connection() -> Connection {
     let end = ([127, 0, 0, 1], 80).into();
-    Connection { peer: end, local: end, scheme: Scheme::Http }
+    Connection { peer: end, scheme: Scheme::Http }
 }
 
 fn service<H: Handler>(handler: H, gauge: &Arc<Gauge>) -> Service<H> {
@@ -173,7 +174,7 @@ async fn a_request_that_is_not_answered_any_more_does_not_cut_the_last_answer_sh
             }
         };
         let (protocol, gauge) = (Protocol::new(&limit::Settings::default(), None), Arc::new(Gauge::default()));
-        let (near, service) = (Socket::new(near, gauge.clone()), service(handler, &gauge));
+        let (near, service) = (Socket::new(Either::Left(near), gauge.clone()), service(handler, &gauge));
         let served = async {
             match plain {
                 true => protocol.speak_http1(near, BytesMut::new(), &gauge, service).await,

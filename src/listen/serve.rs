@@ -1,5 +1,4 @@
 use std::io;
-use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -8,6 +7,7 @@ use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::sleep;
 
+use super::listener::Idle;
 use super::worker::{self, Common};
 use super::{Bound, Handler, Outcome, Phase, Settings, Shutdown};
 use crate::limit;
@@ -24,7 +24,7 @@ pub async fn serve<H: Handler>(
     make_handler: impl Fn(usize) -> H + Send + Sync + 'static,
     shutdown: Shutdown,
 ) -> Outcome {
-    let (sockets, certificates) = bound.into_parts();
+    let (sockets, _files, certificates) = bound.into_parts();
     let common = Common {
         limits: Arc::new(limits.clone()),
         certificates: certificates.clone(),
@@ -63,11 +63,7 @@ pub async fn serve<H: Handler>(
     }
 }
 
-fn work<H: Handler>(
-    sockets: Vec<TcpListener>,
-    make_handler: impl FnOnce() -> H,
-    common: Common,
-) -> io::Result<Outcome> {
+fn work<H: Handler>(sockets: Vec<Idle>, make_handler: impl FnOnce() -> H, common: Common) -> io::Result<Outcome> {
     let runtime = Builder::new_current_thread().enable_all().build_local(LocalOptions::default())?;
     let outcome = runtime.block_on(async { worker::run(sockets, make_handler(), common).await });
     // A name look-up that hangs must not hold up the end.

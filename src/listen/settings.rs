@@ -1,11 +1,14 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// `listen`, `[tls]` and `[shutdown]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// `host:port` or `address:port`, each; `localhost` means both loopback addresses. Default `localhost:8080`.
+    /// `host:port`, `address:port` or `unix:/path/to/socket`, each; `localhost` means both loopback addresses. Default
+    /// `localhost:8080`.
     pub addresses: Vec<String>,
+    /// `socket_mode`: the permissions of Unix sockets. Default 0o660, for the owner and the group.
+    pub socket_mode: u32,
     /// `[tls]`.
     pub tls: Tls,
     /// Worker threads, each with its own sockets and upstream connections; 0 means one per core.
@@ -20,6 +23,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             addresses: vec!["localhost:8080".to_owned()],
+            socket_mode: 0o660,
             tls: Tls::Off,
             workers: 0,
             drain: Duration::from_secs(5),
@@ -40,4 +44,9 @@ pub enum Tls {
         /// PEM.
         key: PathBuf,
     },
+}
+
+/// The path of an entry of `listen` that names a Unix socket, such as `unix:/run/vestibule/vestibule.sock`.
+pub fn unix_path(text: &str) -> Option<&Path> {
+    text.strip_prefix("unix:").map(Path::new)
 }

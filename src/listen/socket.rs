@@ -1,24 +1,31 @@
 use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::time::Timespec;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::either::Either;
 
 use super::gauge::{Gauge, Order, Stage};
 use crate::gather;
 
+/// A client's connection.
+pub(super) type Stream = Either<TcpStream, UnixStream>;
+
 /// A client's connection which tells its gauge what moves.
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     gauge: Arc<Gauge>,
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, gauge: Arc<Gauge>) -> Self {
+    pub(super) fn new(stream: Stream, gauge: Arc<Gauge>) -> Self {
         Self { stream, gauge }
     }
 
@@ -37,10 +44,13 @@ impl Socket {
     /// a client that ended its side only still wants the answer: but a reset leaves an error on the socket.
     fn is_reset(&self, cx: &mut Context<'_>) -> bool {
         let waits = matches!(self.gauge.stage(), Stage::Between) && self.gauge.is_busy();
-        if !waits || self.stream.poll_read_ready(cx).is_pending() {
-            return false;
-        }
-        let is_reset = matches!(self.stream.take_error(), Ok(Some(_)) | Err(_));
+        let is_reset = match &self.stream {
+            _ if !waits => return false,
+            Either::Left(stream) if stream.poll_read_ready(cx).is_pending() => return false,
+            Either::Right(stream) if stream.poll_read_ready(cx).is_pending() => return false,
+            Either::Left(stream) => matches!(stream.take_error(), Ok(Some(_)) | Err(_)),
+            Either::Right(stream) => has_hung_up(stream),
+        };
         if !is_reset {
             self.gauge.is_blind();
         }
@@ -105,7 +115,29 @@ impl Drop for Socket {
     fn drop(&mut self) {
         if self.gauge.order() == Order::Cut {
             // A reset: the kernel would else keep trying to deliver to somebody who does not read.
-            let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+            if let Either::Left(stream) = &self.stream {
+                let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+            }
         }
     }
+}
+
+/// Has small writes go out at once, and tells whom the connection is with.
+pub(super) fn prepare(stream: &Stream) -> io::Result<SocketAddr> {
+    match stream {
+        Either::Left(stream) => {
+            stream.set_nodelay(true)?;
+            stream.peer_addr()
+        }
+        Either::Right(_) => Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+    }
+}
+
+/// Whether both sides of the client's end are closed, not its sending side alone: over a Unix socket a client that goes
+/// away leaves no error behind.
+fn has_hung_up(stream: &UnixStream) -> bool {
+    let mut look = [PollFd::new(stream, PollFlags::empty())];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut look, Some(&now))
+        .is_ok_and(|found| found > 0 && look[0].revents().intersects(PollFlags::HUP | PollFlags::ERR))
 }

@@ -1,16 +1,16 @@
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::net::TcpListener as StdListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::connection::{Protocol, until_cut};
 use super::gauge::Gauge;
+use super::listener::{self, Listener};
+use super::socket::Stream;
 use super::sweep::Sweep;
 use super::tls::Certificates;
 use super::{Handler, Outcome, Phase, Shutdown};
@@ -36,7 +36,7 @@ struct Worker<H> {
 }
 
 /// Serves on these sockets until the shutdown is through.
-pub(super) async fn run<H: Handler>(sockets: Vec<StdListener>, handler: H, common: Common) -> io::Result<Outcome> {
+pub(super) async fn run<H: Handler>(sockets: Vec<listener::Idle>, handler: H, common: Common) -> io::Result<Outcome> {
     let worker = Rc::new(Worker {
         handler,
         protocol: Protocol::new(&common.limits, common.certificates.clone()),
@@ -46,7 +46,7 @@ pub(super) async fn run<H: Handler>(sockets: Vec<StdListener>, handler: H, commo
     });
     let mut accepting = Vec::new();
     for socket in sockets {
-        let listener = TcpListener::from_std(socket)?;
+        let listener = Listener::new(socket)?;
         accepting.push(tokio::task::spawn_local(accept(Rc::clone(&worker), listener, Arc::clone(&common.connections))));
     }
     let sweeping = tokio::task::spawn_local(look_over(Rc::clone(&worker)));
@@ -65,10 +65,10 @@ pub(super) async fn run<H: Handler>(sockets: Vec<StdListener>, handler: H, commo
 
 /// Takes connections while there are permits; beyond that one waits here and the others in the kernel's queue until one
 /// ends. To answer each with a refusal would cost more than to serve it.
-async fn accept<H: Handler>(worker: Rc<Worker<H>>, listener: TcpListener, connections: Arc<Semaphore>) {
+async fn accept<H: Handler>(worker: Rc<Worker<H>>, listener: Listener, connections: Arc<Semaphore>) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => match Arc::clone(&connections).acquire_owned().await {
+            Ok(stream) => match Arc::clone(&connections).acquire_owned().await {
                 Ok(permit) => Rc::clone(&worker).open(stream, permit),
                 Err(_) => return,
             },
@@ -92,7 +92,7 @@ async fn look_over<H: Handler>(worker: Rc<Worker<H>>) {
 }
 
 impl<H: Handler> Worker<H> {
-    fn open(self: Rc<Self>, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    fn open(self: Rc<Self>, stream: Stream, permit: OwnedSemaphorePermit) {
         let gauge = Arc::new(Gauge::holding(permit));
         self.sweep.borrow_mut().watch(&gauge, Instant::now());
         self.open.set(self.open.get() + 1);

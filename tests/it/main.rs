@@ -90,6 +90,7 @@ mod start;
 mod steps;
 mod tls;
 mod token;
+mod unix_socket;
 mod upstream_tls;
 mod upstreams;
 mod webhook;

@@ -46,7 +46,7 @@ impl Provider for Club {
 async fn house() -> App {
     let providers = BTreeMap::from([("club".to_owned(), Own(Arc::new(Club) as Arc<dyn Provider>))]);
     let config = Embedded { providers, ..Embedded::default() }.parse(FILE, "test.toml", []).unwrap();
-    App::open(config, ([127, 0, 0, 1], 8080).into()).await.unwrap()
+    App::open(config, Some(([127, 0, 0, 1], 8080).into())).await.unwrap()
 }
 
 /// An app that panics at once, or a moment later, where the path says so.
@@ -64,7 +64,7 @@ async fn served() -> (SocketAddr, Shutdown) {
     let house = house().await;
     let settings = Settings { addresses: vec!["127.0.0.1:0".to_owned()], workers: 1, ..Settings::default() };
     let bound = listen::bind(&settings).unwrap();
-    let address: SocketAddr = bound.addresses()[0];
+    let address: SocketAddr = bound.address().unwrap();
     let (shutdown, limits) = (Shutdown::new(), house.house().config.limits.clone());
     let until = shutdown.clone();
     tokio::spawn(async move {

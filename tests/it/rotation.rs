@@ -72,7 +72,7 @@ confirm = "automatic"
         );
         let config =
             config::parse(&text, "instance.toml", std::iter::empty()).unwrap_or_else(|report| panic!("{report}"));
-        let app = App::open_at(config, ([127, 0, 0, 1], 8080).into(), clock.clone()).await.unwrap();
+        let app = App::open_at(config, Some(([127, 0, 0, 1], 8080).into()), clock.clone()).await.unwrap();
         // The app behind says what it was told.
         let told = tower::service_fn(|mut visit: Box<Visit>| {
             visit.write_identity();

@@ -44,7 +44,7 @@ impl Proxy {
         let mut limits = limit::Settings::default();
         change(&mut settings, &mut limits);
         let bound = listen::bind(&settings).unwrap();
-        let address = bound.addresses()[0];
+        let address = bound.address().unwrap();
         let shutdown = Shutdown::new();
         let upstreams = Upstreams::new(vec![format!("http://{upstream}").parse().unwrap()], limits.timeouts);
         let until = shutdown.clone();

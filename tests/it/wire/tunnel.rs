@@ -96,7 +96,7 @@ async fn a_tunnel_can_be_cut_from_outside() {
     })
     .await;
     let bound = listen::bind(&Settings { addresses: vec!["127.0.0.1:0".to_owned()], ..Settings::default() }).unwrap();
-    let address = bound.addresses()[0];
+    let address = bound.address().unwrap();
     let limits = limit::Settings::default();
     let upstreams = Upstreams::new(vec![format!("http://{upstream}").parse().unwrap()], limits.timeouts);
     let over = Shutdown::new();
