@@ -347,7 +347,7 @@ fn public_url(config: &Config, listening: Option<SocketAddr>) -> Result<PublicUr
     let host = first.rsplit_once(':').map_or(first.as_str(), |(host, _)| host);
     let scheme = match config.listen.tls {
         Tls::Off => "http",
-        Tls::Files { .. } => "https",
+        Tls::Files { .. } | Tls::Acme(_) => "https",
     };
     format!("{scheme}://{host}:{}", listening.port()).parse().map_err(|_| Error::NoPublicUrl(first.to_owned()))
 }

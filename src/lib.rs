@@ -66,6 +66,7 @@
 //! | `javascript` | functions in JavaScript |
 //! | `outgoing` | requests of our own: OAuth providers, key sets, webhooks |
 //! | `server` | the proxy: listeners, TLS, upstreams |
+//! | `acme` | certificates ordered from an authority; with `server` and `outgoing` |
 //! | `admin` | the operator's listener: figures, REST interface, page; with `server` |
 //! | `cli` | the `vestibule` command; switches on all but `axum` |
 //!
@@ -76,6 +77,8 @@
 
 // What follows without documentation is for the `vestibule` command, its tests and its benches: it has no promise.
 pub mod account;
+#[doc(hidden)]
+pub mod acme;
 #[cfg_attr(not(feature = "admin"), path = "admin/absent.rs")]
 #[doc(hidden)]
 pub mod admin;

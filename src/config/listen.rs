@@ -4,7 +4,8 @@ use super::code::Code;
 use super::fault::{Fault, Trouble};
 use super::known::Kind;
 use super::reader::Reader;
-use crate::listen::{Settings, Tls, unix_path};
+use super::tls;
+use crate::listen::{Settings, unix_path};
 
 /// `listen`, `workers`, `[tls]` and `[shutdown]`.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
@@ -25,7 +26,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
     let doc = "The permissions of Unix sockets, as chmod takes them: \"660\" lets the owner and the group in.";
     let octal = (Kind::Text("660"), Some(format!("\"{:o}\"", d.socket_mode)));
     let socket_mode = r.parsed("socket_mode", octal, doc, permissions).unwrap_or(d.socket_mode);
-    let tls = r.table("tls", "TLS on every listener.", tls);
+    let tls = r.table("tls", "TLS on every listener.", tls::read);
     let (drain, timeout) = r.table("shutdown", "What happens on SIGTERM.", |r| {
         let bounds = || Duration::ZERO..=Duration::from_hours(1);
         let drain = "How long requests are still taken after SIGTERM, while balancers look elsewhere.";
@@ -80,30 +81,6 @@ pub(super) fn address(text: &str) -> Result<String, Trouble> {
         return Ok(text.to_owned());
     }
     Err(form(format!("every address: \"0.0.0.0:{port}\" or \"[::]:{port}\"; this machine only: \"localhost:{port}\"")))
-}
-
-fn tls(r: &mut Reader<'_>) -> Tls {
-    let modes = [("off", false), ("files", true)];
-    let on = r.word(
-        "mode",
-        &modes,
-        false,
-        "Plain HTTP, or TLS 1.2 and 1.3 with certificate files, read again when they change.",
-    );
-    let certificate = r.path("certificate", "cert.pem", "PEM, the server's own certificate first.");
-    let key = r.secret_file("key", "The private key, PEM: { file = … } or { credential = … }.");
-    for name in ["certificate", "key"] {
-        if on && !r.has(name) {
-            r.fault(Fault::new(Code::Conflict, format!("mode = \"files\" needs `{name}`"), r.place_of("mode")));
-        } else if !r.has("mode") && r.has(name) {
-            let message = format!("`{name}` is there, but TLS is off");
-            r.fault(Fault::new(Code::Conflict, message, r.place_of(name)).help("add mode = \"files\" to [tls]"));
-        }
-    }
-    match (on, certificate, key) {
-        (true, Some(certificate), Some(key)) => Tls::Files { certificate, key },
-        _ => Tls::Off,
-    }
 }
 
 /// What `sun_path` holds, with the zero at its end (unix(7)).

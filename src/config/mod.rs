@@ -47,6 +47,7 @@ mod store;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod tree;
 mod unit;
 mod unknown;

@@ -103,6 +103,7 @@ fn its_examples_are_taken() {
     std::fs::create_dir(folder.path().join("functions")).unwrap();
     std::fs::write(folder.path().join("functions/auth.js"), "exports = () => 'ann-1'").unwrap();
     let secrets = [
+        "ACME_KEY",
         "SMTP_PASSWORD",
         "HOOK_SECRET",
         "PEPPER",

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::value::no_such_word;
 use super::{
     Config, admin, app_services, cluster, function, headers, limits, listen, loops, mail, notes, observe, origins,
-    outgoing, pages, providers, proxies, routes, session, store, upstreams,
+    outgoing, pages, providers, proxies, routes, session, store, tls, upstreams,
 };
 use crate::account::linking::Policy;
 use crate::layer::Alias;
@@ -59,6 +59,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
     config.app_services = app_services::read(r, &config.providers);
     config.mail.languages.clone_from(&config.pages.languages.0);
+    tls::complete(r, &mut config);
     let rules = routes::read(r, &config);
     upstreams::check(r, &config, &rules.tables);
     loops::check(r, &config, &rules.tables, &rules.upstreams);

@@ -74,6 +74,7 @@ pub fn bind(settings: &Settings) -> Result<Bound, Error> {
     let certificates = match &settings.tls {
         Tls::Off => None,
         Tls::Files { certificate, key } => Some(Certificates::open(certificate, key)?),
+        Tls::Acme(settings) => Some(Certificates::order(settings)?),
     };
     let workers = match settings.workers {
         0 => available_parallelism().map_or(1, Into::into),

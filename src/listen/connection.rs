@@ -78,6 +78,9 @@ impl Protocol {
         let stream = certificates.accept(socket).await?;
         gauge.enter(Stage::Fresh);
         match stream.get_ref().1.alpn_protocol() {
+            // The authority has seen all it came for.
+            #[cfg(feature = "acme")]
+            Some(crate::acme::ALPN) => Ok(()),
             Some(b"h2") => self.speak_http2(stream, Bytes::new(), gauge, service).await,
             _ => self.speak_http1(stream, BytesMut::new(), gauge, service).await,
         }

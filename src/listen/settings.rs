@@ -1,6 +1,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::acme;
+
 /// `listen`, `[tls]` and `[shutdown]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
@@ -44,6 +46,8 @@ pub enum Tls {
         /// PEM.
         key: PathBuf,
     },
+    /// `mode = "acme"`: likewise, with certificates from an authority.
+    Acme(Box<acme::Settings>),
 }
 
 /// The path of an entry of `listen` that names a Unix socket, such as `unix:/run/vestibule/vestibule.sock`.

@@ -15,11 +15,21 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
+use crate::acme;
+
 /// The certificate in force and how TLS is spoken with it; clones share it.
 #[derive(Clone)]
 pub(super) struct Certificates {
     acceptor: TlsAcceptor,
-    current: Arc<Current>,
+    source: Source,
+}
+
+/// Where certificates come from.
+#[derive(Clone, Debug)]
+enum Source {
+    Files(Arc<Current>),
+    #[cfg(feature = "acme")]
+    Authority(Arc<acme::Keeper>),
 }
 
 #[derive(Debug)]
@@ -48,30 +58,52 @@ pub enum Error {
     /// The key is of an unknown kind, or is not that of the certificate.
     #[error("the key does not go with the certificate: {0}")]
     Pair(rustls::Error),
+    /// No certificate can be ordered.
+    #[error("certificates by ACME: {0}")]
+    Acme(#[from] acme::Error),
 }
 
 impl Certificates {
     pub(super) fn open(certificate: &Path, key: &Path) -> Result<Self, Error> {
         let files = Files { certificate: certificate.to_owned(), key: key.to_owned() };
         let current = Arc::new(Current { key: ArcSwap::from_pointee(files.load()?), files });
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        // TLS 1.2 and 1.3 with rustls's own suites: AEAD with forward secrecy, all of them.
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        let resolver = Arc::clone(&current);
-        let mut config = builder.map_err(Error::Pair)?.with_no_client_auth().with_cert_resolver(resolver);
-        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), current })
+        Ok(Self { acceptor: acceptor(current.clone(), &[])?, source: Source::Files(current) })
+    }
+
+    /// Ordered from an authority.
+    #[cfg(feature = "acme")]
+    pub(super) fn order(settings: &acme::Settings) -> Result<Self, Error> {
+        let keeper = Arc::new(acme::Keeper::open(settings.clone())?);
+        Ok(Self { acceptor: acceptor(keeper.clone(), &[acme::ALPN])?, source: Source::Authority(keeper) })
+    }
+
+    /// Ordered from an authority.
+    #[cfg(not(feature = "acme"))]
+    pub(super) fn order(_: &acme::Settings) -> Result<Self, Error> {
+        Err(acme::Error::Absent.into())
     }
 
     pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: S) -> io::Result<TlsStream<S>> {
         self.acceptor.accept(socket).await
     }
+}
 
+fn acceptor(resolver: Arc<dyn ResolvesServerCert>, more: &[&[u8]]) -> Result<TlsAcceptor, Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    // TLS 1.2 and 1.3 with rustls's own suites: AEAD with forward secrecy, all of them.
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+    let mut config = builder.map_err(Error::Pair)?.with_no_client_auth().with_cert_resolver(resolver);
+    let protocols = [&b"h2"[..], b"http/1.1"];
+    config.alpn_protocols = protocols.iter().chain(more).map(|name| name.to_vec()).collect();
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+impl Current {
     /// Reads the files again. New connections get the new certificate; broken files leave the old one in force.
     fn renew(&self) {
-        match self.current.files.load() {
+        match self.files.load() {
             Ok(key) => {
-                self.current.key.store(Arc::new(key));
+                self.key.store(Arc::new(key));
                 tracing::info!("certificate read again");
             }
             Err(error) => tracing::error!(%error, "certificate not read again: the old one stays"),
@@ -81,7 +113,7 @@ impl Certificates {
 
 impl std::fmt::Debug for Certificates {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Certificates").field("files", &self.current.files).finish()
+        f.debug_struct("Certificates").field("source", &self.source).finish()
     }
 }
 
@@ -116,16 +148,21 @@ fn refused(path: &Path, reason: &impl ToString) -> Error {
     Error::File { path: path.to_owned(), reason: reason.to_string() }
 }
 
-/// Looks at the files now and then, and reads them again when they changed.
+/// Looks at the files now and then, and reads them again when they changed; or orders certificates when it is time to.
 pub(super) async fn renew(certificates: Option<Certificates>) -> Infallible {
-    let Some(certificates) = certificates else { return std::future::pending().await };
-    let mut seen = certificates.current.files.state();
+    let current = match certificates.map(|certificates| certificates.source) {
+        None => return std::future::pending().await,
+        #[cfg(feature = "acme")]
+        Some(Source::Authority(keeper)) => return keeper.run().await,
+        Some(Source::Files(current)) => current,
+    };
+    let mut seen = current.files.state();
     loop {
         tokio::time::sleep(LOOK).await;
-        let state = certificates.current.files.state();
+        let state = current.files.state();
         if state != seen {
             seen = state;
-            certificates.renew();
+            current.renew();
         }
     }
 }
@@ -149,15 +186,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path());
         let (certificate, key) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
-        let certificates = Certificates::open(&certificate, &key).unwrap();
-        let state = certificates.current.files.state();
+        let Source::Files(current) = Certificates::open(&certificate, &key).unwrap().source else { unreachable!() };
+        let state = current.files.state();
         let second = write(folder.path());
         std::fs::File::options().append(true).open(&key).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
-        assert_ne!(certificates.current.files.state(), state);
-        certificates.renew();
-        assert_eq!(certificates.current.key.load().cert[0].as_ref(), second);
+        assert_ne!(current.files.state(), state);
+        current.renew();
+        assert_eq!(current.key.load().cert[0].as_ref(), second);
         std::fs::write(&certificate, "half a certificate").unwrap();
-        certificates.renew();
-        assert_eq!(certificates.current.key.load().cert[0].as_ref(), second);
+        current.renew();
+        assert_eq!(current.key.load().cert[0].as_ref(), second);
     }
 }

@@ -28,7 +28,7 @@ const LEVELS: [&[&str]; 11] = [
         "visitor",
     ],
     &["account"],
-    &["route", "store", "session", "token", "fetch", "upstream", "provider", "function", "mail", "cluster"],
+    &["route", "store", "session", "token", "fetch", "acme", "upstream", "provider", "function", "mail", "cluster"],
     &["rejection", "visit"],
     &["portal", "app_services", "admin"],
     &["layer"],

@@ -1,5 +1,6 @@
 //! What the tests drive the binary with: the process itself, an upstream that records, clients that distrust.
 
+pub mod acme;
 pub mod answer;
 pub mod balancer;
 pub mod browser;
