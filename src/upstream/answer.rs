@@ -150,8 +150,12 @@ impl Framing {
             let is_plain = value.iter().all(u8::is_ascii_digit) && (value.len() == 1 || value[0] != b'0');
             return Ok(if is_first && is_plain { Use::More } else { Use::Framing });
         } else if *name == TRANSFER_ENCODING {
-            let last = tokens_of(value).last();
-            self.chunked = Some(last.is_some_and(|token| token.eq_ignore_ascii_case(b"chunked")));
+            // No other coding was asked for (RFC 9110 §10.1.4): to take it off is not ours, and passed on as it is nobody would
+            // know of it.
+            let mut codings = tokens_of(value);
+            let is_first = self.chunked.is_none();
+            let is_chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+            self.chunked = Some(is_first && is_chunked && codings.next().is_none());
             return Ok(Use::Framing);
         } else if *name == CONNECTION {
             let mut lists = Use::Framing;
@@ -218,7 +222,7 @@ mod tests {
         assert_eq!(framing("Content-Length: 5\r\n"), Ok((Length::Sized(5), true)));
         assert_eq!(framing("Content-Length: 5, 5\r\ncontent-length: 5\r\n"), Ok((Length::Sized(5), true)));
         assert_eq!(framing("Transfer-Encoding: chunked\r\n"), Ok((Length::Chunked, true)));
-        assert_eq!(framing("Transfer-Encoding: gzip, Chunked\r\n"), Ok((Length::Chunked, true)));
+        assert_eq!(framing("Transfer-Encoding: Chunked\r\n"), Ok((Length::Chunked, true)));
         assert_eq!(framing(""), Ok((Length::UntilClose, false)));
         assert_eq!(framing("Content-Length: 5\r\nConnection: close\r\n"), Ok((Length::Sized(5), false)));
     }
@@ -228,7 +232,13 @@ mod tests {
         for fields in ["Content-Length: 5\r\nContent-Length: 6\r\n", "Content-Length: +5\r\n", "Content-Length: \r\n"] {
             assert_eq!(framing(fields), Err(Fault::ContentLength), "{fields}");
         }
-        for fields in ["Transfer-Encoding: gzip\r\n", "Transfer-Encoding: chunked, identity\r\n"] {
+        for fields in [
+            "Transfer-Encoding: gzip\r\n",
+            "Transfer-Encoding: gzip, chunked\r\n",
+            "Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n",
+            "Transfer-Encoding: chunked, chunked\r\n",
+            "Transfer-Encoding: chunked, identity\r\n",
+        ] {
             assert_eq!(framing(fields), Err(Fault::TransferEncoding), "{fields}");
         }
         let both = take("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", false);
