@@ -1,5 +1,6 @@
 //! The head of an HTTP/1.1 message as text: where one ends, and how one is put together from parts made before.
 
+use bytes::BufMut;
 use http::header::InvalidHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
@@ -134,6 +135,20 @@ impl Drop for Finished {
     }
 }
 
+/// Adds a number in digits, without the machinery of formatting.
+pub fn number(text: &mut impl BufMut, mut number: u64) {
+    let mut digits = [0; 20];
+    let mut first = digits.len();
+    loop {
+        first -= 1;
+        digits[first] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return text.put_slice(&digits[first..]);
+        }
+    }
+}
+
 /// Adds a field to the text of a head.
 pub fn write(text: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
     let name = name.as_str().as_bytes();
@@ -197,5 +212,14 @@ mod tests {
         }
         assert!(names.read(1, b"no name").is_err());
         assert_eq!(names.read(1, b"B").unwrap(), "b");
+    }
+
+    #[test]
+    fn numbers_are_written_in_digits() {
+        for amount in [0, 7, 10, 80, 255, 9999, 10_000, 65_535, u64::MAX] {
+            let mut text = Vec::new();
+            number(&mut text, amount);
+            assert_eq!(String::from_utf8(text).unwrap(), amount.to_string());
+        }
     }
 }

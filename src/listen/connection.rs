@@ -1,6 +1,6 @@
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -116,17 +116,8 @@ impl Protocol {
         H: Handler,
     {
         let io = Framed::new(io, first, Some(Framing::new(self.longest_head)), Arc::clone(gauge), service.peer());
-        let mut connection = pin!(self.http1.serve_connection(TokioIo::new(io), service).with_upgrades());
-        let mut retires = false;
-        poll_fn(|cx| {
-            if !retires && gauge.order() >= Order::Retire {
-                retires = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.as_mut().poll(cx)
-        })
-        .await
-        .map_err(io::Error::other)
+        let connection = pin!(self.http1.serve_connection(TokioIo::new(io), service).with_upgrades());
+        served(gauge, connection, |connection| connection.graceful_shutdown()).await
     }
 
     async fn speak_http2<S, H>(&self, io: S, first: Bytes, gauge: &Arc<Gauge>, service: Service<H>) -> io::Result<()>
@@ -136,18 +127,27 @@ impl Protocol {
     {
         gauge.enter(Stage::Http2);
         let io = Framed::new(io, first, None, Arc::clone(gauge), service.peer());
-        let mut connection = pin!(self.http2.serve_connection(TokioIo::new(io), service));
-        let mut retires = false;
-        poll_fn(|cx| {
-            if !retires && gauge.order() >= Order::Retire {
-                retires = true;
-                connection.as_mut().graceful_shutdown();
-            }
-            connection.as_mut().poll(cx)
-        })
-        .await
-        .map_err(io::Error::other)
+        let connection = pin!(self.http2.serve_connection(TokioIo::new(io), service));
+        served(gauge, connection, |connection| connection.graceful_shutdown()).await
     }
+}
+
+/// Serves a connection; when it is to retire it is told so, and ends after what it has in progress.
+async fn served<C: Future<Output = hyper::Result<()>>>(
+    gauge: &Gauge,
+    mut connection: Pin<&mut C>,
+    retire: impl Fn(Pin<&mut C>),
+) -> io::Result<()> {
+    let mut retires = false;
+    poll_fn(|cx| {
+        if !retires && gauge.order() >= Order::Retire {
+            retires = true;
+            retire(connection.as_mut());
+        }
+        connection.as_mut().poll(cx)
+    })
+    .await
+    .map_err(io::Error::other)
 }
 
 /// Ends the work on a connection at once when it is cut.

@@ -41,7 +41,7 @@ pub(super) fn write<B: HttpBody>(
     let may_have_body = !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
     if may_have_body && !(to_head && (told.length || length == 0)) {
         text.extend_from_slice(b"content-length: ");
-        digits(text, length);
+        head::number(text, length);
         text.extend_from_slice(b"\r\n");
     }
     if !told.date {
@@ -103,19 +103,6 @@ fn start(text: &mut Vec<u8>, status: StatusCode, reason: Option<&ReasonPhrase>) 
     }
     for part in [b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason, b"\r\n"] {
         text.extend_from_slice(part);
-    }
-}
-
-fn digits(text: &mut Vec<u8>, mut number: u64) {
-    let mut digits = [0; 20];
-    let mut first = digits.len();
-    loop {
-        first -= 1;
-        digits[first] = b'0' + (number % 10) as u8;
-        number /= 10;
-        if number == 0 {
-            return text.extend_from_slice(&digits[first..]);
-        }
     }
 }
 
@@ -232,14 +219,5 @@ mod tests {
         let made = dated(&[]);
         assert!(made.len() == 1 && made[0].ends_with(" GMT") && made[0].len() == DATE_LETTERS, "{made:?}");
         assert_eq!(&date(Timestamp::from_seconds(784_111_777)), b"Sun, 06 Nov 1994 08:49:37 GMT");
-    }
-
-    #[test]
-    fn lengths_are_written_in_digits() {
-        for number in [0, 7, 10, 1234, u64::MAX] {
-            let mut text = Vec::new();
-            digits(&mut text, number);
-            assert_eq!(String::from_utf8(text).unwrap(), number.to_string());
-        }
     }
 }
