@@ -1,6 +1,6 @@
 //! The head of an HTTP/1.1 message as text: where one ends, and how one is put together from parts made before.
 
-use bytes::BufMut;
+use bytes::{BufMut, Bytes, BytesMut};
 use http::header::InvalidHeaderName;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri};
 
@@ -66,11 +66,26 @@ impl Fields {
 impl From<Vec<(HeaderName, HeaderValue)>> for Fields {
     fn from(list: Vec<(HeaderName, HeaderValue)>) -> Self {
         let mut text = Vec::new();
+        let mut values = BytesMut::new();
         for (name, value) in &list {
             write(&mut text, name, value.as_bytes());
+            values.extend_from_slice(value.as_bytes());
         }
-        Self { list: list.into(), text: text.into() }
+        Self { list: side_by_side(list, values.freeze()), text: text.into() }
     }
+}
+
+/// The same fields with their values one after the other in this place of memory, and one count of whoever has one of them:
+/// whoever copies all of them touches little of it.
+fn side_by_side(mut list: Vec<(HeaderName, HeaderValue)>, mut values: Bytes) -> Box<[(HeaderName, HeaderValue)]> {
+    for (_, value) in &mut list {
+        let bytes = values.split_to(value.len());
+        if let Ok(mut moved) = HeaderValue::from_maybe_shared(bytes) {
+            moved.set_sensitive(value.is_sensitive());
+            *value = moved;
+        }
+    }
+    list.into()
 }
 
 /// The head of a request in the making. Whatever becomes part of it has been looked at before: names and values are of

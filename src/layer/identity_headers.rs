@@ -10,8 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::account::User;
 use crate::head::Fields;
-use crate::layer::aliases;
 use crate::layer::{IdentityHeaders as Settings, Preset, Progress, Source, Step};
+use crate::layer::{aliases, verdict};
 use crate::rejection::Reason;
 use crate::route::Router;
 use crate::session::{Caller, Sessions, cookie};
@@ -166,7 +166,7 @@ pub fn headers(settings: &Settings, user: &User, provider: &str) -> Vec<(HeaderN
 
 /// What is said of nobody. Whoever copies all of it overwrites what a client sent under these names.
 fn nobody(settings: &Settings) -> HeaderMap {
-    names(settings).map(|name| (name, HeaderValue::from_static(""))).collect()
+    names(settings).map(|name| (name, HeaderValue::from_static(""))).chain(verdict::fields()).collect()
 }
 
 /// The names under which something is always said, be it nothing.

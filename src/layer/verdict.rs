@@ -20,14 +20,16 @@ impl Step for Verdict {
         if check.names == Names::XAuthRequest {
             *response.status_mut() = StatusCode::ACCEPTED;
         }
-        let headers = response.headers_mut();
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(VARY, HeaderValue::from_static("Cookie, Authorization"));
         if check.dialect.takes_away() {
-            take_away(check, visit.request.headers(), headers);
+            take_away(check, visit.request.headers(), response.headers_mut());
         }
         Progress::Answer(Answer::new(visit, response))
     }
+}
+
+/// What stands in every answer besides the identity: it is for this request alone.
+pub(super) fn fields() -> [(HeaderName, HeaderValue); 2] {
+    [(CACHE_CONTROL, HeaderValue::from_static("no-store")), (VARY, HeaderValue::from_static("Cookie, Authorization"))]
 }
 
 /// Envoy takes out of the request what it is told to: what the client sent under names of ours, and credentials of
