@@ -44,6 +44,7 @@ pub mod run;
 pub mod schema;
 pub mod sessions;
 pub mod store;
+mod supervisor;
 mod table;
 pub mod users;
 

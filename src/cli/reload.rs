@@ -8,6 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio::signal::unix::Signal;
 use tokio::time::{MissedTickBehavior, interval};
 
+use super::supervisor;
 use crate::config::{Config, Report};
 use crate::live::Live;
 use crate::secret::Digest;
@@ -31,13 +32,15 @@ where
     loop {
         tokio::select! {
             _ = hangups.recv() => {
-                let Some(file) = &mut file else {
+                supervisor::reloading();
+                if let Some(file) = &mut file {
+                    tracing::info!(file = %file.path.display(), "SIGHUP: reading the configuration again");
+                    file.take();
+                    put_in_force(&live, (source.load)()).await;
+                } else {
                     tracing::info!("SIGHUP: there is no configuration file to read again");
-                    continue;
-                };
-                tracing::info!(file = %file.path.display(), "SIGHUP: reading the configuration again");
-                file.take();
-                put_in_force(&live, (source.load)()).await;
+                }
+                supervisor::ready();
             }
             _ = looks.tick() => {
                 let Some(file) = &mut file else { continue };

@@ -7,7 +7,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::app::{App, Error};
 use crate::cli::log::{self, Form};
 use crate::cli::reload::{self, Source};
-use crate::cli::{Exit, Global, print, print_error};
+use crate::cli::{Exit, Global, print, print_error, supervisor};
 use crate::config::{Config, LogFormat, Report};
 use crate::listen::{self, Bound, Outcome, Shutdown};
 use crate::live::Live;
@@ -150,12 +150,15 @@ async fn serve(config: Config, bound: Bound, operators: Option<Bound>, args: &Ar
     for address in operators.iter().flat_map(Bound::places) {
         print(&format!("listening on http://{address} for operators"));
     }
+    supervisor::ready();
+    let ending = tokio::spawn(supervisor::tell_of_the_end(shutdown.clone()));
     let source = Source { file: args.to.is_none().then(|| global.path()), load: || load(args, global) };
     let outcome = tokio::select! {
         outcome = serve_both(live.clone(), bound, operators, shutdown) => outcome,
         never = reload::watch(live, source, hangups) => match never {},
     };
     signals.abort();
+    ending.abort();
     match outcome {
         Outcome::Finished => Exit::Fine,
         Outcome::Forced => Exit::Forced,

@@ -89,6 +89,7 @@ mod shutdown;
 mod sizes;
 mod start;
 mod steps;
+mod supervisor;
 mod tls;
 mod token;
 mod unix_socket;
