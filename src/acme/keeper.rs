@@ -39,6 +39,8 @@ struct State {
     /// When the authority wants the certificate in force renewed, and when to ask it again.
     told: Option<SystemTime>,
     ask_again: Option<SystemTime>,
+    /// No other certificate before then, whatever the times of this one say: authorities count them.
+    settled: Option<SystemTime>,
 }
 
 impl Keeper {
@@ -100,6 +102,9 @@ impl Keeper {
                 return Ok(due.duration_since(now).unwrap_or_default().min(LOOK));
             }
         }
+        if let Some(wait) = state.settled.and_then(|settled| settled.duration_since(now).ok()) {
+            return Ok(wait.min(LOOK));
+        }
         let account = self.account(state).await?;
         let replaces = issued.as_ref().filter(|_| state.told.is_some()).and_then(|issued| issued.id());
         let pem = order::certificate(&account, &self.settings.domains, replaces, &self.challenges).await?;
@@ -108,8 +113,8 @@ impl Keeper {
         let days = issued.ends.duration_since(now).unwrap_or_default().as_secs() / DAY;
         self.issued.store(Some(Arc::new(issued)));
         tracing::info!(names = self.settings.domains.join(", "), days, "a certificate was issued");
-        (state.told, state.ask_again) = (None, None);
-        Ok(SETTLED)
+        *state = State { account: Some(account), settled: Some(now + SETTLED), ..State::default() };
+        Ok(Duration::ZERO)
     }
 
     /// Whether it is for the names it should be.
@@ -206,6 +211,6 @@ const ACCOUNT: &str = "account.json";
 const LOOK: Duration = Duration::from_hours(1);
 /// How often the authority is asked when to renew, unless it says (RFC 9773 §4.3).
 const ASK: Duration = Duration::from_hours(6);
-/// After a certificate was issued: whatever it says of its times, not at once again.
-const SETTLED: Duration = Duration::from_mins(1);
+/// After a certificate was issued.
+const SETTLED: Duration = Duration::from_hours(12);
 const DAY: u64 = 86_400;
