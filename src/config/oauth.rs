@@ -4,7 +4,6 @@ use super::code::Code;
 use super::fault::{Fault, Trouble};
 use super::known::Kind;
 use super::metadata;
-use super::origins::is_loopback;
 use super::providers::Roles;
 use super::reader::Reader;
 use super::value::{as_text, no_such_word, not_empty, quoted};
@@ -78,6 +77,7 @@ pub(super) fn apple(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     }
     if let (Some(team_id), Some(key_id), Some(private_key)) = (team_id, key_id, private_key) {
         settings.proof = Proof::Apple { team_id, key_id, private_key };
+        usable(r, &settings);
     }
     finished(r, settings, "services_id")
 }
@@ -110,6 +110,7 @@ pub(super) fn microsoft(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     settings.tenant = tenant.unwrap_or(settings.tenant);
     let doc = "Ids of the tenants whose accounts may come in; empty means all.";
     settings.allow_tenants = texts(r, "allow_tenants", "72f988bf-86f1-41af-91ab-2d7cd011db47", doc);
+    not_everybody(r, "allow_tenants", "name a tenant");
     brand_endpoints(r, &mut settings);
     told(r, &mut settings, roles);
     finished(r, settings, "client_id")
@@ -137,6 +138,17 @@ fn secret_or_key(r: &mut Reader<'_>, settings: &mut OAuth) {
     }
     if let Some(private_key) = key {
         settings.proof = Proof::Key { private_key, key_id };
+        usable(r, settings);
+    }
+}
+
+/// Reports a private key that cannot sign; one that has not to be there for an operator's command is not looked at.
+fn usable(r: &Reader<'_>, settings: &OAuth) {
+    if let Err(error) = settings.check()
+        && !r.is_absent("private_key")
+    {
+        let fault = Fault::new(Code::Form, format!("`private_key`: {error}"), r.place_of("private_key"));
+        r.fault(fault.help("another form of a good key: openssl pkcs8 -topk8 -nocrypt -in key.pem"));
     }
 }
 
@@ -162,6 +174,10 @@ fn algorithms(r: &mut Reader<'_>, settings: &mut OAuth) {
         let one = known.iter().find(|one| one.name() == text).copied();
         one.ok_or_else(|| no_such_word("algorithms", text, &names))
     });
+    if r.is_empty_list("algorithms") {
+        let fault = Fault::new(Code::Form, "`algorithms` is empty: no id_token would do", r.place_of("algorithms"));
+        r.fault(fault.help("name one, or take the key out"));
+    }
     if let Some(list) = list.filter(|list| !list.is_empty()) {
         settings.algorithms = list.into_iter().map(|(one, _)| one).collect();
     }
@@ -176,15 +192,16 @@ fn domains(r: &mut Reader<'_>, settings: &mut OAuth, doc: &'static str) {
             false => Err(Trouble::new(Code::Form, format!("\"{text}\" is no domain such as example.com"))),
         }
     });
-    if r.is_empty_list("allow_domains") {
-        let fault = Fault::new(
-            Code::Form,
-            "`allow_domains` is empty, which would let in everybody",
-            r.place_of("allow_domains"),
-        );
-        r.fault(fault.help("name a domain, or take the key out"));
-    }
+    not_everybody(r, "allow_domains", "name a domain");
     settings.allow_domains = list.unwrap_or_default().into_iter().map(|(domain, _)| domain).collect();
+}
+
+/// Reports a list of whom to let in that names nobody.
+fn not_everybody(r: &Reader<'_>, key: &str, way_out: &str) {
+    if r.is_empty_list(key) {
+        let message = format!("`{key}` is empty, which would let in everybody");
+        r.fault(Fault::new(Code::Form, message, r.place_of(key)).help(format!("{way_out}, or take the key out")));
+    }
 }
 
 /// What is taken of its answer.
@@ -197,6 +214,7 @@ fn told(r: &mut Reader<'_>, settings: &mut OAuth, roles: Roles<'_>) {
         }
     });
     settings.scopes = scopes.map(|scopes| scopes.into_iter().map(|(scope, _)| scope).collect());
+    expect_openid(r, settings);
     if let Some(metadata) = metadata::read(r, "metadata", Some("[\"email\", \"name\"]")) {
         settings.metadata = metadata;
     }
@@ -217,6 +235,16 @@ fn told(r: &mut Reader<'_>, settings: &mut OAuth, roles: Roles<'_>) {
     }
 }
 
+/// OpenID Connect Core 1.0 §3.1.2.1: without this scope there is no id_token, and so nobody to sign in.
+fn expect_openid(r: &Reader<'_>, settings: &OAuth) {
+    let needs_it = matches!(settings.kind, OAuthKind::Oidc | OAuthKind::Google | OAuthKind::Microsoft);
+    let asks = settings.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|scope| scope == "openid"));
+    if needs_it && !asks {
+        let fault = Fault::new(Code::Form, "`scopes` lacks \"openid\": nobody could sign in", r.place_of("scopes"));
+        r.fault(fault.help("write scopes = [\"openid\", …]"));
+    }
+}
+
 fn declared(role: &str, roles: Roles<'_>) -> Result<String, Trouble> {
     if roles.contains(role) {
         return Ok(role.to_owned());
@@ -234,23 +262,27 @@ fn texts(r: &mut Reader<'_>, key: &'static str, example: &'static str, doc: &'st
     list.unwrap_or_default().into_iter().map(|(text, _)| text).collect()
 }
 
-/// An address of a provider: https, or http where `outgoing` lets it.
+/// An address of a provider, as it is written: issuers are compared by the letter.
 fn address(r: &mut Reader<'_>, key: &'static str, doc: &'static str) -> Option<String> {
-    r.parsed(key, (Kind::Text("https://id.example.com"), None), doc, |text| {
+    let found = r.parsed(key, (Kind::Text("https://id.example.com"), None), doc, |text| {
         let form = || Trouble::new(Code::Form, format!("`{key}` is not an address such as https://id.example.com"));
         let url = url::Url::parse(text).map_err(|_| form())?;
         let plain = url.has_host() && url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-        match url.scheme() {
-            "https" | "http" if !plain || text.ends_with('/') && key.ends_with("_url") => Err(form()),
-            "https" => Ok(text.to_owned()),
-            "http" if is_loopback(&url) => Ok(text.to_owned()),
-            "http" => {
-                let message = format!("`{key}` would be asked in the clear");
-                Err(Trouble::new(Code::Insecure, message).help("use https; plain http is only for this machine"))
-            }
-            _ => Err(form()),
+        if !plain || !matches!(url.scheme(), "https" | "http") {
+            return Err(form());
         }
-    })
+        // Paths are added to these; an issuer has no query (OpenID Connect Discovery 1.0 §2).
+        if key.ends_with("_url") && text.ends_with('/') {
+            return Err(form().help("without the slash at the end"));
+        }
+        if (key.ends_with("_url") || key == "issuer") && url.query().is_some() {
+            return Err(form().help("without a query"));
+        }
+        Ok((text.to_owned(), url.as_str().parse().map_err(|_| form())?))
+    });
+    let (text, uri) = found?;
+    r.asks(key, &uri);
+    Some(text)
 }
 
 fn missing(r: &Reader<'_>, key: &str, example: &str) {

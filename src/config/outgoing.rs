@@ -1,10 +1,10 @@
 use url::Host;
 
 use super::code::Code;
-use super::fault::Trouble;
+use super::fault::{Fault, Trouble};
 use super::known::Kind;
 use super::reader::Reader;
-use crate::fetch::Settings;
+use crate::fetch::{Error, Settings};
 
 /// `[outgoing]`.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
@@ -15,6 +15,23 @@ pub(super) fn read(r: &mut Reader<'_>) -> Settings {
         ca: r.path("ca", "ca.pem", ca),
         allow_http: hosts(r, "allow_http", http),
         allow_private: hosts(r, "allow_private", private),
+    }
+}
+
+/// Reports every address in the file that would not be asked.
+pub(super) fn check(r: &Reader<'_>, settings: &Settings) {
+    for (key, place, address) in r.reading.addresses() {
+        let fault = match settings.check(&address) {
+            Ok(()) => continue,
+            Err(Error::Insecure(_)) => {
+                let host = address.host().unwrap_or_default().to_ascii_lowercase();
+                Fault::new(Code::Insecure, format!("`{key}` would be asked in the clear"), place)
+                    .help("use https; plain http is for this machine")
+                    .help(format!("or let this host be asked so: [outgoing] allow_http = [\"{host}\"]"))
+            }
+            Err(error) => Fault::new(Code::Form, format!("`{key}`: {error}"), place),
+        };
+        r.fault(fault);
     }
 }
 

@@ -59,6 +59,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
     config.app_services = app_services::read(r, &config.providers);
     config.mail.languages.clone_from(&config.pages.languages.0);
+    outgoing::check(r, &config.outgoing);
     let rules = routes::read(r, &config);
     upstreams::check(r, &config, &rules.tables);
     loops::check(r, &config, &rules.tables, &rules.upstreams);

@@ -11,7 +11,7 @@ use super::oauth2::Error;
 use super::{OAuth, OAuthKind, Proof, Setup};
 use crate::clock::Timestamp;
 use crate::secret::{self, Secret};
-use crate::token::OwnKey;
+use crate::token::{self, KeyError, OwnKey};
 
 /// Proves it.
 #[derive(Clone, Debug)]
@@ -38,8 +38,18 @@ pub(super) struct Shown {
 pub(super) type Assertion = Vec<(&'static str, String)>;
 
 impl ClientProof {
-    pub(super) fn new(name: &str, settings: &OAuth) -> Result<Self, Setup> {
-        let unusable = |error: crate::token::KeyError| Setup(format!("providers.{name}.private_key: {error}"));
+    /// For the provider of this name.
+    ///
+    /// # Errors
+    /// What is wrong with the private key, naming it.
+    pub(super) fn of(name: &str, settings: &OAuth) -> Result<Self, Setup> {
+        Self::new(settings).map_err(|error| Setup(format!("providers.{name}.private_key: {error}")))
+    }
+
+    /// # Errors
+    /// What is wrong with the private key.
+    pub(super) fn new(settings: &OAuth) -> Result<Self, token::Setup> {
+        let unusable = |error: KeyError| token::Setup(error.to_string());
         // They document nothing else.
         let in_body = matches!(settings.kind, OAuthKind::Facebook | OAuthKind::Github | OAuthKind::Apple);
         Ok(match &settings.proof {
@@ -51,7 +61,7 @@ impl ClientProof {
             Proof::Apple { team_id, key_id, private_key } => {
                 let key = OwnKey::from_pem(private_key, Some(key_id)).map_err(unusable)?;
                 if !key.is_es256() {
-                    return Err(Setup(format!("providers.{name}.private_key: Apple's keys are of P-256")));
+                    return Err(token::Setup("Apple's keys are of P-256".to_owned()));
                 }
                 Self::Apple { key, team_id: team_id.clone(), minted: Arc::default() }
             }

@@ -111,7 +111,7 @@ impl Client {
             clock: parts.clock.clone(),
             verifiers: openid::Verifiers::default(),
             dialect,
-            proof: ClientProof::new(name, settings)?,
+            proof: ClientProof::of(name, settings)?,
             redirect_uri: parts.public_url.join(&format!("{}/callback/{name}", parts.prefix)),
             store: parts.store.clone(),
             sessions: parts.sessions.clone(),

@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::client_proof::ClientProof;
 use super::oauth2::Client;
 use super::{MetadataField, Named, Parts, Setup};
 use crate::secret::Secret;
-use crate::token::Algorithm;
+use crate::token::{self, Algorithm};
 
 /// A provider that people are sent to and come back from: `[providers.corp]` and its kin.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +140,14 @@ impl OAuth {
 }
 
 impl OAuth {
+    /// Whether we can prove who we are with them.
+    ///
+    /// # Errors
+    /// What is wrong with the private key: lower case, no full stop.
+    pub fn check(&self) -> Result<(), token::Setup> {
+        ClientProof::new(self).map(drop)
+    }
+
     /// The provider of these settings.
     pub(super) fn build(&self, name: &str, parts: &Parts) -> Result<Named, Setup> {
         let client = Client::new(name, self, parts.settings.foreign_to(name), parts)?;
