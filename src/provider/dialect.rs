@@ -3,13 +3,11 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use oauth2::basic::BasicTokenType;
-use oauth2::{ExtraTokenFields, StandardTokenResponse};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::discovery::Endpoints;
 use super::oauth2::{Client, Error};
+use super::token_endpoint::TokenAnswer;
 use super::{Account, OAuth};
 
 /// What differs between providers.
@@ -55,15 +53,3 @@ pub(super) struct Grant {
     /// Everything the callback brought.
     pub(super) parameters: Map<String, Value>,
 }
-
-/// The answer of a token endpoint.
-pub(super) type TokenAnswer = StandardTokenResponse<Extra, BasicTokenType>;
-
-/// What OpenID Connect adds to it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Extra {
-    #[serde(default)]
-    pub(super) id_token: Option<String>,
-}
-
-impl ExtraTokenFields for Extra {}

@@ -54,6 +54,7 @@ pub mod server_key;
 mod settings;
 mod sign_ins;
 mod signed_out;
+mod token_endpoint;
 mod told;
 
 pub use crate::account::metadata::MetadataField;

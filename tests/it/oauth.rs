@@ -345,6 +345,8 @@ async fn sec_oauth_09_what_speaks_of_somebody_else_signs_nobody_in() {
     try_with("/userinfo", || Answer::status(200, "x".repeat(10 << 20))).await;
     try_with("/token", || json_answer(200, &json!({ "error": "invalid_grant" }))).await;
     try_with("/token", || json_answer(400, &json!({ "error": "invalid_grant" }))).await;
+    try_with("/token", || json_answer(503, &json!({ "error": "invalid_grant" }))).await;
+    try_with("/token", || Answer::status(404, "no such page")).await;
     try_with("/token", || json_answer(200, &json!({ "access_token": "a", "token_type": "Bearer" }))).await;
     try_with("/token", || Answer::status(200, "access_token=a&token_type=bearer")).await;
     try_with("/token", || Answer::status(302, "")).await;
