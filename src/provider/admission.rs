@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::created::Created;
 use super::{Account, Error};
 use crate::account::audit::{self, Action, Event};
 use crate::account::email::Email;
 use crate::account::linking::{self, Policy};
+use crate::account::metadata::is_too_long;
 use crate::account::{Identity, Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::id::UserId;
@@ -85,6 +84,7 @@ impl Admission {
                 None => self.newcomer(account, guest).await?,
             };
             if user.disabled {
+                tracing::info!(provider, user = %user.id, "a disabled user was refused");
                 return Err(Error::Refused);
             }
             let before = user.clone();
@@ -185,7 +185,7 @@ pub(super) fn note(
     identity.roles.clone_from(&account.roles);
     identity.data = account.data.clone().into();
     identity.data.retain(|field, value| {
-        let short = length(value) <= LONGEST_FIELD && field.chars().count() <= LONGEST_NAME;
+        let short = !is_too_long(value) && field.chars().count() <= LONGEST_NAME;
         if !short {
             tracing::warn!(event = "claim.dropped", provider, "a field of a provider's answer is too long");
         }
@@ -197,21 +197,20 @@ pub(super) fn note(
     }
     user.data.extend(identity.data.clone());
     let size = serde_json::to_string(&user.data).map_or(usize::MAX, |text| text.len());
-    if size > MOST_DATA { Err(Error::TooMuchData) } else { Ok(()) }
-}
-
-fn length(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.chars().count(),
-        other => other.to_string().chars().count(),
+    if size > MOST_DATA {
+        tracing::warn!(
+            provider,
+            size,
+            "a provider tells more of a user than the 16 KiB that are kept: name less in `metadata`"
+        );
+        return Err(Error::TooMuchData);
     }
+    Ok(())
 }
 
 /// Characters of an account's name (OpenID Connect Core §2 allows 255 for `sub`; functions may need more).
 const LONGEST_SUBJECT: usize = 512;
-/// Characters of a field of metadata, as App Services had it.
-const LONGEST_FIELD: usize = 4096;
-/// Characters of a field's name, likewise.
+/// Characters of a field's name, as App Services had it.
 const LONGEST_NAME: usize = 64;
 /// Bytes of a user's metadata, as JSON.
 const MOST_DATA: usize = 16 << 10;

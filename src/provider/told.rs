@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::oauth2::Error;
 use super::{Account, OAuth};
 use crate::account::email::Email;
-use crate::account::metadata::at;
+use crate::account::metadata::{at, is_too_long};
 
 /// What a provider told of an account, once it was checked.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ impl Told {
     /// The account, if it may come in.
     ///
     /// # Errors
-    /// [`Error::NotAllowed`] for another domain or a required field that is absent.
+    /// [`Error::NotAllowed`] for another domain, or a required field that is absent or too long to be kept.
     pub(super) fn account(self, settings: &OAuth) -> Result<Account, Error> {
         let allowed = &settings.allow_domains;
         let inside = |domain: &String| allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain));
@@ -38,6 +38,10 @@ impl Told {
         let mut data = Map::new();
         for entry in &settings.metadata {
             match at(&self.claims, &entry.path).filter(|value| !is_nothing(value)) {
+                // What is not required is left out later on.
+                Some(value) if entry.required && is_too_long(value) => {
+                    return Err(Error::NotAllowed(format!("{} has more than 4096 characters", entry.path)));
+                }
                 Some(value) => drop(data.insert(entry.field.clone(), value.clone())),
                 None if entry.required && !self.excused.contains(&entry.path.as_str()) => {
                     return Err(Error::NotAllowed(format!("the provider does not tell {}", entry.path)));
@@ -138,6 +142,10 @@ mod tests {
         settings.metadata[0].required = true;
         assert!(told(json!({ "email": "ann@example.com" })).account(&settings).is_ok());
         assert!(matches!(told(json!({ "email": null })).account(&settings), Err(Error::NotAllowed(_))));
+        // What is too long is not kept, and so as good as absent.
+        for (length, comes) in [(4096, true), (4097, false)] {
+            assert_eq!(told(json!({ "email": "x".repeat(length) })).account(&settings).is_ok(), comes);
+        }
     }
 
     #[test]
