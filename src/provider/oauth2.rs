@@ -297,7 +297,9 @@ impl Client {
     /// RFC 9207 §2.4: an answer that names another issuer was meant for another client, or comes from an attacker.
     fn check_issuer(&self, endpoints: &Endpoints, named: Option<&str>) -> Result<(), Error> {
         match named {
-            None if endpoints.names_itself => Err(Error::Malformed("the callback does not say who sends it")),
+            None if endpoints.names_itself == Some(true) => {
+                Err(Error::Malformed("the callback does not say who sends it"))
+            }
             None => Ok(()),
             Some(named) if openid::is_issuer(&self.settings, endpoints, named) => Ok(()),
             Some(_) => Err(Error::Malformed("the callback names another issuer")),
