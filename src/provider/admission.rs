@@ -145,7 +145,9 @@ impl Admission {
 
 /// Refuses an account whose name cannot be one.
 pub(super) fn expect_name(provider: &str, account: &Account) -> Result<(), Error> {
-    if account.subject.is_empty() || account.subject.chars().count() > LONGEST_SUBJECT {
+    let subject = &account.subject;
+    // Not every store can hold a NUL, and no log shows one account apart from another by what cannot be seen.
+    if subject.is_empty() || subject.chars().count() > LONGEST_SUBJECT || subject.chars().any(char::is_control) {
         tracing::info!(provider, "an account without a usable name was refused");
         return Err(Error::Refused);
     }

@@ -121,6 +121,18 @@ async fn recognising_writes_only_what_is_new() {
 }
 
 #[tokio::test]
+async fn an_account_has_a_name_that_can_be_kept_and_seen() {
+    let house = House::new().await;
+    for good in ["7".to_owned(), "ü ☃".to_owned(), "x".repeat(512)] {
+        assert!(house.admission.admit("corp", &account(&good), None).await.is_ok(), "{good}");
+    }
+    for odd in [String::new(), "x".repeat(513), "7\0".to_owned(), "7\n".to_owned(), "\u{1b}7".to_owned()] {
+        let refused = house.admission.admit("corp", &account(&odd), None).await;
+        assert!(matches!(refused, Err(Error::Refused)), "{odd:?}");
+    }
+}
+
+#[tokio::test]
 async fn more_than_is_kept_is_refused() {
     let house = House::new().await;
     let fill = |fields: usize| {
