@@ -7,7 +7,7 @@ use super::metadata;
 use super::providers::Roles;
 use super::reader::Reader;
 use super::value::{as_text, no_such_word, not_empty, quoted};
-use crate::provider::{OAuth, OAuthKind, Other, Proof, ResponseMode};
+use crate::provider::{AssertionAudience, OAuth, OAuthKind, Other, Proof, ResponseMode};
 
 pub(super) fn oidc(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     let mut settings = OAuth::new(OAuthKind::Oidc, "");
@@ -136,8 +136,17 @@ fn secret_or_key(r: &mut Reader<'_>, settings: &mut OAuth) {
         let message = "`client_secret` and `private_key` are two ways to prove the same";
         r.fault(Fault::new(Code::Conflict, message, r.place_of("private_key")).help("remove one of them"));
     }
+    let words = [("issuer", AssertionAudience::Issuer), ("token_endpoint", AssertionAudience::TokenEndpoint)];
+    let doc = "For whom what the key signs is: the issuer, or the token endpoint where the provider wants that.";
+    let audience = r.word("assertion_audience", &words, AssertionAudience::default(), doc);
+    if r.has("assertion_audience") && !r.has("private_key") {
+        let message = "`assertion_audience` is for what `private_key` signs";
+        r.fault(
+            Fault::new(Code::Conflict, message, r.place_of("assertion_audience")).help("remove it, or name the key"),
+        );
+    }
     if let Some(private_key) = key {
-        settings.proof = Proof::Key { private_key, key_id };
+        settings.proof = Proof::Key { private_key, key_id, audience };
         usable(r, settings);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::discovery::Endpoints;
 use super::oauth2::Error;
-use super::{OAuth, OAuthKind, Proof, Setup};
+use super::{AssertionAudience, OAuth, OAuthKind, Proof, Setup};
 use crate::clock::Timestamp;
 use crate::secret::{self, Secret};
 use crate::token::{self, KeyError, OwnKey};
@@ -21,7 +21,7 @@ pub(super) enum ClientProof {
     /// A secret we share with the provider.
     Secret { secret: Secret, in_body: bool },
     /// An assertion for each request.
-    Key(OwnKey),
+    Key(OwnKey, AssertionAudience),
     /// A secret that is signed now and then.
     Apple { key: OwnKey, team_id: String, minted: Arc<Mutex<Option<(Secret, Timestamp)>>> },
 }
@@ -55,8 +55,8 @@ impl ClientProof {
         Ok(match &settings.proof {
             Proof::None => Self::Nothing,
             Proof::Secret(secret) => Self::Secret { secret: secret.clone(), in_body },
-            Proof::Key { private_key, key_id } => {
-                Self::Key(OwnKey::from_pem(private_key, key_id.as_deref()).map_err(unusable)?)
+            Proof::Key { private_key, key_id, audience } => {
+                Self::Key(OwnKey::from_pem(private_key, key_id.as_deref()).map_err(unusable)?, *audience)
             }
             Proof::Apple { team_id, key_id, private_key } => {
                 let key = OwnKey::from_pem(private_key, Some(key_id)).map_err(unusable)?;
@@ -79,9 +79,11 @@ impl ClientProof {
                 shown.in_body = *in_body || !endpoints.proofs.as_ref().is_none_or(basic);
                 shown.secret = Some(secret.clone());
             }
-            Self::Key(key) => {
-                // The issuer, not the token endpoint: an assertion must be of no use at another server.
-                let audience = if endpoints.issuer.is_empty() { &endpoints.token } else { &endpoints.issuer };
+            Self::Key(key, audience) => {
+                let audience = match audience {
+                    AssertionAudience::Issuer if !endpoints.issuer.is_empty() => &endpoints.issuer,
+                    _ => &endpoints.token,
+                };
                 let claims = json!({
                     "iss": client_id,
                     "sub": client_id,

@@ -74,6 +74,8 @@ pub enum Proof {
         private_key: Secret,
         /// Its name in the header, as the provider knows it.
         key_id: Option<String>,
+        /// `assertion_audience`.
+        audience: AssertionAudience,
     },
     /// `team_id`, `key_id` and `private_key`: Apple's secret is a token we sign.
     Apple {
@@ -84,6 +86,16 @@ pub enum Proof {
         /// PEM, P-256: the `.p8` file.
         private_key: Secret,
     },
+}
+
+/// For whom an assertion is that proves us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AssertionAudience {
+    /// The issuer, by its own name: of no use anywhere else, whatever a document says of endpoints.
+    #[default]
+    Issuer,
+    /// The address it is sent to, which some providers want alone.
+    TokenEndpoint,
 }
 
 /// Endpoints that the configuration names.

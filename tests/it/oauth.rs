@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
 use crate::support::idp::json_answer;
 use crate::support::site::PUBLIC_URL;
@@ -413,17 +416,42 @@ async fn an_answer_may_come_as_a_form_of_the_providers_page() {
 async fn a_key_in_place_of_a_secret_proves_who_asks() {
     let (app, idp) = (RecordingUpstream::start(), FakeIdp::start());
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let toml = format!(
-        "[providers.corp]\ntype = \"oidc\"\nissuer = \"{}\"\nclient_id = \"app\"\nprivate_key = {{ env = \"CORP_SECRET\" }}\nkey_id = \"k1\"\n",
-        idp.issuer()
-    );
-    let server = crate::support::Site::new(&app, &toml).env("CORP_SECRET", &key.serialize_pem()).start().await;
-    sign_in(&server.client(), "corp", "/").await.is(303);
-    let exchange = idp.requests("/token").pop().unwrap();
-    let sent = crate::support::idp::fields(std::str::from_utf8(&exchange.body).unwrap());
-    assert_eq!(sent["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-    assert!(!sent.contains_key("client_secret") && exchange.header("authorization").is_empty());
-    assert_eq!(sent["client_assertion"].split('.').count(), 3);
+    let mut names = BTreeSet::new();
+    for (more, audience) in [
+        ("", idp.issuer()),
+        ("assertion_audience = \"issuer\"\n", idp.issuer()),
+        ("assertion_audience = \"token_endpoint\"\n", idp.url("/token")),
+    ] {
+        let toml = format!(
+            "[providers.corp]\ntype = \"oidc\"\nissuer = \"{}\"\nclient_id = \"app\"\n\
+             private_key = {{ env = \"CORP_SECRET\" }}\nkey_id = \"k1\"\n{more}",
+            idp.issuer()
+        );
+        let server = crate::support::Site::new(&app, &toml).env("CORP_SECRET", &key.serialize_pem()).start().await;
+        sign_in(&server.client(), "corp", "/").await.is(303);
+        let exchange = idp.requests("/token").pop().unwrap();
+        let sent = crate::support::idp::fields(std::str::from_utf8(&exchange.body).unwrap());
+        assert_eq!(sent["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        assert!(!sent.contains_key("client_secret") && exchange.header("authorization").is_empty());
+        let (header, claims) = assertion(&sent["client_assertion"], &key);
+        assert_eq!(header, json!({ "typ": "JWT", "alg": "ES256", "kid": "k1" }));
+        assert_eq!((&claims["iss"], &claims["sub"], &claims["aud"]), (&json!("app"), &json!("app"), &json!(audience)));
+        assert!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap() <= 60, "{claims}");
+        names.insert(claims["jti"].to_string());
+    }
+    assert_eq!(names.len(), 3, "each is a name of its own");
+}
+
+/// Header and claims of what this key has signed.
+fn assertion(token: &str, key: &rcgen::KeyPair) -> (Value, Value) {
+    use rcgen::PublicKeyData as _;
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let part = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.der_bytes());
+    public.verify(signed.as_bytes(), &part(signature)).unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    let read = |text: &str| serde_json::from_slice(&part(text)).unwrap();
+    (read(header), read(claims))
 }
 
 #[tokio::test(flavor = "multi_thread")]
