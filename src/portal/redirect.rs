@@ -20,6 +20,7 @@ use crate::provider::oauth2::{self, Begun, Client, Wishes};
 use crate::provider::pending::{self, Attempt, Pending};
 use crate::rejection::Reason;
 use crate::session::{ProviderSession, Travel};
+use crate::store::AtProvider;
 use crate::visit::Credential;
 
 impl Portal {
@@ -169,8 +170,18 @@ impl Portal {
         Ok(empty(StatusCode::OK))
     }
 
-    async fn end_those(&self, named: &crate::store::AtProvider, provider: &str) -> Result<usize, Reason> {
-        let sessions = self.store.sessions_at_provider(named).await.map_err(unavailable)?;
+    async fn end_those(&self, named: &AtProvider, provider: &str) -> Result<usize, Reason> {
+        let mut sessions = self.store.sessions_at_provider(named).await.map_err(unavailable)?;
+        if named.sid.is_some() && named.subject.is_some() {
+            let anywhere = AtProvider { sid: None, ..named.clone() };
+            for session in self.store.sessions_at_provider(&anywhere).await.map_err(unavailable)? {
+                let kept = self.store.provider_session(session).await.map_err(unavailable)?;
+                // It never said which of its sessions this belongs to: it may be the one that is over.
+                if kept.is_some_and(|kept| kept.sid.is_none()) {
+                    sessions.push(session);
+                }
+            }
+        }
         for session in &sessions {
             self.end_named(*session, Action::SESSION_REVOKE, |event| event.after("provider", provider)).await?;
         }

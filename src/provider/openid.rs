@@ -222,7 +222,7 @@ pub(super) fn sid(id_token: &str) -> Option<String> {
 }
 
 fn bad(why: token::Bad) -> Error {
-    Error::Refused(format!("the id_token is not good: {why}"))
+    Error::Refused(format!("the token is not good: {why}"))
 }
 
 fn refused(why: &str) -> Error {

@@ -248,6 +248,28 @@ async fn sec_jwt_10_the_provider_ends_our_sessions_by_a_logout_token_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_logout_token_for_one_session_there_ends_what_is_of_it_here_and_what_may_be() {
+    let house = House::with("").await;
+    let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    for (kept, sub, ends) in [
+        (json!("one"), "ann-7", true),
+        (json!("two"), "ann-7", false),
+        // The provider did not say which of its sessions it was.
+        (json!(null), "ann-7", true),
+        (json!(null), "max-8", false),
+    ] {
+        let client = house.server.client();
+        house.idp.person(&json!({ "sub": sub, "sid": kept }));
+        sign_in(&client, "corp", "/").await.is(303);
+        let jti = format!("{kept}{sub}");
+        let token =
+            house.idp.token(&json!({ "aud": "app", "jti": jti, "events": event, "sub": "ann-7", "sid": "one" }));
+        house.server.client().post("/.auth/backchannel/corp").form(&[("logout_token", &token)]).await.is(200);
+        client.get("/.auth/me").await.is(if ends { 401 } else { 200 });
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_route_gets_the_providers_token_by_name_and_no_other_does() {
     let (app, idp) = (RecordingUpstream::start(), FakeIdp::start());
     let toml = format!(
