@@ -134,3 +134,41 @@ fn apple_secret(
 
 const ASSERTION: Duration = Duration::from_mins(1);
 const APPLE_SECRET: Duration = Duration::from_hours(1);
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn apples_secret_is_signed_anew_well_before_its_end() {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+        let mut settings = OAuth::new(OAuthKind::Apple, "com.example.blog.web");
+        let (team_id, key_id) = ("DEF123GHIJ".to_owned(), "ABC123DEFG".to_owned());
+        settings.proof = Proof::Apple { team_id, key_id, private_key: Secret::new(key) };
+        let proof = ClientProof::new(&settings).unwrap();
+        let endpoints = Endpoints { issuer: crate::provider::apple::ISSUER.to_owned(), ..Endpoints::default() };
+        let begun = Timestamp::from_seconds(1_795_363_200);
+        let secret = |after: u64| {
+            let shown = proof.show(&settings.client_id, &endpoints, begun + Duration::from_secs(after)).unwrap();
+            assert!(shown.in_body && shown.assertion.is_empty());
+            shown.secret.unwrap()
+        };
+        let first = secret(0);
+        assert_eq!(secret(1799), first);
+        let second = secret(1800);
+        assert_ne!(second, first);
+        let claims = URL_SAFE_NO_PAD.decode(second.expose().split('.').nth(1).unwrap()).unwrap();
+        let made = begun.seconds() + 1800;
+        assert_eq!(
+            serde_json::from_slice::<Value>(&claims).unwrap(),
+            json!({
+                "iss": "DEF123GHIJ", "sub": "com.example.blog.web", "aud": "https://appleid.apple.com",
+                "iat": made, "exp": made + 3600,
+            })
+        );
+    }
+}

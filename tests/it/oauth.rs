@@ -229,6 +229,21 @@ async fn sec_oauth_04_parameters_are_taken_once_and_none_of_the_visitors_reaches
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_and_where_is_as_the_operator_and_the_document_say() {
+    let house = House::with("scopes = [\"openid\", \"groups\"]\nlabel = \"With <us>\"").await;
+    assert!(house.client().get("/.auth/login").await.text().contains("With &lt;us&gt;"));
+    let asked = parameters(&out(&house.client(), "corp", "/").await);
+    assert_eq!(asked["scope"], "openid groups");
+    // An endpoint may have a query of its own (RFC 6749 §3.1).
+    let endpoint = house.idp.url("/authorize?realm=a%26b");
+    let toml = oidc("corp", &house.idp, &format!("authorization_endpoint = \"{endpoint}\"\n"));
+    let server = site(&house.app, &toml).start().await;
+    let location = out(&server.client(), "corp", "/").await;
+    assert!(location.starts_with(&format!("{endpoint}&")), "{location}");
+    assert_eq!(parameters(&location)["realm"], "a&b");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sec_oauth_05_every_attempt_has_a_challenge_of_its_own_and_the_verifier_stays_here() {
     let house = House::open().await;
     let mut challenges = BTreeSet::new();
