@@ -213,6 +213,23 @@ fn not_everybody(r: &Reader<'_>, key: &str, way_out: &str) {
     }
 }
 
+/// Further parameters of the address that people are sent to.
+fn parameters(r: &mut Reader<'_>, settings: &mut OAuth) {
+    let about = "The value of this parameter, as it is.";
+    let doc = "Further parameters for the authorization endpoint; none that the sign-in itself needs.";
+    let all = r.named("parameters", doc, (Kind::Text("offline"), about), |item| {
+        let node = item.node?;
+        let value = item.accept(node, as_text(item.name, node).map(str::to_owned))?;
+        if OAuth::may_ask(item.name) {
+            return Some((item.name.to_owned(), value));
+        }
+        let trouble = Trouble::new(Code::Conflict, format!("`{}` is set by the sign-in itself", item.name));
+        item.fault(if item.name == "scope" { trouble.help("write scopes = [\"openid\", …]") } else { trouble });
+        None
+    });
+    settings.parameters = all.unwrap_or_default().into_iter().collect();
+}
+
 /// What is taken of its answer.
 fn told(r: &mut Reader<'_>, settings: &mut OAuth, roles: Roles<'_>) {
     let kind = Kind::List(Box::new(Kind::Text("openid")));
@@ -224,6 +241,7 @@ fn told(r: &mut Reader<'_>, settings: &mut OAuth, roles: Roles<'_>) {
     });
     settings.scopes = scopes.map(|scopes| scopes.into_iter().map(|(scope, _)| scope).collect());
     expect_openid(r, settings);
+    parameters(r, settings);
     if let Some(metadata) = metadata::read(r, "metadata", Some("[\"email\", \"name\"]")) {
         settings.metadata = metadata;
     }

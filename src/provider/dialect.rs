@@ -15,11 +15,6 @@ pub(super) trait Dialect: std::fmt::Debug + Send + Sync + 'static {
     /// Scopes without `scopes` in the configuration.
     fn scopes(&self, settings: &OAuth) -> Vec<String>;
 
-    /// Parameters of its own on the way there.
-    fn parameters(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
-    }
-
     /// Finds out whose tokens these are.
     fn account<'a>(&'a self, client: &'a Client, grant: &'a Grant) -> Asking<'a>;
 

@@ -165,13 +165,14 @@ impl Client {
         if self.is_posted() {
             request = request.add_extra_param("response_mode", "form_post");
         }
-        for (name, value) in self.dialect.parameters() {
-            request = request.add_extra_param(*name, *value);
+        for (name, value) in &self.settings.parameters {
+            request = request.add_extra_param(name, value);
         }
         if let Some(hint) = wishes.login_hint.as_ref().filter(|hint| is_hint(hint)) {
             request = request.add_extra_param("login_hint", hint.clone());
         }
-        if let Some(prompt) = wishes.prompt.as_deref().filter(|prompt| PROMPTS.contains(prompt)) {
+        let prompt = wishes.prompt.as_deref().filter(|prompt| PROMPTS.contains(prompt));
+        if let Some(prompt) = prompt.filter(|_| !self.settings.parameters.contains_key("prompt")) {
             request = request.add_extra_param("prompt", prompt.to_owned());
         }
         Ok(request.url().0.into())
@@ -354,5 +355,21 @@ fn is_hint(text: &str) -> bool {
     !text.is_empty() && text.len() <= 320 && !text.chars().any(char::is_control)
 }
 
+/// Parameters that are the flow's own: no others may stand for them.
+pub(super) const OURS: [&str; 13] = [
+    "client_assertion",
+    "client_assertion_type",
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "login_hint",
+    "nonce",
+    "redirect_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+];
 /// What a page of ours may ask for; `none` would show nobody anything.
 const PROMPTS: [&str; 4] = ["login", "consent", "select_account", "create"];

@@ -22,6 +22,8 @@ pub struct OAuth {
     pub proof: Proof,
     /// `scopes`. Default: what the metadata needs.
     pub scopes: Option<Vec<String>>,
+    /// `parameters`: further ones on the way there, none of which [the flow sets itself](OAuth::may_ask).
+    pub parameters: BTreeMap<String, String>,
     /// Where everything is, as far as it is not what the brand says or the issuer's document says.
     pub endpoints: Overrides,
     /// `tenant`: `common`, `organizations`, `consumers`, or one tenant. Default `common`. Microsoft alone.
@@ -137,6 +139,7 @@ impl OAuth {
             native_client_ids: Vec::new(),
             proof: Proof::None,
             scopes: None,
+            parameters: BTreeMap::new(),
             endpoints: Overrides::default(),
             tenant: "common".to_owned(),
             allow_tenants: Vec::new(),
@@ -152,6 +155,12 @@ impl OAuth {
 }
 
 impl OAuth {
+    /// Whether `parameters` may have one of this name.
+    pub fn may_ask(name: &str) -> bool {
+        // A request object would say all of it again (RFC 9101).
+        !super::oauth2::OURS.contains(&name) && !name.starts_with("request")
+    }
+
     /// Whether we can prove who we are with them.
     ///
     /// # Errors

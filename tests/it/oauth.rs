@@ -230,10 +230,15 @@ async fn sec_oauth_04_parameters_are_taken_once_and_none_of_the_visitors_reaches
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_asked_for_and_where_is_as_the_operator_and_the_document_say() {
-    let house = House::with("scopes = [\"openid\", \"groups\"]\nlabel = \"With <us>\"").await;
+    let more = "scopes = [\"openid\", \"groups\"]\nlabel = \"With <us>\"\nparameters = { prompt = \"consent\", odd = \"a&b\" }";
+    let house = House::with(more).await;
     assert!(house.client().get("/.auth/login").await.text().contains("With &lt;us&gt;"));
     let asked = parameters(&out(&house.client(), "corp", "/").await);
-    assert_eq!(asked["scope"], "openid groups");
+    assert_eq!((asked["scope"].as_str(), asked["odd"].as_str()), ("openid groups", "a&b"));
+    // What the operator says goes before what the visitor's address says.
+    let asked = house.client().get("/.auth/login/corp?prompt=login").navigate().await;
+    assert_eq!(asked.location().matches("prompt=").count(), 1);
+    assert_eq!(parameters(asked.location())["prompt"], "consent");
     // An endpoint may have a query of its own (RFC 6749 §3.1).
     let endpoint = house.idp.url("/authorize?realm=a%26b");
     let toml = oidc("corp", &house.idp, &format!("authorization_endpoint = \"{endpoint}\"\n"));
