@@ -23,9 +23,8 @@ pub(super) fn oidc(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     algorithms(r, &mut settings);
     domains(r, &mut settings, "Domains of verified addresses that may come in; empty means all.");
     told(r, &mut settings, roles);
-    let own = &settings.endpoints;
-    let needs = own.issuer.is_none() && !(r.has("authorization_endpoint") && r.has("token_endpoint"));
-    if needs && !r.has("issuer") {
+    // Also where every endpoint is named: id_tokens are held against it.
+    if !r.has("issuer") {
         missing(r, "issuer", "issuer = \"https://id.example.com\"");
     }
     finished(r, settings, "client_id")
@@ -50,9 +49,7 @@ pub(super) fn facebook(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     brand_endpoints(r, &mut settings);
     settings.endpoints.api = address(r, "graph_url", "Where the Graph API is, with its version.");
     told(r, &mut settings, roles);
-    if !r.has("client_secret") {
-        missing(r, "client_secret", "client_secret = { env = \"FACEBOOK_SECRET\" }");
-    }
+    needs_secret(r, "FACEBOOK_SECRET");
     finished(r, settings, "client_id")
 }
 
@@ -90,6 +87,7 @@ pub(super) fn github(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     settings.endpoints.authorization = address(r, "authorization_endpoint", "Where visitors are sent.");
     settings.endpoints.token = address(r, "token_endpoint", "Where codes are exchanged.");
     settings.endpoints.api = address(r, "api_url", "Where the REST API is.");
+    needs_secret(r, "GITHUB_SECRET");
     domains(r, &mut settings, "Domains of verified addresses that may come in; empty means all.");
     told(r, &mut settings, roles);
     finished(r, settings, "client_id")
@@ -314,6 +312,13 @@ fn address(r: &mut Reader<'_>, key: &'static str, doc: &'static str) -> Option<S
 
 fn missing(r: &Reader<'_>, key: &str, example: &str) {
     r.fault(Fault::new(Code::Missing, format!("`{key}` is missing"), r.place.clone()).help(format!("write {example}")));
+}
+
+/// A brand whose token endpoint answers nobody without one.
+fn needs_secret(r: &Reader<'_>, name: &str) {
+    if !r.has("client_secret") {
+        missing(r, "client_secret", &format!("client_secret = {{ env = \"{name}\" }}"));
+    }
 }
 
 fn finished(r: &Reader<'_>, settings: OAuth, id: &str) -> Option<Other> {
