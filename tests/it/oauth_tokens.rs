@@ -156,6 +156,13 @@ async fn sec_link_06_07_an_address_is_no_account_and_counts_only_if_it_was_verif
     }
     person("ann-9", &json!({ "email": "ann@example.com.evil.test" }));
     sign_in(&house.server.client(), "corp", "/").await.is(403);
+    // An id_token with the address alone: userinfo says whether it was verified.
+    house.idp.person(&json!({ "sub": "ann-9", "email": "ann@example.com" }));
+    for (verified, status) in [(json!(true), 303), (json!("true"), 403)] {
+        let told = json!({ "sub": "ann-9", "email": "ann@example.com", "email_verified": verified });
+        house.idp.replace("/userinfo", move |_| json_answer(200, &told));
+        sign_in(&house.server.client(), "corp", "/").await.is(status);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
