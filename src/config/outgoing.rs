@@ -4,18 +4,22 @@ use super::code::Code;
 use super::fault::{Fault, Trouble};
 use super::known::Kind;
 use super::reader::Reader;
-use crate::fetch::{Error, Settings};
+use crate::fetch::{Error, Fetch, Settings};
 
 /// `[outgoing]`.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
     let ca = "A PEM file with further certificate authorities, beside those of the machine.";
     let http = "Hosts that are asked without TLS, too; this machine always is.";
     let private = "Hosts that a provider's document may name although their addresses are private.";
-    Settings {
+    let settings = Settings {
         ca: r.path("ca", "ca.pem", ca),
         allow_http: hosts(r, "allow_http", http),
         allow_private: hosts(r, "allow_private", private),
+    };
+    if let Err(error) = Fetch::new(&settings) {
+        r.fault(Fault::new(Code::Form, error.to_string(), r.place_of("ca")));
     }
+    settings
 }
 
 /// Reports every address in the file that would not be asked.

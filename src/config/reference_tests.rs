@@ -96,9 +96,12 @@ fn its_examples_are_taken() {
     let files = ["ca.pem", "cert.pem", "key.pem", "client.pem", "AuthKey.p8", "logo.svg", "templates", "admin.token"];
     for name in files {
         let path = folder.path().join(name);
-        let key = || rcgen::KeyPair::generate().unwrap().serialize_pem();
-        let signs = matches!(name, "client.pem" | "AuthKey.p8");
-        let text = if signs { key() } else { "brass weather vane 8811 on the roof".to_owned() };
+        let made = rcgen::generate_simple_self_signed(["idp.internal".to_owned()]).unwrap();
+        let text = match name {
+            "client.pem" | "AuthKey.p8" => made.signing_key.serialize_pem(),
+            "ca.pem" => made.cert.pem(),
+            _ => "brass weather vane 8811 on the roof".to_owned(),
+        };
         std::fs::write(&path, text).unwrap();
         #[cfg(unix)]
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();

@@ -164,6 +164,18 @@ fn secrets_come_from_their_sources() {
 }
 
 #[test]
+fn authorities_that_are_none_are_a_fault_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("v.toml").display().to_string();
+    let text = "upstream = \"http://127.0.0.1:3000\"\n[outgoing]\nca = \"ca.pem\"\n";
+    let made = rcgen::generate_simple_self_signed(["idp.internal".to_owned()]).unwrap();
+    for (pem, fault) in [(made.cert.pem(), None), (made.signing_key.serialize_pem(), Some(Code::Form))] {
+        std::fs::write(folder.path().join("ca.pem"), pem).unwrap();
+        assert_eq!(parse(text, &name, []).err().map(|report| report.problems[0].code), fault);
+    }
+}
+
+#[test]
 fn a_private_key_that_cannot_sign_is_a_fault_of_the_file() {
     let apple = "[providers.oauth2-apple]\nservices_id = \"a\"\nteam_id = \"b\"\nkey_id = \"c\"\n";
     let corp = "[providers.oidc]\nissuer = \"https://id.example.com\"\nclient_id = \"a\"\n";
