@@ -8,7 +8,7 @@ use crate::account::audit::{self, Action, Event};
 use crate::account::email::Email;
 use crate::account::linking::{self, Policy};
 use crate::account::metadata::is_too_long;
-use crate::account::{Identity, Kind, User};
+use crate::account::{Fields, Identity, Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::id::UserId;
 use crate::session::Sessions;
@@ -167,7 +167,8 @@ pub(super) fn joined(before: &User, user: &User, now: Timestamp) -> Event {
     }
 }
 
-/// Writes down what the provider told: the identity whole, and each field of its data into the user's.
+/// Writes down what the provider told: the identity whole, and each field of its data into the user's. What it told
+/// before and no longer does is taken back (SEC-SESS-02): a rule that asks for it must not go on.
 pub(super) fn note(
     user: &mut User,
     provider: &str,
@@ -185,19 +186,20 @@ pub(super) fn note(
     let identity = &mut user.identities[position];
     identity.verified_email.clone_from(&account.verified_email);
     identity.roles.clone_from(&account.roles);
-    identity.data = account.data.clone().into();
-    identity.data.retain(|field, value| {
-        let short = !is_too_long(value) && field.chars().count() <= LONGEST_NAME;
-        if !short {
-            tracing::warn!(event = "claim.dropped", provider, "a field of a provider's answer is too long");
-        }
-        short && !value.is_null()
-    });
     if let Some(now) = signed_in {
         identity.last_sign_in_at = Some(now);
         user.last_sign_in_at = Some(now);
     }
-    user.data.extend(identity.data.clone());
+    let (told, before) = (kept(provider, account), identity.data.clone());
+    // Of several tokens that a client holds at once one may say less than the other: no sign-in, and nothing is gone.
+    if account.is_partial || signed_in.is_none() {
+        identity.data.extend(told.clone());
+    } else {
+        identity.data = told.clone();
+    }
+    let gone = before.into_iter().filter(|(field, _)| !identity.data.contains_key(field)).collect();
+    user.data.extend(told);
+    user.withdraw(&gone);
     let size = serde_json::to_string(&user.data).map_or(usize::MAX, |text| text.len());
     if size > MOST_DATA {
         tracing::warn!(
@@ -208,6 +210,19 @@ pub(super) fn note(
         return Err(Error::TooMuchData);
     }
     Ok(())
+}
+
+/// What of an account's data is kept.
+fn kept(provider: &str, account: &Account) -> Fields {
+    let mut told = Fields::from(account.data.clone());
+    told.retain(|field, value| {
+        let short = !is_too_long(value) && field.chars().count() <= LONGEST_NAME;
+        if !short {
+            tracing::warn!(event = "claim.dropped", provider, "a field of a provider's answer is too long");
+        }
+        short && !value.is_null()
+    });
+    told
 }
 
 /// Characters of an account's name (OpenID Connect Core §2 allows 255 for `sub`; functions may need more).

@@ -48,7 +48,8 @@ fn told(
     claims.extend(name);
     let mut told = Told { issuer: issuer.to_owned(), subject, claims, excused: &NAMES, ..Told::default() };
     told.verify(email.as_ref(), verified);
-    told.account(&client.settings)
+    // Of the name it speaks once, and to apps not of the address either.
+    Ok(Account { is_partial: true, ..told.account(&client.settings)? })
 }
 
 /// The name in the callback's `user`, at the first consent only. It is not signed: whoever signs in may say here

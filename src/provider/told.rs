@@ -58,6 +58,7 @@ impl Told {
             verified_email: self.verified_email,
             is_authoritative: false,
             data,
+            is_partial: false,
             roles,
             tokens: None,
         })
