@@ -94,11 +94,14 @@ fn is_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(str::is_empty)
 }
 
-/// A list of words, or one.
+/// A list of words, or one; or an object of them, each with where it is held (Zitadel).
 fn words(value: Option<&Value>) -> Vec<&str> {
     match value {
         Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
         Some(Value::String(word)) => vec![word],
+        Some(Value::Object(words)) => {
+            words.iter().filter(|(_, held)| held.is_object()).map(|(word, _)| &**word).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -183,5 +186,22 @@ mod tests {
         assert_eq!(of(&settings), ["editor"]);
         settings.role_map = [("eds", "journalist"), ("admin", "root")].map(|(a, b)| (a.into(), b.into())).into();
         assert_eq!(of(&settings), ["journalist"]);
+    }
+
+    #[test]
+    fn words_come_in_a_list_alone_or_as_names_of_objects() {
+        let roles: std::collections::BTreeSet<_> = ["editor", "journalist"].map(str::to_owned).into();
+        let settings = OAuth { roles_from: Some("roles".into()), roles, ..settings() };
+        for (told_as, ours) in [
+            (json!("editor"), vec!["editor"]),
+            (json!(["editor", ["journalist"], null]), vec!["editor"]),
+            (json!({ "editor": { "4711": "corp.example" }, "admin": {} }), vec!["editor"]),
+            (json!({ "editor": true, "journalist": false }), vec![]),
+            (json!({ "editor": null, "journalist": "no" }), vec![]),
+            (json!(7), vec![]),
+        ] {
+            let account = told(json!({ "roles": told_as })).account(&settings).unwrap();
+            assert_eq!(Vec::from_iter(account.roles), ours, "{told_as}");
+        }
     }
 }
