@@ -59,12 +59,12 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
     config.app_services = app_services::read(r, &config.providers);
     config.mail.languages.clone_from(&config.pages.languages.0);
-    outgoing::check(r, &config.outgoing);
     let rules = routes::read(r, &config);
     upstreams::check(r, &config, &rules.tables);
     loops::check(r, &config, &rules.tables, &rules.upstreams);
     config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());
     notes::find(r, &config, &rules);
+    outgoing::check(r, &config.outgoing);
     config.routes = rules.tables;
     config
 }
