@@ -27,13 +27,14 @@ impl Portal {
     /// Sends a visitor to the provider of this name. Of the request nothing goes there but whom to suggest and what
     /// to show (SEC-OAUTH-04).
     pub(super) async fn begin(&self, call: &Call, way: &Way) -> Answer {
-        let client = match way {
+        let found = match way {
             Way::Other(name) => self.providers.redirect(name),
             _ => None,
         };
-        let Some(client) = client.filter(|_| call.method == http::Method::GET) else {
+        let Some(client) = found.filter(|_| call.method == http::Method::GET) else {
             let page = format!("{}/login", self.prefix);
-            return if call.is_person() { Ok(see_other(&page)) } else { Err(Reason::MethodNotAllowed("POST".into())) };
+            let allowed = if found.is_some() { "GET, POST" } else { "POST" };
+            return if call.is_person() { Ok(see_other(&page)) } else { Err(Reason::MethodNotAllowed(allowed.into())) };
         };
         self.count_try(call, None).await?;
         let rd = call.return_to(&self.allowed);

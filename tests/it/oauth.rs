@@ -485,4 +485,8 @@ async fn what_is_no_provider_has_no_address() {
     client.post("/.auth/backchannel/nobody").form(&[("logout_token", "x")]).await.is(404);
     client.get("/.auth/backchannel/corp").await.is(405);
     client.post("/.auth/login/corp").json(&json!({ "id_token": "x" })).await.is(401);
+    // A look at where a sign-in begins begins none, and is told how one does.
+    let looked = client.method("HEAD", "/.auth/login/corp").await;
+    assert_eq!(looked.is(405).header("allow"), "GET, POST");
+    assert!(looked.cookies().is_empty());
 }
