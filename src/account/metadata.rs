@@ -41,7 +41,7 @@ pub fn map(fields: &[MetadataField], claims: &Map<String, Value>) -> Result<Map<
     let mut data = Map::new();
     for entry in fields {
         match at(claims, &entry.path).filter(|value| !is_nothing(value)) {
-            Some(value) if length(value) > LONGEST => return Err(Unfit::TooLong(entry.path.clone())),
+            Some(value) if is_too_long(value) => return Err(Unfit::TooLong(entry.path.clone())),
             Some(value) => drop(data.insert(entry.field.clone(), value.clone())),
             None if entry.required => return Err(Unfit::Missing(entry.path.clone())),
             None => {}
@@ -81,11 +81,13 @@ fn is_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(str::is_empty)
 }
 
-fn length(value: &Value) -> usize {
-    match value {
+/// Whether a value has more than 4,096 characters.
+pub fn is_too_long(value: &Value) -> bool {
+    let length = match value {
         Value::String(text) => text.chars().count(),
         other => other.to_string().chars().count(),
-    }
+    };
+    length > LONGEST
 }
 
 /// As App Services had it.

@@ -122,6 +122,9 @@ impl Writer {
         if kind == "oauth2-apple" {
             return self.apple(provider, config);
         }
+        if kind == "oauth2-facebook" && domains(provider).is_some() {
+            return self.restricted_facebook(provider, config);
+        }
         self.line(&format!("\n[providers.{kind}]"));
         match kind {
             "local-userpass" => self.local(config),
@@ -224,6 +227,19 @@ impl Writer {
         );
     }
 
+    /// A comment: Facebook does not say whether an address was verified, so what kept strangers out there would not here.
+    fn restricted_facebook(&mut self, provider: &Map<String, Value>, config: &Map<String, Value>) {
+        let mut own = Self::default();
+        own.oauth("oauth2-facebook", provider, config);
+        self.line("\n# [providers.oauth2-facebook]               # for everybody who has an account there");
+        own.text.lines().for_each(|line| self.line(&format!("# {line}")));
+        self.notes.extend(own.notes);
+        let list = domains(provider).unwrap_or_default();
+        self.note(format!(
+            "oauth2-facebook is off: domain_restrictions = {list} cannot be held, for nobody vouches for addresses there"
+        ));
+    }
+
     fn oauth(&mut self, kind: &str, provider: &Map<String, Value>, config: &Map<String, Value>) {
         self.line(&format!("client_id = {}", quoted(&text(config, "clientId").unwrap_or_default())));
         let secret = provider.get("secret_config").and_then(|secret| secret.get("clientSecret")?.as_str());
@@ -231,14 +247,17 @@ impl Writer {
         if let Some(fields) = metadata(provider, |field| quoted(&text(field, "name").unwrap_or_default())) {
             self.line(&format!("metadata = [{fields}]"));
         }
-        if let Some(list) = texts(provider.get("domain_restrictions")).filter(|list| list != "[]") {
+        // `openId` has no counterpart: id_tokens always count here.
+        if let Some(list) = domains(provider).filter(|_| kind == "oauth2-google") {
             self.line(&format!("allow_domains = {list}"));
-        }
-        if is(config, "openId") {
-            self.line("openid = true");
         }
         self.note(format!("{kind}: register https://…/.auth/callback/{kind} as a callback address there"));
     }
+}
+
+/// `domain_restrictions`, if there are any.
+fn domains(provider: &Map<String, Value>) -> Option<String> {
+    texts(provider.get("domain_restrictions")).filter(|list| list != "[]")
 }
 
 /// Where popups of any provider may return to: one list here.

@@ -40,7 +40,7 @@ codes! {
     VariableKind "VB0111" "Environment variables override single values. Lists, tables, routes and policies come from the file."
     TrustsAll "VB0112" "The networks of trusted proxies cover every address there is, so that any client could say who it is and where it comes from. Name the networks of your proxies."
     Loose "VB0113" "The pattern would let in origins of strangers. A wildcard stands for one whole label at the left, below a domain that one owner registered: https://*.example.com."
-    Insecure "VB0114" "Session cookies would travel in the clear. Plain http is only for localhost."
+    Insecure "VB0114" "Session cookies, or what proves us to a provider, would travel in the clear. Plain http is only for this machine, and for requests of our own to the hosts of `outgoing.allow_http`."
     Script "VB0115" "A file with a function in JavaScript is not there, breaks a rule of the language, or exports no function. It is read whole at the start, and nothing of it runs before somebody signs in."
     Loop "VB0116" "An upstream is an address that Vestibule itself listens on. Every request would come back as another one, until there are no connections left. An upstream is where the app listens."
     SecretLiteral "VB0201" "A secret stands in the file itself, where backups, commits and error reports find it. Name its source: { env = \"NAME\" }, { file = \"path\" } or { credential = \"name\" } (systemd)."

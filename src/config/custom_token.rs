@@ -21,6 +21,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Option<Other> {
     let kid = "Usable keys that the set may have; one with more is not taken at all.";
     let uri_doc = "Where the issuer publishes its keys; fetched when needed, kept for an hour.";
     let uri = r.parsed("jwks_uri", (Kind::Text("https://id.example.com/jwks"), None), uri_doc, address);
+    uri.iter().for_each(|uri| r.asks("jwks_uri", uri));
     let most = r.count("max_keys", 3, 1..=64, kid);
     let algorithms = algorithms(r);
     let given = keys(r, algorithms.as_deref().unwrap_or_default());
@@ -175,7 +176,6 @@ fn public_key(r: &Reader<'_>, node: &Node) -> Result<String, Trouble> {
     })
 }
 
-/// Whether plain http may be asked is for `[outgoing]` to say.
 fn address(text: &str) -> Result<Uri, Trouble> {
     let form = || Trouble::new(Code::Form, "`jwks_uri` is not an address such as https://id.example.com/jwks");
     let url = url::Url::parse(text).map_err(|_| form())?;

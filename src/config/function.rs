@@ -75,6 +75,7 @@ fn hook(r: &mut Reader<'_>) -> Option<Hook> {
     let timeout = "After so long there is no answer, and nobody is let in.";
     let signed = "Whether answers are signed, too; then one that is not counts for nothing.";
     let url = r.parsed("url", (Kind::Text("https://app.example.com/sign-in"), None), "Where the server is.", address);
+    url.iter().for_each(|url| r.asks("url", url));
     let secrets = r.secrets("secret", secret);
     let timeout =
         r.span("timeout", Duration::from_secs(5), Duration::from_millis(100)..=Duration::from_secs(60), timeout);
@@ -89,7 +90,7 @@ fn hook(r: &mut Reader<'_>) -> Option<Hook> {
     Some(Hook { url: url?, secret: secrets.next()?, retired: secrets.collect(), timeout, verify_answer })
 }
 
-/// An address without a user; whether plain http may be asked is for `[outgoing]` to say.
+/// An address without a user.
 fn address(text: &str) -> Result<http::Uri, Trouble> {
     let form = || Trouble::new(Code::Form, "`url` is not an address such as https://app.example.com/sign-in");
     let url = url::Url::parse(text).map_err(|_| form())?;

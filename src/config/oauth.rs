@@ -4,11 +4,10 @@ use super::code::Code;
 use super::fault::{Fault, Trouble};
 use super::known::Kind;
 use super::metadata;
-use super::origins::is_loopback;
 use super::providers::Roles;
 use super::reader::Reader;
 use super::value::{as_text, no_such_word, not_empty, quoted};
-use crate::provider::{OAuth, OAuthKind, Other, Proof, ResponseMode};
+use crate::provider::{AssertionAudience, OAuth, OAuthKind, Other, Proof, ResponseMode};
 
 pub(super) fn oidc(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     let mut settings = OAuth::new(OAuthKind::Oidc, "");
@@ -24,9 +23,8 @@ pub(super) fn oidc(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     algorithms(r, &mut settings);
     domains(r, &mut settings, "Domains of verified addresses that may come in; empty means all.");
     told(r, &mut settings, roles);
-    let own = &settings.endpoints;
-    let needs = own.issuer.is_none() && !(r.has("authorization_endpoint") && r.has("token_endpoint"));
-    if needs && !r.has("issuer") {
+    // Also where every endpoint is named: id_tokens are held against it.
+    if !r.has("issuer") {
         missing(r, "issuer", "issuer = \"https://id.example.com\"");
     }
     finished(r, settings, "client_id")
@@ -51,9 +49,7 @@ pub(super) fn facebook(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     brand_endpoints(r, &mut settings);
     settings.endpoints.api = address(r, "graph_url", "Where the Graph API is, with its version.");
     told(r, &mut settings, roles);
-    if !r.has("client_secret") {
-        missing(r, "client_secret", "client_secret = { env = \"FACEBOOK_SECRET\" }");
-    }
+    needs_secret(r, "FACEBOOK_SECRET");
     finished(r, settings, "client_id")
 }
 
@@ -78,6 +74,7 @@ pub(super) fn apple(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     }
     if let (Some(team_id), Some(key_id), Some(private_key)) = (team_id, key_id, private_key) {
         settings.proof = Proof::Apple { team_id, key_id, private_key };
+        usable(r, &settings);
     }
     finished(r, settings, "services_id")
 }
@@ -90,6 +87,7 @@ pub(super) fn github(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     settings.endpoints.authorization = address(r, "authorization_endpoint", "Where visitors are sent.");
     settings.endpoints.token = address(r, "token_endpoint", "Where codes are exchanged.");
     settings.endpoints.api = address(r, "api_url", "Where the REST API is.");
+    needs_secret(r, "GITHUB_SECRET");
     domains(r, &mut settings, "Domains of verified addresses that may come in; empty means all.");
     told(r, &mut settings, roles);
     finished(r, settings, "client_id")
@@ -110,6 +108,7 @@ pub(super) fn microsoft(r: &mut Reader<'_>, roles: Roles<'_>) -> Option<Other> {
     settings.tenant = tenant.unwrap_or(settings.tenant);
     let doc = "Ids of the tenants whose accounts may come in; empty means all.";
     settings.allow_tenants = texts(r, "allow_tenants", "72f988bf-86f1-41af-91ab-2d7cd011db47", doc);
+    not_everybody(r, "allow_tenants", "name a tenant");
     brand_endpoints(r, &mut settings);
     told(r, &mut settings, roles);
     finished(r, settings, "client_id")
@@ -135,8 +134,28 @@ fn secret_or_key(r: &mut Reader<'_>, settings: &mut OAuth) {
         let message = "`client_secret` and `private_key` are two ways to prove the same";
         r.fault(Fault::new(Code::Conflict, message, r.place_of("private_key")).help("remove one of them"));
     }
+    let words = [("issuer", AssertionAudience::Issuer), ("token_endpoint", AssertionAudience::TokenEndpoint)];
+    let doc = "For whom what the key signs is: the issuer, or the token endpoint where the provider wants that.";
+    let audience = r.word("assertion_audience", &words, AssertionAudience::default(), doc);
+    if r.has("assertion_audience") && !r.has("private_key") {
+        let message = "`assertion_audience` is for what `private_key` signs";
+        r.fault(
+            Fault::new(Code::Conflict, message, r.place_of("assertion_audience")).help("remove it, or name the key"),
+        );
+    }
     if let Some(private_key) = key {
-        settings.proof = Proof::Key { private_key, key_id };
+        settings.proof = Proof::Key { private_key, key_id, audience };
+        usable(r, settings);
+    }
+}
+
+/// Reports a private key that cannot sign; one that has not to be there for an operator's command is not looked at.
+fn usable(r: &Reader<'_>, settings: &OAuth) {
+    if let Err(error) = settings.check()
+        && !r.is_absent("private_key")
+    {
+        let fault = Fault::new(Code::Form, format!("`private_key`: {error}"), r.place_of("private_key"));
+        r.fault(fault.help("another form of a good key: openssl pkcs8 -topk8 -nocrypt -in key.pem"));
     }
 }
 
@@ -162,6 +181,10 @@ fn algorithms(r: &mut Reader<'_>, settings: &mut OAuth) {
         let one = known.iter().find(|one| one.name() == text).copied();
         one.ok_or_else(|| no_such_word("algorithms", text, &names))
     });
+    if r.is_empty_list("algorithms") {
+        let fault = Fault::new(Code::Form, "`algorithms` is empty: no id_token would do", r.place_of("algorithms"));
+        r.fault(fault.help("name one, or take the key out"));
+    }
     if let Some(list) = list.filter(|list| !list.is_empty()) {
         settings.algorithms = list.into_iter().map(|(one, _)| one).collect();
     }
@@ -176,15 +199,33 @@ fn domains(r: &mut Reader<'_>, settings: &mut OAuth, doc: &'static str) {
             false => Err(Trouble::new(Code::Form, format!("\"{text}\" is no domain such as example.com"))),
         }
     });
-    if r.is_empty_list("allow_domains") {
-        let fault = Fault::new(
-            Code::Form,
-            "`allow_domains` is empty, which would let in everybody",
-            r.place_of("allow_domains"),
-        );
-        r.fault(fault.help("name a domain, or take the key out"));
-    }
+    not_everybody(r, "allow_domains", "name a domain");
     settings.allow_domains = list.unwrap_or_default().into_iter().map(|(domain, _)| domain).collect();
+}
+
+/// Reports a list of whom to let in that names nobody.
+fn not_everybody(r: &Reader<'_>, key: &str, way_out: &str) {
+    if r.is_empty_list(key) {
+        let message = format!("`{key}` is empty, which would let in everybody");
+        r.fault(Fault::new(Code::Form, message, r.place_of(key)).help(format!("{way_out}, or take the key out")));
+    }
+}
+
+/// Further parameters of the address that people are sent to.
+fn parameters(r: &mut Reader<'_>, settings: &mut OAuth) {
+    let about = "The value of this parameter, as it is.";
+    let doc = "Further parameters for the authorization endpoint; none that the sign-in itself needs.";
+    let all = r.named("parameters", doc, (Kind::Text("offline"), about), |item| {
+        let node = item.node?;
+        let value = item.accept(node, as_text(item.name, node).map(str::to_owned))?;
+        if OAuth::may_ask(item.name) {
+            return Some((item.name.to_owned(), value));
+        }
+        let trouble = Trouble::new(Code::Conflict, format!("`{}` is set by the sign-in itself", item.name));
+        item.fault(if item.name == "scope" { trouble.help("write scopes = [\"openid\", …]") } else { trouble });
+        None
+    });
+    settings.parameters = all.unwrap_or_default().into_iter().collect();
 }
 
 /// What is taken of its answer.
@@ -197,6 +238,8 @@ fn told(r: &mut Reader<'_>, settings: &mut OAuth, roles: Roles<'_>) {
         }
     });
     settings.scopes = scopes.map(|scopes| scopes.into_iter().map(|(scope, _)| scope).collect());
+    expect_openid(r, settings);
+    parameters(r, settings);
     if let Some(metadata) = metadata::read(r, "metadata", Some("[\"email\", \"name\"]")) {
         settings.metadata = metadata;
     }
@@ -217,6 +260,16 @@ fn told(r: &mut Reader<'_>, settings: &mut OAuth, roles: Roles<'_>) {
     }
 }
 
+/// OpenID Connect Core 1.0 §3.1.2.1: without this scope there is no id_token, and so nobody to sign in.
+fn expect_openid(r: &Reader<'_>, settings: &OAuth) {
+    let needs_it = matches!(settings.kind, OAuthKind::Oidc | OAuthKind::Google | OAuthKind::Microsoft);
+    let asks = settings.scopes.as_ref().is_none_or(|scopes| scopes.iter().any(|scope| scope == "openid"));
+    if needs_it && !asks {
+        let fault = Fault::new(Code::Form, "`scopes` lacks \"openid\": nobody could sign in", r.place_of("scopes"));
+        r.fault(fault.help("write scopes = [\"openid\", …]"));
+    }
+}
+
 fn declared(role: &str, roles: Roles<'_>) -> Result<String, Trouble> {
     if roles.contains(role) {
         return Ok(role.to_owned());
@@ -234,27 +287,38 @@ fn texts(r: &mut Reader<'_>, key: &'static str, example: &'static str, doc: &'st
     list.unwrap_or_default().into_iter().map(|(text, _)| text).collect()
 }
 
-/// An address of a provider: https, or http where `outgoing` lets it.
+/// An address of a provider, as it is written: issuers are compared by the letter.
 fn address(r: &mut Reader<'_>, key: &'static str, doc: &'static str) -> Option<String> {
-    r.parsed(key, (Kind::Text("https://id.example.com"), None), doc, |text| {
+    let found = r.parsed(key, (Kind::Text("https://id.example.com"), None), doc, |text| {
         let form = || Trouble::new(Code::Form, format!("`{key}` is not an address such as https://id.example.com"));
         let url = url::Url::parse(text).map_err(|_| form())?;
         let plain = url.has_host() && url.username().is_empty() && url.password().is_none() && url.fragment().is_none();
-        match url.scheme() {
-            "https" | "http" if !plain || text.ends_with('/') && key.ends_with("_url") => Err(form()),
-            "https" => Ok(text.to_owned()),
-            "http" if is_loopback(&url) => Ok(text.to_owned()),
-            "http" => {
-                let message = format!("`{key}` would be asked in the clear");
-                Err(Trouble::new(Code::Insecure, message).help("use https; plain http is only for this machine"))
-            }
-            _ => Err(form()),
+        if !plain || !matches!(url.scheme(), "https" | "http") {
+            return Err(form());
         }
-    })
+        // Paths are added to these; an issuer has no query (OpenID Connect Discovery 1.0 §2).
+        if key.ends_with("_url") && text.ends_with('/') {
+            return Err(form().help("without the slash at the end"));
+        }
+        if (key.ends_with("_url") || key == "issuer") && url.query().is_some() {
+            return Err(form().help("without a query"));
+        }
+        Ok((text.to_owned(), url.as_str().parse().map_err(|_| form())?))
+    });
+    let (text, uri) = found?;
+    r.asks(key, &uri);
+    Some(text)
 }
 
 fn missing(r: &Reader<'_>, key: &str, example: &str) {
     r.fault(Fault::new(Code::Missing, format!("`{key}` is missing"), r.place.clone()).help(format!("write {example}")));
+}
+
+/// A brand whose token endpoint answers nobody without one.
+fn needs_secret(r: &Reader<'_>, name: &str) {
+    if !r.has("client_secret") {
+        missing(r, "client_secret", &format!("client_secret = {{ env = \"{name}\" }}"));
+    }
 }
 
 fn finished(r: &Reader<'_>, settings: OAuth, id: &str) -> Option<Other> {

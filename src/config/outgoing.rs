@@ -1,20 +1,41 @@
 use url::Host;
 
 use super::code::Code;
-use super::fault::Trouble;
+use super::fault::{Fault, Trouble};
 use super::known::Kind;
 use super::reader::Reader;
-use crate::fetch::Settings;
+use crate::fetch::{Error, Fetch, Settings};
 
 /// `[outgoing]`.
 pub(super) fn read(r: &mut Reader<'_>) -> Settings {
     let ca = "A PEM file with further certificate authorities, beside those of the machine.";
     let http = "Hosts that are asked without TLS, too; this machine always is.";
     let private = "Hosts that a provider's document may name although their addresses are private.";
-    Settings {
+    let settings = Settings {
         ca: r.path("ca", "ca.pem", ca),
         allow_http: hosts(r, "allow_http", http),
         allow_private: hosts(r, "allow_private", private),
+    };
+    if let Err(error) = Fetch::new(&settings) {
+        r.fault(Fault::new(Code::Form, error.to_string(), r.place_of("ca")));
+    }
+    settings
+}
+
+/// Reports every address in the file that would not be asked.
+pub(super) fn check(r: &Reader<'_>, settings: &Settings) {
+    for (key, place, address) in r.reading.addresses() {
+        let fault = match settings.check(&address) {
+            Ok(()) => continue,
+            Err(Error::Insecure(_)) => {
+                let host = address.host().unwrap_or_default().to_ascii_lowercase();
+                Fault::new(Code::Insecure, format!("`{key}` would be asked in the clear"), place)
+                    .help("use https; plain http is for this machine")
+                    .help(format!("or let this host be asked so: [outgoing] allow_http = [\"{host}\"]"))
+            }
+            Err(error) => Fault::new(Code::Form, format!("`{key}`: {error}"), place),
+        };
+        r.fault(fault);
     }
 }
 

@@ -4,6 +4,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use http::Uri;
+
 use super::code::Code;
 use super::fault::{Fault, Trouble};
 use super::known::{Kind, Known};
@@ -34,6 +36,7 @@ pub(crate) struct Reading {
     faults: RefCell<Vec<Fault>>,
     hidden: RefCell<Vec<(usize, usize)>>,
     asked: RefCell<BTreeSet<String>>,
+    addresses: RefCell<Vec<(String, Place, Uri)>>,
 }
 
 /// A table that is being read. Every table that was opened is closed: then unknown keys come to light.
@@ -108,6 +111,11 @@ impl Reading {
         self.absent.borrow().clone()
     }
 
+    /// The addresses that requests go to: which key names each, and where.
+    pub(super) fn addresses(&self) -> Vec<(String, Place, Uri)> {
+        self.addresses.borrow().clone()
+    }
+
     /// A path of the file, from the file's own folder.
     pub(super) fn resolve(&self, path: &str) -> PathBuf {
         self.folder.join(path)
@@ -147,6 +155,11 @@ impl<'a> Reader<'a> {
             }
         }
         self.table.get(key)
+    }
+
+    /// Notes the address of a key that requests go to: whether they may is for `[outgoing]` to say.
+    pub(super) fn asks(&self, key: &str, address: &Uri) {
+        self.reading.addresses.borrow_mut().push((key.to_owned(), self.place_of(key), address.clone()));
     }
 
     /// Whether the file has this key; declares nothing.

@@ -96,7 +96,13 @@ fn its_examples_are_taken() {
     let files = ["ca.pem", "cert.pem", "key.pem", "client.pem", "AuthKey.p8", "logo.svg", "templates", "admin.token"];
     for name in files {
         let path = folder.path().join(name);
-        std::fs::write(&path, "brass weather vane 8811 on the roof").unwrap();
+        let made = rcgen::generate_simple_self_signed(["idp.internal".to_owned()]).unwrap();
+        let text = match name {
+            "client.pem" | "AuthKey.p8" => made.signing_key.serialize_pem(),
+            "ca.pem" => made.cert.pem(),
+            _ => "brass weather vane 8811 on the roof".to_owned(),
+        };
+        std::fs::write(&path, text).unwrap();
         #[cfg(unix)]
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     }

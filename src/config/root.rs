@@ -65,6 +65,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
     loops::check(r, &config, &rules.tables, &rules.upstreams);
     config.providers.keep_tokens = rules.tables.specs.iter().any(|spec| spec.provider_token.is_some());
     notes::find(r, &config, &rules);
+    outgoing::check(r, &config.outgoing);
     config.routes = rules.tables;
     config
 }

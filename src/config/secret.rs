@@ -126,7 +126,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn is_absent(&self, key: &str) -> bool {
+    /// Whether something else stands for the secret of this key, which is not there and has not to be.
+    pub(super) fn is_absent(&self, key: &str) -> bool {
         self.reading.misses(&self.below(key).join("."))
     }
 

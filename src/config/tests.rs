@@ -163,6 +163,37 @@ fn secrets_come_from_their_sources() {
     assert_eq!(codes(&text("[]")), ["VB0205"]);
 }
 
+#[test]
+fn authorities_that_are_none_are_a_fault_of_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = folder.path().join("v.toml").display().to_string();
+    let text = "upstream = \"http://127.0.0.1:3000\"\n[outgoing]\nca = \"ca.pem\"\n";
+    let made = rcgen::generate_simple_self_signed(["idp.internal".to_owned()]).unwrap();
+    for (pem, fault) in [(made.cert.pem(), None), (made.signing_key.serialize_pem(), Some(Code::Form))] {
+        std::fs::write(folder.path().join("ca.pem"), pem).unwrap();
+        assert_eq!(parse(text, &name, []).err().map(|report| report.problems[0].code), fault);
+    }
+}
+
+#[test]
+fn a_private_key_that_cannot_sign_is_a_fault_of_the_file() {
+    let apple = "[providers.oauth2-apple]\nservices_id = \"a\"\nteam_id = \"b\"\nkey_id = \"c\"\n";
+    let corp = "[providers.oidc]\nissuer = \"https://id.example.com\"\nclient_id = \"a\"\n";
+    let pem = |algorithm| rcgen::KeyPair::generate_for(algorithm).unwrap().serialize_pem();
+    let (p256, p384) = (pem(&rcgen::PKCS_ECDSA_P256_SHA256), pem(&rcgen::PKCS_ECDSA_P384_SHA384));
+    for (provider, key, fault) in [
+        (apple, p256.as_str(), None),
+        (apple, &p384, Some("`private_key`: Apple's keys are of P-256")),
+        (corp, &p384, None),
+        (corp, &p384.replace("MI", "XX"), Some("`private_key`: no private key in PEM")),
+    ] {
+        let text = format!("upstream = \"http://127.0.0.1:3000\"\n{provider}private_key.env = \"KEY\"\n");
+        let found = parse_with(&text, &[("KEY", key)]).err().map(|report| report.to_string());
+        let told = fault.is_none_or(|fault| found.as_ref().is_some_and(|found| found.contains(fault)));
+        assert!(found.is_some() == fault.is_some() && told, "{provider} {found:?}");
+    }
+}
+
 /// SEC-CONF-01
 #[cfg(unix)]
 #[test]

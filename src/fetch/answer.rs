@@ -26,11 +26,15 @@ impl Answer {
     /// [`Error::NotJson`] when the type is neither `application/json` nor one that ends in `+json`, the body is
     /// none, has a name twice, or is nested more than 32 levels deep.
     pub fn json(&self) -> Result<Value, Error> {
-        let fault = |why| Error::NotJson { host: self.host.clone(), why };
+        let fault = |why: &str| Error::NotJson { host: self.host.clone(), why: why.to_owned() };
         let mut types = self.headers.get_all(CONTENT_TYPE).iter();
         let (Some(one), None) = (types.next(), types.next()) else { return Err(fault("no type, or several")) };
-        if !is_json(one.as_bytes()) {
-            return Err(fault("another type"));
+        let essence = essence(one.as_bytes());
+        if !is_json(&essence) {
+            // A page of an error, most of the time; as much of the word as is one.
+            let word =
+                essence.iter().filter(|byte| byte.is_ascii_graphic()).take(LONGEST_WORD).map(|byte| char::from(*byte));
+            return Err(fault(&format!("it says it is {}", word.collect::<String>())));
         }
         json::value(&self.body).map_err(|error| match error {
             json::Error::TooComplex => fault("too deep or too wide"),
@@ -51,12 +55,18 @@ impl std::fmt::Debug for Answer {
     }
 }
 
+/// A type without its parameters, in lower case.
+fn essence(field: &[u8]) -> Vec<u8> {
+    field.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii().to_ascii_lowercase()
+}
+
 /// RFC 6839 §3.1: a structured syntax name at the end of a type.
-fn is_json(field: &[u8]) -> bool {
-    let essence = field.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-    let essence = essence.to_ascii_lowercase();
+fn is_json(essence: &[u8]) -> bool {
     essence == b"application/json" || (essence.starts_with(b"application/") && essence.ends_with(b"+json"))
 }
+
+/// Characters of a stranger's type that are shown.
+const LONGEST_WORD: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -81,6 +91,14 @@ mod tests {
         assert!(answer(&["application/json", "application/json"], "{}").json().is_err());
         assert!(answer(&["application/json"], r#"{"a":1,"a":1}"#).json().is_err());
         assert!(answer(&["application/json"], "").json().is_err());
+    }
+
+    #[test]
+    fn what_it_says_it_is_instead_is_told_short_and_plain() {
+        let why = |one| answer(&[one], "{}").json().unwrap_err().to_string();
+        assert_eq!(why("Text/HTML; charset=utf-8"), "x: not the JSON that was wanted: it says it is text/html");
+        let long: &'static str = String::leak("a/".to_owned() + &"b".repeat(5000));
+        assert!(why(long).len() < 128);
     }
 
     #[test]

@@ -86,7 +86,7 @@ impl Fetch {
     /// # Errors
     /// [`Error::Address`] and [`Error::Insecure`].
     pub fn check(&self, uri: &Uri) -> Result<(), Error> {
-        Target::of(uri)?.check(&self.ways.settings)
+        self.ways.settings.check(uri)
     }
 
     /// Sends it and reads the whole answer.

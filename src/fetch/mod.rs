@@ -68,7 +68,7 @@ pub enum Error {
         /// From whom.
         host: String,
         /// In what way.
-        why: &'static str,
+        why: String,
     },
 }
 

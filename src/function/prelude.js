@@ -20,7 +20,8 @@
   defineProperty(globalThis, 'Function', { value: refuse, writable: false, configurable: false });
   delete globalThis.eval;
 
-  const own = create(create(null, { get: { value: (name) => own[name] } }));
+  // Writable, so that a value may be called `get`: it is read as a property then.
+  const own = create(create(null, { get: { value: (name) => own[name], writable: true } }));
   context.values = assign(own, context.values);
   context.runningAsSystem = () => context.user.type === 'system';
   globalThis.context = context;

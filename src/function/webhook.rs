@@ -56,30 +56,38 @@ impl Webhook {
                 pass.well();
                 answer.map(Some)
             }
-            Err(why) => {
-                tracing::debug!(function = name, %why, "a webhook failed");
-                pass.ill();
-                Err(Failure::CannotTell(why))
+            Err(nothing) => {
+                tracing::debug!(function = name, why = %nothing, "a webhook failed");
+                match nothing {
+                    Nothing::Down(_) => pass.ill(),
+                    // Whoever knows what makes it answer so could shut everybody out otherwise.
+                    Nothing::Odd(_) => pass.well(),
+                }
+                Err(Failure::CannotTell(nothing.to_string()))
             }
         }
     }
 
     /// Its answer, yes or no; else what keeps it from being one.
-    async fn ask(&self, stamp: &Stamp, body: &Bytes) -> Result<Result<Value, Failure>, String> {
-        let request = self.request(stamp, body).map_err(|error| error.to_string())?;
-        let answer = self.fetch.send(request).await.map_err(|error| error.to_string())?;
+    async fn ask(&self, stamp: &Stamp, body: &Bytes) -> Result<Result<Value, Failure>, Nothing> {
+        let request = self.request(stamp, body).map_err(|error| Nothing::Odd(error.to_string()))?;
+        let answer = self.fetch.send(request).await?;
         if self.hook.verify_answer {
-            self.verify(stamp, &answer).map_err(|why| format!("{}: {why}", answer.host()))?;
+            self.verify(stamp, &answer).map_err(|why| Nothing::Odd(format!("{}: {why}", answer.host())))?;
         }
         match answer.status {
-            StatusCode::OK => match answer.json().map_err(|error| error.to_string())? {
+            StatusCode::OK => match answer.json()? {
                 answer @ Value::Object(_) => Ok(Ok(answer)),
-                _ => Err(format!("{}: no object", answer.host())),
+                _ => Err(Nothing::Odd(format!("{}: no object", answer.host()))),
             },
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Ok(Err(Failure::Refused { message: message(&answer), place: String::new() }))
             }
-            status => Err(format!("{}: status {}", answer.host(), status.as_u16())),
+            status => {
+                let why = format!("{}: status {}", answer.host(), status.as_u16());
+                let is_down = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+                Err(if is_down { Nothing::Down(why) } else { Nothing::Odd(why) })
+            }
         }
     }
 
@@ -98,6 +106,25 @@ impl Webhook {
         let header = header.to_str().map_err(|_| "its signature is no text")?;
         let secrets = std::iter::once(&self.hook.secret).chain(&self.hook.retired);
         stamp.verify(header, secrets, &answer.body, self.clock.now())
+    }
+}
+
+/// Why there is neither a yes nor a no.
+#[derive(Debug, thiserror::Error)]
+enum Nothing {
+    /// It does not answer, or says itself that it cannot.
+    #[error("{0}")]
+    Down(String),
+    /// It answers, but nothing that was documented.
+    #[error("{0}")]
+    Odd(String),
+}
+
+impl From<fetch::Error> for Nothing {
+    fn from(error: fetch::Error) -> Self {
+        use fetch::Error::{Broken, Connect, Timeout};
+        let why = error.to_string();
+        if matches!(error, Broken(_) | Connect { .. } | Timeout(_)) { Self::Down(why) } else { Self::Odd(why) }
     }
 }
 

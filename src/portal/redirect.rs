@@ -20,19 +20,21 @@ use crate::provider::oauth2::{self, Begun, Client, Wishes};
 use crate::provider::pending::{self, Attempt, Pending};
 use crate::rejection::Reason;
 use crate::session::{ProviderSession, Travel};
+use crate::store::AtProvider;
 use crate::visit::Credential;
 
 impl Portal {
     /// Sends a visitor to the provider of this name. Of the request nothing goes there but whom to suggest and what
     /// to show (SEC-OAUTH-04).
     pub(super) async fn begin(&self, call: &Call, way: &Way) -> Answer {
-        let client = match way {
+        let found = match way {
             Way::Other(name) => self.providers.redirect(name),
             _ => None,
         };
-        let Some(client) = client.filter(|_| call.method == http::Method::GET) else {
+        let Some(client) = found.filter(|_| call.method == http::Method::GET) else {
             let page = format!("{}/login", self.prefix);
-            return if call.is_person() { Ok(see_other(&page)) } else { Err(Reason::MethodNotAllowed("POST".into())) };
+            let allowed = if found.is_some() { "GET, POST" } else { "POST" };
+            return if call.is_person() { Ok(see_other(&page)) } else { Err(Reason::MethodNotAllowed(allowed.into())) };
         };
         self.count_try(call, None).await?;
         let rd = call.return_to(&self.allowed);
@@ -169,8 +171,18 @@ impl Portal {
         Ok(empty(StatusCode::OK))
     }
 
-    async fn end_those(&self, named: &crate::store::AtProvider, provider: &str) -> Result<usize, Reason> {
-        let sessions = self.store.sessions_at_provider(named).await.map_err(unavailable)?;
+    async fn end_those(&self, named: &AtProvider, provider: &str) -> Result<usize, Reason> {
+        let mut sessions = self.store.sessions_at_provider(named).await.map_err(unavailable)?;
+        if named.sid.is_some() && named.subject.is_some() {
+            let anywhere = AtProvider { sid: None, ..named.clone() };
+            for session in self.store.sessions_at_provider(&anywhere).await.map_err(unavailable)? {
+                let kept = self.store.provider_session(session).await.map_err(unavailable)?;
+                // It never said which of its sessions this belongs to: it may be the one that is over.
+                if kept.is_some_and(|kept| kept.sid.is_none()) {
+                    sessions.push(session);
+                }
+            }
+        }
         for session in &sessions {
             self.end_named(*session, Action::SESSION_REVOKE, |event| event.after("provider", provider)).await?;
         }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use serde_json::Value;
-
 use super::created::Created;
 use super::{Account, Error};
 use crate::account::audit::{self, Action, Event};
 use crate::account::email::Email;
 use crate::account::linking::{self, Policy};
-use crate::account::{Identity, Kind, User};
+use crate::account::metadata::is_too_long;
+use crate::account::{Fields, Identity, Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::id::UserId;
 use crate::session::Sessions;
@@ -85,6 +84,7 @@ impl Admission {
                 None => self.newcomer(account, guest).await?,
             };
             if user.disabled {
+                tracing::info!(provider, user = %user.id, "a disabled user was refused");
                 return Err(Error::Refused);
             }
             let before = user.clone();
@@ -145,7 +145,9 @@ impl Admission {
 
 /// Refuses an account whose name cannot be one.
 pub(super) fn expect_name(provider: &str, account: &Account) -> Result<(), Error> {
-    if account.subject.is_empty() || account.subject.chars().count() > LONGEST_SUBJECT {
+    let subject = &account.subject;
+    // Not every store can hold a NUL, and no log shows one account apart from another by what cannot be seen.
+    if subject.is_empty() || subject.chars().count() > LONGEST_SUBJECT || subject.chars().any(char::is_control) {
         tracing::info!(provider, "an account without a usable name was refused");
         return Err(Error::Refused);
     }
@@ -165,7 +167,8 @@ pub(super) fn joined(before: &User, user: &User, now: Timestamp) -> Event {
     }
 }
 
-/// Writes down what the provider told: the identity whole, and each field of its data into the user's.
+/// Writes down what the provider told: the identity whole, and each field of its data into the user's. What it told
+/// before and no longer does is taken back (SEC-SESS-02): a rule that asks for it must not go on.
 pub(super) fn note(
     user: &mut User,
     provider: &str,
@@ -183,35 +186,48 @@ pub(super) fn note(
     let identity = &mut user.identities[position];
     identity.verified_email.clone_from(&account.verified_email);
     identity.roles.clone_from(&account.roles);
-    identity.data = account.data.clone().into();
-    identity.data.retain(|field, value| {
-        let short = length(value) <= LONGEST_FIELD && field.chars().count() <= LONGEST_NAME;
+    if let Some(now) = signed_in {
+        identity.last_sign_in_at = Some(now);
+        user.last_sign_in_at = Some(now);
+    }
+    let (told, before) = (kept(provider, account), identity.data.clone());
+    // Of several tokens that a client holds at once one may say less than the other: no sign-in, and nothing is gone.
+    if account.is_partial || signed_in.is_none() {
+        identity.data.extend(told.clone());
+    } else {
+        identity.data = told.clone();
+    }
+    let gone = before.into_iter().filter(|(field, _)| !identity.data.contains_key(field)).collect();
+    user.data.extend(told);
+    user.withdraw(&gone);
+    let size = serde_json::to_string(&user.data).map_or(usize::MAX, |text| text.len());
+    if size > MOST_DATA {
+        tracing::warn!(
+            provider,
+            size,
+            "a provider tells more of a user than the 16 KiB that are kept: name less in `metadata`"
+        );
+        return Err(Error::TooMuchData);
+    }
+    Ok(())
+}
+
+/// What of an account's data is kept.
+fn kept(provider: &str, account: &Account) -> Fields {
+    let mut told = Fields::from(account.data.clone());
+    told.retain(|field, value| {
+        let short = !is_too_long(value) && field.chars().count() <= LONGEST_NAME;
         if !short {
             tracing::warn!(event = "claim.dropped", provider, "a field of a provider's answer is too long");
         }
         short && !value.is_null()
     });
-    if let Some(now) = signed_in {
-        identity.last_sign_in_at = Some(now);
-        user.last_sign_in_at = Some(now);
-    }
-    user.data.extend(identity.data.clone());
-    let size = serde_json::to_string(&user.data).map_or(usize::MAX, |text| text.len());
-    if size > MOST_DATA { Err(Error::TooMuchData) } else { Ok(()) }
-}
-
-fn length(value: &Value) -> usize {
-    match value {
-        Value::String(text) => text.chars().count(),
-        other => other.to_string().chars().count(),
-    }
+    told
 }
 
 /// Characters of an account's name (OpenID Connect Core §2 allows 255 for `sub`; functions may need more).
 const LONGEST_SUBJECT: usize = 512;
-/// Characters of a field of metadata, as App Services had it.
-const LONGEST_FIELD: usize = 4096;
-/// Characters of a field's name, likewise.
+/// Characters of a field's name, as App Services had it.
 const LONGEST_NAME: usize = 64;
 /// Bytes of a user's metadata, as JSON.
 const MOST_DATA: usize = 16 << 10;

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::created::Created;
 use super::{Account, Admission, Error};
@@ -85,8 +85,42 @@ async fn what_the_provider_tells_is_noted_and_the_later_word_wins() {
     later.data = json!({ "name": "Ann B", "big": "x".repeat(4097), "nothing": null }).as_object().unwrap().clone();
     later.roles.clear();
     let user = house.admission.admit("corp", &later, None).await.unwrap().user;
-    assert_eq!(json!(user.data), json!({ "name": "Ann B", "email": "ann@example.com" }));
+    assert_eq!(json!(user.data), json!({ "name": "Ann B" }));
     assert!(!user.has_role("editor", "corp"));
+}
+
+#[tokio::test]
+async fn sec_sess_02_what_a_provider_no_longer_tells_goes_unless_it_tells_only_sometimes() {
+    let told =
+        |data: Value, is_partial| Account { data: data.as_object().unwrap().clone(), is_partial, ..account("7") };
+    let all = json!({ "name": "Ann", "plan": "pro" });
+    for (is_partial, is_sign_in, left) in [
+        (false, true, json!({ "name": "Ann" })),
+        (true, true, all.clone()),
+        // A token that comes with a request is no sign-in.
+        (false, false, all.clone()),
+    ] {
+        let house = House::new().await;
+        house.admission.admit("corp", &told(all.clone(), is_partial), None).await.unwrap();
+        let less = told(json!({ "name": "Ann" }), is_partial);
+        let user = match is_sign_in {
+            true => house.admission.admit("corp", &less, None).await,
+            false => house.admission.recognise("corp", &less).await,
+        };
+        let user = user.unwrap().user;
+        assert_eq!(json!(user.data), left, "{is_partial} {is_sign_in}");
+        assert_eq!(json!(user.identities[0].data), left, "and it goes with the identity");
+    }
+}
+
+#[tokio::test]
+async fn what_was_told_once_does_not_overrule_what_others_told_since() {
+    let house = House::new().await;
+    let told = |data: Value| Account { data: data.as_object().unwrap().clone(), is_partial: true, ..account("7") };
+    let user = house.admission.admit("apple", &told(json!({ "name": "Ann" })), None).await.unwrap().user;
+    house.admission.link_for(user.id, "corp", &told(json!({ "name": "Ann Other" }))).await.unwrap();
+    let user = house.admission.admit("apple", &told(json!({})), None).await.unwrap().user;
+    assert_eq!(json!(user.data), json!({ "name": "Ann Other" }));
 }
 
 #[tokio::test]
@@ -118,6 +152,18 @@ async fn recognising_writes_only_what_is_new() {
     let mut changed = account("7");
     changed.data.insert("name".into(), "Ann B".into());
     assert_eq!(house.admission.recognise("custom-token", &changed).await.unwrap().user.version, first.version + 1);
+}
+
+#[tokio::test]
+async fn an_account_has_a_name_that_can_be_kept_and_seen() {
+    let house = House::new().await;
+    for good in ["7".to_owned(), "ü ☃".to_owned(), "x".repeat(512)] {
+        assert!(house.admission.admit("corp", &account(&good), None).await.is_ok(), "{good}");
+    }
+    for odd in [String::new(), "x".repeat(513), "7\0".to_owned(), "7\n".to_owned(), "\u{1b}7".to_owned()] {
+        let refused = house.admission.admit("corp", &account(&odd), None).await;
+        assert!(matches!(refused, Err(Error::Refused)), "{odd:?}");
+    }
 }
 
 #[tokio::test]

@@ -48,7 +48,8 @@ fn told(
     claims.extend(name);
     let mut told = Told { issuer: issuer.to_owned(), subject, claims, excused: &NAMES, ..Told::default() };
     told.verify(email.as_ref(), verified);
-    told.account(&client.settings)
+    // Of the name it speaks once, and to apps not of the address either.
+    Ok(Account { is_partial: true, ..told.account(&client.settings)? })
 }
 
 /// The name in the callback's `user`, at the first consent only. It is not signed: whoever signs in may say here
@@ -69,3 +70,36 @@ fn named(parameters: &Map<String, Value>) -> Map<String, Value> {
 /// What it tells only at the first consent.
 static NAMES: [&str; 3] = ["name", "first_name", "last_name"];
 const LONGEST_USER: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_what_comes_beside_the_token_only_a_name_is_read() {
+        let read = |user: Value| Value::Object(named(json!({ "user": user }).as_object().unwrap()));
+        let long = format!("{{\"name\":{{\"firstName\":\"{}\"}}}}", "x".repeat(4096));
+        for (user, name) in [
+            (
+                json!(r#"{"name":{"firstName":"Ann","lastName":" Example "}}"#),
+                json!({ "first_name": "Ann", "last_name": "Example", "name": "Ann Example" }),
+            ),
+            (
+                json!(r#"{"name":{"firstName":"Änn\u0000"},"sub":"evil","email":"evil@example.com"}"#),
+                json!({ "first_name": "Änn", "name": "Änn" }),
+            ),
+            (json!(r#"{"name":{"firstName":7,"lastName":null}}"#), json!({})),
+            (json!(r#"{"name":"Ann"}"#), json!({})),
+            (json!(r#"{"name":{"firstName":"Ann""#), json!({})),
+            (json!("[]"), json!({})),
+            (json!(""), json!({})),
+            (json!({ "name": { "firstName": "Ann" } }), json!({})),
+            (json!(long), json!({})),
+        ] {
+            assert_eq!(read(user.clone()), name, "{user}");
+        }
+        assert_eq!(named(&Map::new()), Map::new());
+    }
+}

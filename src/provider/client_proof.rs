@@ -8,10 +8,10 @@ use serde_json::json;
 
 use super::discovery::Endpoints;
 use super::oauth2::Error;
-use super::{OAuth, OAuthKind, Proof, Setup};
+use super::{AssertionAudience, OAuth, OAuthKind, Proof, Setup};
 use crate::clock::Timestamp;
 use crate::secret::{self, Secret};
-use crate::token::OwnKey;
+use crate::token::{self, KeyError, OwnKey};
 
 /// Proves it.
 #[derive(Clone, Debug)]
@@ -21,7 +21,7 @@ pub(super) enum ClientProof {
     /// A secret we share with the provider.
     Secret { secret: Secret, in_body: bool },
     /// An assertion for each request.
-    Key(OwnKey),
+    Key(OwnKey, AssertionAudience),
     /// A secret that is signed now and then.
     Apple { key: OwnKey, team_id: String, minted: Arc<Mutex<Option<(Secret, Timestamp)>>> },
 }
@@ -38,20 +38,30 @@ pub(super) struct Shown {
 pub(super) type Assertion = Vec<(&'static str, String)>;
 
 impl ClientProof {
-    pub(super) fn new(name: &str, settings: &OAuth) -> Result<Self, Setup> {
-        let unusable = |error: crate::token::KeyError| Setup(format!("providers.{name}.private_key: {error}"));
+    /// For the provider of this name.
+    ///
+    /// # Errors
+    /// What is wrong with the private key, naming it.
+    pub(super) fn of(name: &str, settings: &OAuth) -> Result<Self, Setup> {
+        Self::new(settings).map_err(|error| Setup(format!("providers.{name}.private_key: {error}")))
+    }
+
+    /// # Errors
+    /// What is wrong with the private key.
+    pub(super) fn new(settings: &OAuth) -> Result<Self, token::Setup> {
+        let unusable = |error: KeyError| token::Setup(error.to_string());
         // They document nothing else.
         let in_body = matches!(settings.kind, OAuthKind::Facebook | OAuthKind::Github | OAuthKind::Apple);
         Ok(match &settings.proof {
             Proof::None => Self::Nothing,
             Proof::Secret(secret) => Self::Secret { secret: secret.clone(), in_body },
-            Proof::Key { private_key, key_id } => {
-                Self::Key(OwnKey::from_pem(private_key, key_id.as_deref()).map_err(unusable)?)
+            Proof::Key { private_key, key_id, audience } => {
+                Self::Key(OwnKey::from_pem(private_key, key_id.as_deref()).map_err(unusable)?, *audience)
             }
             Proof::Apple { team_id, key_id, private_key } => {
                 let key = OwnKey::from_pem(private_key, Some(key_id)).map_err(unusable)?;
                 if !key.is_es256() {
-                    return Err(Setup(format!("providers.{name}.private_key: Apple's keys are of P-256")));
+                    return Err(token::Setup("Apple's keys are of P-256".to_owned()));
                 }
                 Self::Apple { key, team_id: team_id.clone(), minted: Arc::default() }
             }
@@ -69,9 +79,11 @@ impl ClientProof {
                 shown.in_body = *in_body || !endpoints.proofs.as_ref().is_none_or(basic);
                 shown.secret = Some(secret.clone());
             }
-            Self::Key(key) => {
-                // The issuer, not the token endpoint: an assertion must be of no use at another server.
-                let audience = if endpoints.issuer.is_empty() { &endpoints.token } else { &endpoints.issuer };
+            Self::Key(key, audience) => {
+                let audience = match audience {
+                    AssertionAudience::Issuer if !endpoints.issuer.is_empty() => &endpoints.issuer,
+                    _ => &endpoints.token,
+                };
                 let claims = json!({
                     "iss": client_id,
                     "sub": client_id,
@@ -122,3 +134,41 @@ fn apple_secret(
 
 const ASSERTION: Duration = Duration::from_mins(1);
 const APPLE_SECRET: Duration = Duration::from_hours(1);
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    use serde_json::Value;
+
+    use super::*;
+
+    #[test]
+    fn apples_secret_is_signed_anew_well_before_its_end() {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap().serialize_pem();
+        let mut settings = OAuth::new(OAuthKind::Apple, "com.example.blog.web");
+        let (team_id, key_id) = ("DEF123GHIJ".to_owned(), "ABC123DEFG".to_owned());
+        settings.proof = Proof::Apple { team_id, key_id, private_key: Secret::new(key) };
+        let proof = ClientProof::new(&settings).unwrap();
+        let endpoints = Endpoints { issuer: crate::provider::apple::ISSUER.to_owned(), ..Endpoints::default() };
+        let begun = Timestamp::from_seconds(1_795_363_200);
+        let secret = |after: u64| {
+            let shown = proof.show(&settings.client_id, &endpoints, begun + Duration::from_secs(after)).unwrap();
+            assert!(shown.in_body && shown.assertion.is_empty());
+            shown.secret.unwrap()
+        };
+        let first = secret(0);
+        assert_eq!(secret(1799), first);
+        let second = secret(1800);
+        assert_ne!(second, first);
+        let claims = URL_SAFE_NO_PAD.decode(second.expose().split('.').nth(1).unwrap()).unwrap();
+        let made = begun.seconds() + 1800;
+        assert_eq!(
+            serde_json::from_slice::<Value>(&claims).unwrap(),
+            json!({
+                "iss": "DEF123GHIJ", "sub": "com.example.blog.web", "aud": "https://appleid.apple.com",
+                "iat": made, "exp": made + 3600,
+            })
+        );
+    }
+}

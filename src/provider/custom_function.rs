@@ -74,10 +74,13 @@ fn read(answer: Option<Value>, form: Form) -> Verdict {
         }
         answer => (answer, None, None),
     };
-    let Some(Value::String(subject)) = id else { return Verdict::No("it named no account: no id, or no text".into()) };
-    if subject.trim().is_empty() {
-        return Verdict::No("it named no account: the id is empty".into());
-    }
+    let subject = match id {
+        Some(Value::String(subject)) if !subject.trim().is_empty() => subject,
+        // A webhook says no by 401 or 403, and a function by throwing or by naming nobody.
+        _ if form == Form::Exact => return Verdict::CannotTell("its answer has no `id` that is text".into()),
+        Some(Value::String(_)) => return Verdict::No("it named no account: the id is empty".into()),
+        _ => return Verdict::No("it named no account: no id, or no text".into()),
+    };
     let mut data = match data {
         None | Some(Value::Null) => Map::new(),
         Some(Value::Object(data)) => data,
@@ -136,6 +139,9 @@ mod tests {
         assert!(matches!(read(Some(more), Form::Lenient), Verdict::Yes(_)));
         assert!(matches!(read(Some(json!({ "id": "ann-1", "name": "Ann" })), Form::Exact), Verdict::Yes(_)));
         assert!(matches!(read(Some(json!({ "allow": "true" })), Form::Exact), Verdict::CannotTell(_)));
+        for nobody in [json!({}), json!({ "id": null }), json!({ "id": 7 }), json!({ "id": " " })] {
+            assert!(matches!(read(Some(nobody.clone()), Form::Exact), Verdict::CannotTell(_)), "{nobody}");
+        }
     }
 
     /// SEC-LINK-06

@@ -3,24 +3,17 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use oauth2::basic::BasicTokenType;
-use oauth2::{ExtraTokenFields, StandardTokenResponse};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::discovery::Endpoints;
 use super::oauth2::{Client, Error};
+use super::token_endpoint::TokenAnswer;
 use super::{Account, OAuth};
 
 /// What differs between providers.
 pub(super) trait Dialect: std::fmt::Debug + Send + Sync + 'static {
     /// Scopes without `scopes` in the configuration.
     fn scopes(&self, settings: &OAuth) -> Vec<String>;
-
-    /// Parameters of its own on the way there.
-    fn parameters(&self) -> &'static [(&'static str, &'static str)] {
-        &[]
-    }
 
     /// Finds out whose tokens these are.
     fn account<'a>(&'a self, client: &'a Client, grant: &'a Grant) -> Asking<'a>;
@@ -55,15 +48,3 @@ pub(super) struct Grant {
     /// Everything the callback brought.
     pub(super) parameters: Map<String, Value>,
 }
-
-/// The answer of a token endpoint.
-pub(super) type TokenAnswer = StandardTokenResponse<Extra, BasicTokenType>;
-
-/// What OpenID Connect adds to it.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Extra {
-    #[serde(default)]
-    pub(super) id_token: Option<String>,
-}
-
-impl ExtraTokenFields for Extra {}

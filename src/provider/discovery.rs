@@ -31,8 +31,8 @@ pub(super) struct Endpoints {
     #[serde(rename = "end_session_endpoint")]
     pub(super) end_session: Option<String>,
     /// RFC 9207 §3: then a callback without `iss` is somebody else's.
-    #[serde(rename = "authorization_response_iss_parameter_supported", default)]
-    pub(super) names_itself: bool,
+    #[serde(rename = "authorization_response_iss_parameter_supported")]
+    pub(super) names_itself: Option<bool>,
     #[serde(rename = "token_endpoint_auth_methods_supported")]
     pub(super) proofs: Option<Vec<String>>,
 }
@@ -58,8 +58,8 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Found {
     endpoints: Option<(Arc<Endpoints>, Timestamp)>,
-    /// The last time it could not be found.
-    failed: Option<Timestamp>,
+    /// The last time it could not be found, and why.
+    failed: Option<(Timestamp, String)>,
 }
 
 impl Discovery {
@@ -83,8 +83,10 @@ impl Discovery {
         let _flight = self.0.flight.lock().await;
         match self.at_hand() {
             Some(endpoints) => Ok(endpoints),
-            None if self.has_failed_lately() => Err(Error::Down("its issuer did not answer a moment ago".to_owned())),
-            None => self.look().await,
+            None => match self.lately_failed() {
+                Some(why) => Err(Error::Down(format!("a moment ago: {why}"))),
+                None => self.look().await,
+            },
         }
     }
 
@@ -101,7 +103,7 @@ impl Discovery {
 
     /// Looks behind the scenes if what is known grows old, so that nobody waits for it.
     pub(super) fn look_ahead(&self) {
-        if self.known_for(CEILING - AHEAD).is_some() || self.has_failed_lately() {
+        if self.known_for(CEILING - AHEAD).is_some() || self.lately_failed().is_some() {
             return;
         }
         let this = self.clone();
@@ -125,7 +127,7 @@ impl Discovery {
             }
             Err(error) => {
                 tracing::warn!(provider = self.0.name, %error, "the issuer cannot be used now");
-                found.failed = Some(self.0.clock.now());
+                found.failed = Some((self.0.clock.now(), error.to_string()));
             }
         }
         outcome
@@ -156,7 +158,9 @@ impl Discovery {
             _ => told.issuer == issuer,
         };
         if !right {
-            return Err(Error::Down("the issuer's document names another issuer".to_owned()));
+            // The commonest slip is a slash at the end: both spellings side by side show it.
+            let named = told.issuer.chars().take(LONGEST_SHOWN).collect::<String>();
+            return Err(Error::Down(format!("the issuer's document is of {named:?}, and `issuer` says {issuer:?}")));
         }
         let secure = issuer.starts_with("https:");
         let own = origin(issuer);
@@ -190,9 +194,11 @@ impl Discovery {
         self.read(|found| found.endpoints.as_ref().filter(|(_, since)| fresh(*since)).map(|(known, _)| known.clone()))
     }
 
-    fn has_failed_lately(&self) -> bool {
+    /// Why it could not be found, if that was a moment ago.
+    fn lately_failed(&self) -> Option<String> {
         let now = self.0.clock.now();
-        self.read(|found| found.failed.is_some_and(|failed| now.since(failed) < FLOOR))
+        let lately = |failed: &&(Timestamp, String)| now.since(failed.0) < FLOOR;
+        self.read(|found| found.failed.as_ref().filter(lately).map(|(_, why)| why.clone()))
     }
 
     fn read<T>(&self, look: impl FnOnce(&Found) -> T) -> T {
@@ -250,6 +256,8 @@ pub(super) fn origin(address: &str) -> Option<String> {
     Some(url.origin().ascii_serialization())
 }
 
+/// Characters of a stranger's name that are shown.
+const LONGEST_SHOWN: usize = 200;
 /// How long a document is kept.
 const CEILING: Duration = Duration::from_hours(1);
 /// So long before its end it is asked for again, if anybody comes.

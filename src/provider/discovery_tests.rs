@@ -114,11 +114,21 @@ async fn sec_oauth_03_a_document_speaks_for_its_own_issuer_and_leads_to_no_other
         assert!(issuer.discovery.endpoints().await.is_err(), "{name} {value}");
     }
     assert!(Issuer::open().await.discovery.endpoints().await.is_ok());
+    let nulls = Issuer::open().await;
+    let mut document = nulls.document();
+    for name in ["userinfo_endpoint", "end_session_endpoint", "authorization_response_iss_parameter_supported"] {
+        document[name] = Value::Null;
+    }
+    nulls.server.say_json(&document);
+    assert!(nulls.discovery.endpoints().await.is_ok(), "null is as good as nothing");
     let issuer = Issuer::open().await;
     let mut slash = issuer.document();
     slash["issuer"] = json!(format!("{}/", issuer.server.url("")));
     issuer.server.say_json(&slash);
-    assert!(issuer.discovery.endpoints().await.is_err(), "exactly, not nearly");
+    let first = issuer.discovery.endpoints().await.unwrap_err().to_string();
+    let second = issuer.discovery.endpoints().await.unwrap_err().to_string();
+    let spellings = format!("is of \"{0}/\", and `issuer` says \"{0}\"", issuer.server.url(""));
+    assert!(first.ends_with(&spellings) && second.ends_with(&spellings), "exactly, not nearly: {first} {second}");
 }
 
 #[test]

@@ -60,6 +60,9 @@ pub struct Account {
     pub is_authoritative: bool,
     /// Metadata; of a user with several accounts the later sign-in wins, field by field.
     pub data: Map<String, Value>,
+    /// Whether the provider leaves out of `data` what it told before: then that stands, else it is gone with the next
+    /// sign-in.
+    pub is_partial: bool,
     /// Roles of ours that its answer stands for.
     pub roles: BTreeSet<String>,
     /// What it gave for later, if it gave anything.

@@ -94,7 +94,8 @@ fn limited(client: &Client, mut claims: Map<String, Value>) -> Result<Account, E
             claims.insert(to.to_owned(), value);
         }
     }
-    told(client, user, claims)
+    // Browsers get more, by the profile.
+    Ok(Account { is_partial: true, ..told(client, user, claims)? })
 }
 
 fn told(client: &Client, subject: String, mut claims: Map<String, Value>) -> Result<Account, Error> {

@@ -54,6 +54,7 @@ pub mod server_key;
 mod settings;
 mod sign_ins;
 mod signed_out;
+mod token_endpoint;
 mod told;
 
 pub use crate::account::metadata::MetadataField;
@@ -68,7 +69,7 @@ pub use issuers::Asked;
 pub use link::{Linked, Linker};
 pub use links::{OpenLink, going_on_to};
 pub use merge::TwoPasswords;
-pub use oauth_settings::{OAuth, OAuthKind, Overrides, Proof, ResponseMode};
+pub use oauth_settings::{AssertionAudience, OAuth, OAuthKind, Overrides, Proof, ResponseMode};
 pub use registration::Registered;
 pub use renewal::ProviderTokens;
 pub use settings::{AnonUser, ApiKeys, Confirm, LocalUserpass, Other, Reset, Settings, SignUp};

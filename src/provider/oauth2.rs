@@ -2,28 +2,27 @@
 //! people are sent, what they come back with, and what that is exchanged for.
 
 use std::collections::BTreeSet;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION};
 use http::{Request, StatusCode};
 use oauth2::{
-    AsyncHttpClient, AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointSet, HttpRequest,
-    HttpResponse, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope,
-    TokenResponse as _, TokenUrl,
+    AuthType, AuthUrl, AuthorizationCode, ClientId, ClientSecret, CsrfToken, EndpointSet, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, Scope, TokenResponse as _, TokenUrl,
 };
 use serde_json::{Map, Value};
 
 use super::client_proof::{Assertion, ClientProof};
-pub(super) use super::dialect::{Asking, Dialect, Grant, TokenAnswer};
+pub(super) use super::dialect::{Asking, Dialect, Grant};
 use super::discovery::{Discovery, Endpoints};
 use super::pending::{Attempt, New, Pending, name_of};
+pub(super) use super::token_endpoint::TokenAnswer;
+use super::token_endpoint::{Wire, unusable, word};
 use super::{
     Account, Deciding, Facts, OAuth, OAuthKind, Parts, Provider, ResponseMode, Setup, Tokens, Verdict, openid,
 };
 use crate::clock::Clock;
-use crate::fetch::{self, Fetch};
 use crate::secret::Secret;
 use crate::session::Sessions;
 use crate::store::{self, Store};
@@ -111,7 +110,7 @@ impl Client {
             clock: parts.clock.clone(),
             verifiers: openid::Verifiers::default(),
             dialect,
-            proof: ClientProof::new(name, settings)?,
+            proof: ClientProof::of(name, settings)?,
             redirect_uri: parts.public_url.join(&format!("{}/callback/{name}", parts.prefix)),
             store: parts.store.clone(),
             sessions: parts.sessions.clone(),
@@ -166,13 +165,14 @@ impl Client {
         if self.is_posted() {
             request = request.add_extra_param("response_mode", "form_post");
         }
-        for (name, value) in self.dialect.parameters() {
-            request = request.add_extra_param(*name, *value);
+        for (name, value) in &self.settings.parameters {
+            request = request.add_extra_param(name, value);
         }
         if let Some(hint) = wishes.login_hint.as_ref().filter(|hint| is_hint(hint)) {
             request = request.add_extra_param("login_hint", hint.clone());
         }
-        if let Some(prompt) = wishes.prompt.as_deref().filter(|prompt| PROMPTS.contains(prompt)) {
+        let prompt = wishes.prompt.as_deref().filter(|prompt| PROMPTS.contains(prompt));
+        if let Some(prompt) = prompt.filter(|_| !self.settings.parameters.contains_key("prompt")) {
             request = request.add_extra_param("prompt", prompt.to_owned());
         }
         Ok(request.url().0.into())
@@ -213,7 +213,7 @@ impl Client {
 
     fn kept(&self, grant: &Grant) -> Tokens {
         let answer = &grant.answer;
-        let id_token = answer.extra_fields().id_token.as_deref();
+        let id_token = answer.id_token.as_deref();
         // The text has been verified before; only what is needed for signing out there is kept.
         let sid = id_token.and_then(openid::sid);
         let hint = id_token.filter(|_| grant.endpoints.end_session.is_some());
@@ -287,7 +287,8 @@ impl Client {
         let answer = answer.map_err(|error| Error::Down(error.to_string()))?;
         match answer.status {
             StatusCode::OK => answer.json().map_err(|error| Error::Down(error.to_string())),
-            status if status.is_client_error() => {
+            // Whoever is asked too often says nothing about the token.
+            status if status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS => {
                 Err(Error::Refused(format!("{} answered {status} to the access token", answer.host())))
             }
             status => Err(Error::Down(format!("{} answered {status}", answer.host()))),
@@ -297,29 +298,13 @@ impl Client {
     /// RFC 9207 §2.4: an answer that names another issuer was meant for another client, or comes from an attacker.
     fn check_issuer(&self, endpoints: &Endpoints, named: Option<&str>) -> Result<(), Error> {
         match named {
-            None if endpoints.names_itself => Err(Error::Malformed("the callback does not say who sends it")),
+            None if endpoints.names_itself == Some(true) => {
+                Err(Error::Malformed("the callback does not say who sends it"))
+            }
             None => Ok(()),
             Some(named) if openid::is_issuer(&self.settings, endpoints, named) => Ok(()),
             Some(_) => Err(Error::Malformed("the callback names another issuer")),
         }
-    }
-}
-
-/// The one way out, as the flow's crate wants it.
-struct Wire(Fetch);
-
-impl<'c> AsyncHttpClient<'c> for Wire {
-    type Error = fetch::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, fetch::Error>> + Send + 'c>>;
-
-    fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async move {
-            let answer = self.0.send(request.map(Bytes::from)).await?;
-            let mut response = HttpResponse::new(answer.body.to_vec());
-            *response.status_mut() = answer.status;
-            *response.headers_mut() = answer.headers;
-            Ok(response)
-        })
     }
 }
 
@@ -352,27 +337,6 @@ type TokenClient<HasTokenUrl = oauth2::EndpointNotSet> = oauth2::Client<
     HasTokenUrl,
 >;
 
-type TokenError = RequestTokenError<fetch::Error, oauth2::basic::BasicErrorResponse>;
-
-/// A token endpoint's no. Bodies may hold tokens, so nothing of them is told but the error's name.
-fn unusable(error: &TokenError) -> Error {
-    match error {
-        RequestTokenError::ServerResponse(no) => {
-            Error::Refused(format!("the token endpoint says {}", word(no.error().as_ref())))
-        }
-        RequestTokenError::Request(error) => Error::Down(error.to_string()),
-        // GitHub says no with status 200.
-        RequestTokenError::Parse(_, body) => match serde_json::from_slice::<Map<String, Value>>(body) {
-            Ok(no) if no.contains_key("error") => {
-                let name = no.get("error").and_then(Value::as_str).unwrap_or_default();
-                Error::Refused(format!("the token endpoint says {}", word(name)))
-            }
-            _ => Error::Down("the token endpoint's answer cannot be read".to_owned()),
-        },
-        RequestTokenError::Other(_) => Error::Down("the token endpoint's answer is none".to_owned()),
-    }
-}
-
 /// A provider's no to a visitor (RFC 6749 §4.1.2.1, OpenID Connect Core 1.0 §3.1.2.6).
 fn told(error: &str) -> Error {
     match error {
@@ -387,14 +351,25 @@ fn told(error: &str) -> Error {
     }
 }
 
-/// A name of theirs for our log: short and plain.
-fn word(text: &str) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(64).collect()
-}
-
 fn is_hint(text: &str) -> bool {
     !text.is_empty() && text.len() <= 320 && !text.chars().any(char::is_control)
 }
 
+/// Parameters that are the flow's own: no others may stand for them.
+pub(super) const OURS: [&str; 13] = [
+    "client_assertion",
+    "client_assertion_type",
+    "client_id",
+    "client_secret",
+    "code_challenge",
+    "code_challenge_method",
+    "login_hint",
+    "nonce",
+    "redirect_uri",
+    "response_mode",
+    "response_type",
+    "scope",
+    "state",
+];
 /// What a page of ours may ask for; `none` would show nobody anything.
 const PROMPTS: [&str; 4] = ["login", "consent", "select_account", "create"];

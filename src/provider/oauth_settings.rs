@@ -1,10 +1,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::client_proof::ClientProof;
 use super::oauth2::Client;
 use super::{MetadataField, Named, Parts, Setup};
 use crate::secret::Secret;
-use crate::token::Algorithm;
+use crate::token::{self, Algorithm};
 
 /// A provider that people are sent to and come back from: `[providers.corp]` and its kin.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +22,8 @@ pub struct OAuth {
     pub proof: Proof,
     /// `scopes`. Default: what the metadata needs.
     pub scopes: Option<Vec<String>>,
+    /// `parameters`: further ones on the way there, none of which [the flow sets itself](OAuth::may_ask).
+    pub parameters: BTreeMap<String, String>,
     /// Where everything is, as far as it is not what the brand says or the issuer's document says.
     pub endpoints: Overrides,
     /// `tenant`: `common`, `organizations`, `consumers`, or one tenant. Default `common`. Microsoft alone.
@@ -73,6 +76,8 @@ pub enum Proof {
         private_key: Secret,
         /// Its name in the header, as the provider knows it.
         key_id: Option<String>,
+        /// `assertion_audience`.
+        audience: AssertionAudience,
     },
     /// `team_id`, `key_id` and `private_key`: Apple's secret is a token we sign.
     Apple {
@@ -83,6 +88,16 @@ pub enum Proof {
         /// PEM, P-256: the `.p8` file.
         private_key: Secret,
     },
+}
+
+/// For whom an assertion is that proves us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum AssertionAudience {
+    /// The issuer, by its own name: of no use anywhere else, whatever a document says of endpoints.
+    #[default]
+    Issuer,
+    /// The address it is sent to, which some providers want alone.
+    TokenEndpoint,
 }
 
 /// Endpoints that the configuration names.
@@ -124,6 +139,7 @@ impl OAuth {
             native_client_ids: Vec::new(),
             proof: Proof::None,
             scopes: None,
+            parameters: BTreeMap::new(),
             endpoints: Overrides::default(),
             tenant: "common".to_owned(),
             allow_tenants: Vec::new(),
@@ -139,6 +155,20 @@ impl OAuth {
 }
 
 impl OAuth {
+    /// Whether `parameters` may have one of this name.
+    pub fn may_ask(name: &str) -> bool {
+        // A request object would say all of it again (RFC 9101).
+        !super::oauth2::OURS.contains(&name) && !name.starts_with("request")
+    }
+
+    /// Whether we can prove who we are with them.
+    ///
+    /// # Errors
+    /// What is wrong with the private key: lower case, no full stop.
+    pub fn check(&self) -> Result<(), token::Setup> {
+        ClientProof::new(self).map(drop)
+    }
+
     /// The provider of these settings.
     pub(super) fn build(&self, name: &str, parts: &Parts) -> Result<Named, Setup> {
         let client = Client::new(name, self, parts.settings.foreign_to(name), parts)?;

@@ -38,7 +38,7 @@ pub(super) enum Nonce<'a> {
 impl Client {
     /// The claims of the id_token that came for a code.
     pub(super) async fn identified(&self, grant: &Grant) -> Result<Map<String, Value>, Error> {
-        let id_token = grant.answer.extra_fields().id_token.as_deref();
+        let id_token = grant.answer.id_token.as_deref();
         let id_token = id_token.ok_or_else(|| Error::Down("the token endpoint sent no id_token".to_owned()))?;
         let expected = Expected {
             audiences: vec![&self.settings.client_id],
@@ -222,7 +222,7 @@ pub(super) fn sid(id_token: &str) -> Option<String> {
 }
 
 fn bad(why: token::Bad) -> Error {
-    Error::Refused(format!("the id_token is not good: {why}"))
+    Error::Refused(format!("the token is not good: {why}"))
 }
 
 fn refused(why: &str) -> Error {

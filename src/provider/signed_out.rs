@@ -55,7 +55,7 @@ impl Client {
         let endpoints = self.discovery.endpoints().await?;
         let claims = self.signed(&endpoints, token, Types::Logout).await?;
         openid::check_times(&claims)?;
-        let (claims, now) = (claims.fields(), self.clock.now());
+        let (expires_at, claims) = (claims.expires_at(), claims.fields());
         openid::check_issuer(claims, &self.settings, &endpoints)?;
         openid::check_audience(claims, &[&self.settings.client_id])?;
         check_purpose(claims)?;
@@ -65,7 +65,7 @@ impl Client {
             return Err(refused("the logout token names nobody"));
         }
         let jti = text("jti").ok_or_else(|| refused("the logout token has no name of its own (jti)"))?;
-        let seen = self.count(jti, claims, now).await?;
+        let seen = self.count(jti, expires_at).await?;
         let told = text("iss").unwrap_or_default();
         let (provider, issuer) = (self.name.clone(), self.kept_issuer(&endpoints.issuer, told));
         Ok(LogoutNotice { sessions: AtProvider { provider, issuer, subject, sid }, seen })
@@ -78,9 +78,8 @@ impl Client {
     }
 
     /// Notes the token's name for as long as the token is good.
-    async fn count(&self, jti: &str, claims: &Map<String, Value>, now: Timestamp) -> Result<Digest, Error> {
-        let end = claims.get("exp").and_then(Value::as_i64).map_or(now, Timestamp::from_seconds);
-        let expires_at = end.max(now) + MARGIN;
+    async fn count(&self, jti: &str, expires_at: Timestamp) -> Result<Digest, Error> {
+        let expires_at = expires_at + MARGIN;
         let record = OneTime {
             token: Digest::of(format!("logout_token\0{}\0{jti}", self.name)),
             purpose: Purpose::LogoutToken,
@@ -116,5 +115,41 @@ fn refused(why: &str) -> Error {
 }
 
 const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
-/// Longer than clocks may differ.
+/// Longer than the clocks of our instances may differ.
 const MARGIN: Duration = Duration::from_mins(5);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::fetch::scripted::Scripted;
+    use crate::provider::tests::House;
+    use crate::provider::{OAuth, OAuthKind, Overrides};
+    use crate::token::signer::Signer;
+
+    #[tokio::test]
+    async fn sec_jwt_10_a_logout_token_counts_once_for_as_long_as_it_is_good_however_its_end_is_written() {
+        for half_a_second in [0.0, 0.5] {
+            let (house, signer) = (House::open().await, Signer::ec("a"));
+            let server = Scripted::json(&json!({ "keys": [signer.jwk()] })).await;
+            let at = |path: &str| Some(server.url(path));
+            let mut settings = OAuth::new(OAuthKind::Oidc, "app");
+            let (issuer, authorization, token, jwks) = (at(""), at("/a"), at("/t"), at("/k"));
+            settings.endpoints = Overrides { issuer, authorization, token, jwks, ..Overrides::default() };
+            let client = house.client(&settings);
+            let now = house.clock.now().seconds();
+            let exp = if half_a_second == 0.0 { json!(now + 3600) } else { json!(now as f64 + 3600.5) };
+            let token = signer.sign(&json!({
+                "iss": server.url(""), "aud": "app", "sub": "ann-7", "jti": "j", "iat": now, "exp": exp,
+                "events": { EVENT: {} },
+            }));
+            client.logout(&token).await.unwrap();
+            for minutes in [0, 30, 29] {
+                house.clock.advance(Duration::from_mins(minutes));
+                let again = client.logout(&token).await.err().map(|error| error.to_string());
+                assert_eq!(again.as_deref(), Some("the logout token was sent before"), "{exp}");
+            }
+        }
+    }
+}

@@ -66,6 +66,24 @@ impl House {
         Self { providers, store, sessions, hasher, mailer, clock }
     }
 
+    /// A provider of these settings that people are sent to.
+    pub(super) fn client(&self, settings: &super::OAuth) -> super::oauth2::Client {
+        let parts = Parts {
+            settings: Settings::default(),
+            store: Arc::clone(&self.store),
+            sessions: self.sessions.clone(),
+            hasher: self.hasher.clone(),
+            mailer: self.mailer.clone(),
+            fetch: Fetch::new(&Default::default()).unwrap(),
+            workers: Workers::new(Program::new("/nowhere", &[]), Default::default()),
+            clock: self.clock.clone(),
+            public_url: "https://blog.example.com".parse().unwrap(),
+            prefix: "/.auth".to_owned(),
+            site: "The Daily Blog".to_owned(),
+        };
+        super::oauth2::Client::new("corp", settings, Default::default(), &parts).unwrap()
+    }
+
     pub(super) fn door(&self) -> &LocalUserpass {
         self.providers.local_userpass().unwrap()
     }

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::oauth2::Error;
 use super::{Account, OAuth};
 use crate::account::email::Email;
-use crate::account::metadata::at;
+use crate::account::metadata::{at, is_too_long};
 
 /// What a provider told of an account, once it was checked.
 #[derive(Clone, Debug, Default)]
@@ -28,7 +28,7 @@ impl Told {
     /// The account, if it may come in.
     ///
     /// # Errors
-    /// [`Error::NotAllowed`] for another domain or a required field that is absent.
+    /// [`Error::NotAllowed`] for another domain, or a required field that is absent or too long to be kept.
     pub(super) fn account(self, settings: &OAuth) -> Result<Account, Error> {
         let allowed = &settings.allow_domains;
         let inside = |domain: &String| allowed.iter().any(|allowed| allowed.eq_ignore_ascii_case(domain));
@@ -38,6 +38,10 @@ impl Told {
         let mut data = Map::new();
         for entry in &settings.metadata {
             match at(&self.claims, &entry.path).filter(|value| !is_nothing(value)) {
+                // What is not required is left out later on.
+                Some(value) if entry.required && is_too_long(value) => {
+                    return Err(Error::NotAllowed(format!("{} has more than 4096 characters", entry.path)));
+                }
                 Some(value) => drop(data.insert(entry.field.clone(), value.clone())),
                 None if entry.required && !self.excused.contains(&entry.path.as_str()) => {
                     return Err(Error::NotAllowed(format!("the provider does not tell {}", entry.path)));
@@ -54,6 +58,7 @@ impl Told {
             verified_email: self.verified_email,
             is_authoritative: false,
             data,
+            is_partial: false,
             roles,
             tokens: None,
         })
@@ -89,11 +94,14 @@ fn is_nothing(value: &Value) -> bool {
     value.is_null() || value.as_str().is_some_and(str::is_empty)
 }
 
-/// A list of words, or one.
+/// A list of words, or one; or an object of them, each with where it is held (Zitadel).
 fn words(value: Option<&Value>) -> Vec<&str> {
     match value {
         Some(Value::Array(values)) => values.iter().filter_map(Value::as_str).collect(),
         Some(Value::String(word)) => vec![word],
+        Some(Value::Object(words)) => {
+            words.iter().filter(|(_, held)| held.is_object()).map(|(word, _)| &**word).collect()
+        }
         _ => Vec::new(),
     }
 }
@@ -138,6 +146,10 @@ mod tests {
         settings.metadata[0].required = true;
         assert!(told(json!({ "email": "ann@example.com" })).account(&settings).is_ok());
         assert!(matches!(told(json!({ "email": null })).account(&settings), Err(Error::NotAllowed(_))));
+        // What is too long is not kept, and so as good as absent.
+        for (length, comes) in [(4096, true), (4097, false)] {
+            assert_eq!(told(json!({ "email": "x".repeat(length) })).account(&settings).is_ok(), comes);
+        }
     }
 
     #[test]
@@ -174,5 +186,22 @@ mod tests {
         assert_eq!(of(&settings), ["editor"]);
         settings.role_map = [("eds", "journalist"), ("admin", "root")].map(|(a, b)| (a.into(), b.into())).into();
         assert_eq!(of(&settings), ["journalist"]);
+    }
+
+    #[test]
+    fn words_come_in_a_list_alone_or_as_names_of_objects() {
+        let roles: std::collections::BTreeSet<_> = ["editor", "journalist"].map(str::to_owned).into();
+        let settings = OAuth { roles_from: Some("roles".into()), roles, ..settings() };
+        for (told_as, ours) in [
+            (json!("editor"), vec!["editor"]),
+            (json!(["editor", ["journalist"], null]), vec!["editor"]),
+            (json!({ "editor": { "4711": "corp.example" }, "admin": {} }), vec!["editor"]),
+            (json!({ "editor": true, "journalist": false }), vec![]),
+            (json!({ "editor": null, "journalist": "no" }), vec![]),
+            (json!(7), vec![]),
+        ] {
+            let account = told(json!({ "roles": told_as })).account(&settings).unwrap();
+            assert_eq!(Vec::from_iter(account.roles), ours, "{told_as}");
+        }
     }
 }

@@ -249,8 +249,13 @@ impl KeySet {
     }
 
     fn read(&self, set: &Value) -> Result<Arc<[Key]>, String> {
-        let jwks = set.get("keys").and_then(Value::as_array).ok_or("not a key set")?;
-        let usable = jwks.iter().filter_map(|jwk| Key::from_jwk(jwk.as_object()?, &self.algorithms));
+        // App Services took the address of a single key, too.
+        let jwks = match set.get("keys") {
+            Some(keys) => keys.as_array().map(Vec::as_slice),
+            None => set.get("kty").map(|_| std::slice::from_ref(set)),
+        };
+        let usable =
+            jwks.ok_or("not a key set")?.iter().filter_map(|jwk| Key::from_jwk(jwk.as_object()?, &self.algorithms));
         let keys: Arc<[Key]> = usable.take(self.most + 1).collect();
         match keys.len() {
             0 => Err("no key in the set can be used".to_owned()),

@@ -13,7 +13,10 @@ pub struct OwnKey {
 
 /// A key that cannot sign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this is no private key in PEM: PKCS#8 for P-256, P-384 and Ed25519, PKCS#1 or PKCS#8 for RSA")]
+#[error(
+    "no private key in PEM that can be used: PKCS#8 for P-256, P-384 and Ed25519, PKCS#1 or PKCS#8 for RSA of 2048 bits \
+     or more"
+)]
 pub struct KeyError;
 
 impl OwnKey {

@@ -217,6 +217,20 @@ async fn a_set_with_too_many_keys_is_not_taken() {
 }
 
 #[tokio::test]
+async fn a_single_key_is_a_set_of_one() {
+    let (signer, other) = (Signer::ec("a"), Signer::ec("b"));
+    let site = Site::new(&[other.jwk()]).await;
+    site.issuer.say_json(&signer.jwk());
+    assert!(site.takes(&signer).await && !site.takes(&other).await);
+    for odd in [json!({}), json!({ "keys": signer.jwk() }), json!({ "keys": null, "kty": "EC" }), json!([signer.jwk()])]
+    {
+        let site = Site::new(&[]).await;
+        site.issuer.say_json(&odd);
+        assert!(cannot_tell(&site.verify(&signer).await), "{odd}");
+    }
+}
+
+#[tokio::test]
 async fn sec_jwt_02_keys_count_for_what_they_are_made_for() {
     let (ec, rsa, other) = (Signer::ec("k"), Signer::rsa(), Signer::ec("other"));
     let changed = |signer: &Signer, name: &str, value: Value| {

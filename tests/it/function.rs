@@ -213,6 +213,20 @@ async fn a_function_sees_values_and_who_calls() {
 }
 
 #[tokio::test]
+async fn a_value_may_have_any_name() {
+    for name in ["get", "__proto__", "constructor", "a b"] {
+        let script = Script::parse("test.js", &format!("exports = () => context.values[{name:?}]")).unwrap();
+        let values = [(name.to_owned(), Secret::new("canary"))].into();
+        let function = Function::javascript("test", script, values, workers(Settings::default()));
+        assert_eq!(
+            function.run(Call::by_system("custom-function", json!({}))).await,
+            Ok(Some(json!("canary"))),
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn beyond_a_short_queue_nobody_waits() {
     let function = function_with(
         "exports = () => { for (;;) {} }",

@@ -58,11 +58,33 @@ fn import(site: &Site, arguments: &[&str]) -> [Output; 3] {
 fn is_taken(site: &Site, toml: &str) {
     std::fs::write(site.config(), toml).unwrap();
     let mut command = site.command(&["check"]);
-    for name in ["TOKEN_KEY", "GOOGLE_SECRET", "OAUTH2_PROXY_CLIENT_SECRET"] {
+    for name in ["TOKEN_KEY", "GOOGLE_SECRET", "FACEBOOK_SECRET", "OAUTH2_PROXY_CLIENT_SECRET"] {
         command.env(name, "brass weather vane 8811 on the roof");
     }
     let output = command.output().unwrap();
     assert!(output.status.success(), "{toml}\n{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn restrictions_of_app_services_are_held_or_the_provider_stays_off() {
+    let upstream = RecordingUpstream::start();
+    let site = site(&upstream);
+    let folder = copy(&site, "app-services");
+    std::fs::rename(site.path("app-services/functions"), site.path("functions")).unwrap();
+    let path = site.path("app-services/auth/providers.json");
+    let mut providers: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+    providers["oauth2-google"]["config"]["openId"] = json!(true);
+    providers["oauth2-facebook"]["disabled"] = json!(false);
+    for (domains, is_off) in [(json!(["example.com"]), true), (json!([]), false)] {
+        providers["oauth2-facebook"]["domain_restrictions"] = domains;
+        std::fs::write(&path, providers.to_string()).unwrap();
+        let output = site.cli(&["import", "app-services", &folder, "--dry-run"]).success();
+        assert_eq!(output.stderr.contains("oauth2-facebook is off"), is_off, "{output:?}");
+        assert_eq!(output.stdout.contains("\n[providers.oauth2-facebook]\n"), !is_off, "{output:?}");
+        let before = std::fs::read_to_string(site.config()).unwrap();
+        is_taken(&site, &output.stdout);
+        std::fs::write(site.config(), before).unwrap();
+    }
 }
 
 /// A folder of the fixtures, copied to the site.

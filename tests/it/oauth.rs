@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 
 use crate::support::idp::json_answer;
 use crate::support::site::PUBLIC_URL;
@@ -226,6 +229,26 @@ async fn sec_oauth_04_parameters_are_taken_once_and_none_of_the_visitors_reaches
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_for_and_where_is_as_the_operator_and_the_document_say() {
+    let more = "scopes = [\"openid\", \"groups\"]\nlabel = \"With <us>\"\nparameters = { prompt = \"consent\", odd = \"a&b\" }";
+    let house = House::with(more).await;
+    assert!(house.client().get("/.auth/login").await.text().contains("With &lt;us&gt;"));
+    let asked = parameters(&out(&house.client(), "corp", "/").await);
+    assert_eq!((asked["scope"].as_str(), asked["odd"].as_str()), ("openid groups", "a&b"));
+    // What the operator says goes before what the visitor's address says.
+    let asked = house.client().get("/.auth/login/corp?prompt=login").navigate().await;
+    assert_eq!(asked.location().matches("prompt=").count(), 1);
+    assert_eq!(parameters(asked.location())["prompt"], "consent");
+    // An endpoint may have a query of its own (RFC 6749 §3.1).
+    let endpoint = house.idp.url("/authorize?realm=a%26b");
+    let toml = oidc("corp", &house.idp, &format!("authorization_endpoint = \"{endpoint}\"\n"));
+    let server = site(&house.app, &toml).start().await;
+    let location = out(&server.client(), "corp", "/").await;
+    assert!(location.starts_with(&format!("{endpoint}&")), "{location}");
+    assert_eq!(parameters(&location)["realm"], "a&b");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn sec_oauth_05_every_attempt_has_a_challenge_of_its_own_and_the_verifier_stays_here() {
     let house = House::open().await;
     let mut challenges = BTreeSet::new();
@@ -345,6 +368,8 @@ async fn sec_oauth_09_what_speaks_of_somebody_else_signs_nobody_in() {
     try_with("/userinfo", || Answer::status(200, "x".repeat(10 << 20))).await;
     try_with("/token", || json_answer(200, &json!({ "error": "invalid_grant" }))).await;
     try_with("/token", || json_answer(400, &json!({ "error": "invalid_grant" }))).await;
+    try_with("/token", || json_answer(503, &json!({ "error": "invalid_grant" }))).await;
+    try_with("/token", || Answer::status(404, "no such page")).await;
     try_with("/token", || json_answer(200, &json!({ "access_token": "a", "token_type": "Bearer" }))).await;
     try_with("/token", || Answer::status(200, "access_token=a&token_type=bearer")).await;
     try_with("/token", || Answer::status(302, "")).await;
@@ -411,17 +436,42 @@ async fn an_answer_may_come_as_a_form_of_the_providers_page() {
 async fn a_key_in_place_of_a_secret_proves_who_asks() {
     let (app, idp) = (RecordingUpstream::start(), FakeIdp::start());
     let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
-    let toml = format!(
-        "[providers.corp]\ntype = \"oidc\"\nissuer = \"{}\"\nclient_id = \"app\"\nprivate_key = {{ env = \"CORP_SECRET\" }}\nkey_id = \"k1\"\n",
-        idp.issuer()
-    );
-    let server = crate::support::Site::new(&app, &toml).env("CORP_SECRET", &key.serialize_pem()).start().await;
-    sign_in(&server.client(), "corp", "/").await.is(303);
-    let exchange = idp.requests("/token").pop().unwrap();
-    let sent = crate::support::idp::fields(std::str::from_utf8(&exchange.body).unwrap());
-    assert_eq!(sent["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
-    assert!(!sent.contains_key("client_secret") && exchange.header("authorization").is_empty());
-    assert_eq!(sent["client_assertion"].split('.').count(), 3);
+    let mut names = BTreeSet::new();
+    for (more, audience) in [
+        ("", idp.issuer()),
+        ("assertion_audience = \"issuer\"\n", idp.issuer()),
+        ("assertion_audience = \"token_endpoint\"\n", idp.url("/token")),
+    ] {
+        let toml = format!(
+            "[providers.corp]\ntype = \"oidc\"\nissuer = \"{}\"\nclient_id = \"app\"\n\
+             private_key = {{ env = \"CORP_SECRET\" }}\nkey_id = \"k1\"\n{more}",
+            idp.issuer()
+        );
+        let server = crate::support::Site::new(&app, &toml).env("CORP_SECRET", &key.serialize_pem()).start().await;
+        sign_in(&server.client(), "corp", "/").await.is(303);
+        let exchange = idp.requests("/token").pop().unwrap();
+        let sent = crate::support::idp::fields(std::str::from_utf8(&exchange.body).unwrap());
+        assert_eq!(sent["client_assertion_type"], "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+        assert!(!sent.contains_key("client_secret") && exchange.header("authorization").is_empty());
+        let (header, claims) = assertion(&sent["client_assertion"], &key);
+        assert_eq!(header, json!({ "typ": "JWT", "alg": "ES256", "kid": "k1" }));
+        assert_eq!((&claims["iss"], &claims["sub"], &claims["aud"]), (&json!("app"), &json!("app"), &json!(audience)));
+        assert!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap() <= 60, "{claims}");
+        names.insert(claims["jti"].to_string());
+    }
+    assert_eq!(names.len(), 3, "each is a name of its own");
+}
+
+/// Header and claims of what this key has signed.
+fn assertion(token: &str, key: &rcgen::KeyPair) -> (Value, Value) {
+    use rcgen::PublicKeyData as _;
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let part = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
+    let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.der_bytes());
+    public.verify(signed.as_bytes(), &part(signature)).unwrap();
+    let (header, claims) = signed.split_once('.').unwrap();
+    let read = |text: &str| serde_json::from_slice(&part(text)).unwrap();
+    (read(header), read(claims))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -435,4 +485,8 @@ async fn what_is_no_provider_has_no_address() {
     client.post("/.auth/backchannel/nobody").form(&[("logout_token", "x")]).await.is(404);
     client.get("/.auth/backchannel/corp").await.is(405);
     client.post("/.auth/login/corp").json(&json!({ "id_token": "x" })).await.is(401);
+    // A look at where a sign-in begins begins none, and is told how one does.
+    let looked = client.method("HEAD", "/.auth/login/corp").await;
+    assert_eq!(looked.is(405).header("allow"), "GET, POST");
+    assert!(looked.cookies().is_empty());
 }

@@ -156,6 +156,13 @@ async fn sec_link_06_07_an_address_is_no_account_and_counts_only_if_it_was_verif
     }
     person("ann-9", &json!({ "email": "ann@example.com.evil.test" }));
     sign_in(&house.server.client(), "corp", "/").await.is(403);
+    // An id_token with the address alone: userinfo says whether it was verified.
+    house.idp.person(&json!({ "sub": "ann-9", "email": "ann@example.com" }));
+    for (verified, status) in [(json!(true), 303), (json!("true"), 403)] {
+        let told = json!({ "sub": "ann-9", "email": "ann@example.com", "email_verified": verified });
+        house.idp.replace("/userinfo", move |_| json_answer(200, &told));
+        sign_in(&house.server.client(), "corp", "/").await.is(status);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -245,6 +252,28 @@ async fn sec_jwt_10_the_provider_ends_our_sessions_by_a_logout_token_once() {
     let sid = "nobodys";
     assert_eq!(post(&token(json!({ "jti": "j2", "sub": null, "sid": sid }))).await, 200);
     max.get("/.auth/me").await.is(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_logout_token_for_one_session_there_ends_what_is_of_it_here_and_what_may_be() {
+    let house = House::with("").await;
+    let event = json!({ "http://schemas.openid.net/event/backchannel-logout": {} });
+    for (kept, sub, ends) in [
+        (json!("one"), "ann-7", true),
+        (json!("two"), "ann-7", false),
+        // The provider did not say which of its sessions it was.
+        (json!(null), "ann-7", true),
+        (json!(null), "max-8", false),
+    ] {
+        let client = house.server.client();
+        house.idp.person(&json!({ "sub": sub, "sid": kept }));
+        sign_in(&client, "corp", "/").await.is(303);
+        let jti = format!("{kept}{sub}");
+        let token =
+            house.idp.token(&json!({ "aud": "app", "jti": jti, "events": event, "sub": "ann-7", "sid": "one" }));
+        house.server.client().post("/.auth/backchannel/corp").form(&[("logout_token", &token)]).await.is(200);
+        client.get("/.auth/me").await.is(if ends { 401 } else { 200 });
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -309,13 +309,12 @@ async fn sec_ssrf_01_an_issuer_in_the_clear_on_another_machine_is_a_fault_at_the
     let toml = |uri: &str, more: &str| {
         format!("{more}[providers.custom-token]\nalgorithms = [\"ES256\"]\naudience = \"app\"\njwks_uri = \"{uri}\"\n")
     };
-    let run = |toml: String| {
-        let site = Site::new(&app, &toml);
-        site.cli(&["run"])
-    };
-    let refused = run(toml("http://idp.internal/jwks", ""));
-    assert_eq!(refused.code, 3, "{refused:?}");
-    assert!(refused.text().contains("outgoing.allow_http"), "{refused:?}");
+    let site = Site::new(&app, &toml("http://idp.internal/jwks", ""));
+    for command in ["run", "check"] {
+        let refused = site.cli(&[command]);
+        assert_eq!(refused.code, 3, "{refused:?}");
+        assert!(refused.text().contains("[outgoing] allow_http = [\"idp.internal\"]"), "{refused:?}");
+    }
     Site::new(&app, &toml("http://idp.internal/jwks", "[outgoing]\nallow_http = [\"idp.internal\"]\n")).start().await;
     Site::new(&app, &toml("http://127.0.0.1:1/jwks", "")).start().await;
 }

@@ -163,6 +163,28 @@ async fn one_that_fails_again_and_again_is_left_alone_and_then_tried() {
 }
 
 #[tokio::test]
+async fn what_a_visitor_can_make_it_answer_shuts_nobody_out() {
+    let server = RecordingUpstream::start();
+    let script = |make: fn() -> Answer| move |_: &Recorded| make();
+    for (what, script, is_left_alone) in [
+        ("an error of its own", script(|| answer(500, "{}")), true),
+        ("too much to do", script(|| answer(429, "{}")), true),
+        ("a bad request", script(|| answer(400, "{}")), false),
+        ("no such thing", script(|| answer(404, "{}")), false),
+        ("no object", script(|| answer(200, "[]")), false),
+        ("no JSON", script(|| answer(200, "{")), false),
+        ("too much", script(|| answer(200, format!(r#"{{"id":"{}"}}"#, "x".repeat(1 << 20)))), false),
+    ] {
+        server.script(script);
+        let asked = Asked::by(hook(&server));
+        for _ in 0..6 {
+            asked.cannot_tell().await;
+        }
+        assert_eq!(asked.cannot_tell().await.contains("left alone"), is_left_alone, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn where_answers_are_signed_one_that_is_not_counts_for_nothing() {
     const YES: &str = r#"{"id":"ann-1"}"#;
     type Signer = fn(&str, &str) -> Option<String>;

@@ -119,7 +119,7 @@ impl FakeIdp {
         self.state.lock().unwrap().keys = keys.to_vec();
     }
 
-    /// Who consents from now on.
+    /// Who consents from now on; `sid` in it is for the token as it is.
     pub fn person(&self, claims: &Value) {
         self.state.lock().unwrap().person = claims.as_object().unwrap().clone();
     }
@@ -264,14 +264,13 @@ impl State {
         let mut claims = Value::Object(self.person.clone());
         let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, access_token.as_bytes());
         let now = now();
-        for (name, value) in [
-            ("iss", json!(self.issuer)),
-            ("aud", json!(audience)),
-            ("iat", json!(now)),
-            ("exp", json!(now + 300)),
-            ("sid", json!(format!("sid-{}", self.made))),
-        ] {
+        for (name, value) in
+            [("iss", json!(self.issuer)), ("aud", json!(audience)), ("iat", json!(now)), ("exp", json!(now + 300))]
+        {
             claims[name] = value;
+        }
+        if claims.get("sid").is_none() {
+            claims["sid"] = json!(format!("sid-{}", self.made));
         }
         if self.signer.alg.ends_with("256") {
             claims["at_hash"] = json!(URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16]));
