@@ -2,10 +2,10 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::readers::Readers;
 use super::sqlite::Sqlite;
@@ -35,8 +35,7 @@ impl Sqlite {
         let mut connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_WRITE | FLAGS)?;
         connection.busy_timeout(busy)?;
         // WAL: readers and the writer do not wait for each other, and a process that is killed loses nothing.
-        let mode: String = connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
-        if mode != "wal" {
+        if keep_log(&connection, busy)? != "wal" {
             return Err(schema::Error::NoLog);
         }
         // FULL: what was acknowledged outlives a power cut, too; NORMAL outlives only the process. It costs one wait
@@ -57,6 +56,23 @@ impl Sqlite {
         Ok(Self { readers, writer, timings })
     }
 }
+
+/// Switches to the log. Of several that switch a new file at once SQLite sends all but one away without a wait, lest they
+/// wait for each other: these try again.
+fn keep_log(connection: &Connection, busy: Duration) -> rusqlite::Result<String> {
+    let begun = Instant::now();
+    loop {
+        match connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0)) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && begun.elapsed() < busy => {
+                std::thread::sleep(AGAIN);
+            }
+            switched => return switched,
+        }
+    }
+}
+
+/// How long a switch of another takes, about.
+const AGAIN: Duration = Duration::from_millis(5);
 
 const FLAGS: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX.union(OpenFlags::SQLITE_OPEN_EXRESCODE);
 

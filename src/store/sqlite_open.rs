@@ -4,7 +4,9 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::sqlite::Sqlite;
 use super::{OpenError, Store, lock_holder, schema};
@@ -49,8 +51,11 @@ impl OpenError {
     }
 }
 
-/// Makes the file if there is none, for nobody but its owner: it holds password hashes and private keys.
+/// Makes the file if there is none, for nobody but its owner: it holds password hashes and private keys. Opens none that
+/// is there: to close it again would take away the locks that this process has on it (fcntl(2)).
 fn prepare(path: &Path) -> Result<(), OpenError> {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _until_closed = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let failed = |error: &io::Error| OpenError::Failed { path: path.to_owned(), reason: error.to_string() };
     let refused = |obstacle: &Path, error: io::Error| match error.kind() {
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => OpenError::not_writable(path, obstacle),
@@ -63,8 +68,9 @@ fn prepare(path: &Path) -> Result<(), OpenError> {
         // The new name must be on the disk before anything in the file counts as written.
         Ok(_) => File::open(directory(path)).and_then(|directory| directory.sync_all()).map_err(|error| failed(&error)),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            let file = OpenOptions::new().read(true).write(true).open(path).map_err(|error| refused(path, error))?;
-            let mode = file.metadata().map_err(|error| failed(&error))?.permissions().mode();
+            let wanted = Access::READ_OK | Access::WRITE_OK;
+            accessat(CWD, path, wanted, AtFlags::EACCESS).map_err(|error| refused(path, error.into()))?;
+            let mode = path.metadata().map_err(|error| failed(&error))?.permissions().mode();
             if mode & 0o077 != 0 {
                 let path = path.display();
                 tracing::warn!("others may read the store {path}, which holds password hashes: chmod 600 {path}");
