@@ -1,5 +1,7 @@
 //! `[tls]`: certificates from files, or from an authority.
 
+use std::path::Path;
+
 use url::Host;
 
 use super::Config;
@@ -48,11 +50,31 @@ pub(super) fn read(r: &mut Reader<'_>) -> Tls {
         }
     }
     match (mode, certificate, key) {
-        (Mode::Files, Some(certificate), Some(key)) => Tls::Files { certificate, key },
+        (Mode::Files, Some(certificate), Some(key)) => {
+            examine(r, &certificate, &key);
+            Tls::Files { certificate, key }
+        }
         (Mode::Acme, ..) => Tls::Acme(Box::new(acme)),
         _ => Tls::Off,
     }
 }
+
+/// Files with which no handshake could succeed are found before anybody tries one.
+#[cfg(feature = "server")]
+fn examine(r: &Reader<'_>, certificate: &Path, key: &Path) {
+    // Where secrets are not needed, an absent one is stood in for.
+    if key.as_os_str().is_empty() {
+        return;
+    }
+    if let Err(error) = crate::listen::examine(certificate, key) {
+        let message = format!("TLS cannot be spoken with these files: {error}");
+        r.fault(Fault::new(Code::Form, message, r.place_of("certificate")));
+    }
+}
+
+/// A build without a server speaks no TLS.
+#[cfg(not(feature = "server"))]
+fn examine(_: &Reader<'_>, _: &Path, _: &Path) {}
 
 fn authority(r: &mut Reader<'_>) -> Settings {
     let kind = Kind::List(Box::new(Kind::Text("blog.example.com")));

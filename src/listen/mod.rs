@@ -78,6 +78,8 @@ pub use settings::{Settings, Tls, unix_path};
 pub use shutdown::{Outcome, Phase, Shutdown};
 #[cfg(feature = "server")]
 pub use signal::watch_signals;
+#[cfg(feature = "server")]
+pub use tls::examine;
 
 /// Answers requests; each worker has its own, and each of its connections a clone.
 pub trait Handler: Clone + 'static {

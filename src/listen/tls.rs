@@ -123,6 +123,14 @@ impl ResolvesServerCert for Current {
     }
 }
 
+/// Whether TLS can be spoken with these files.
+///
+/// # Errors
+/// See [`Error`].
+pub fn examine(certificate: &Path, key: &Path) -> Result<(), Error> {
+    Certificates::open(certificate, key).map(drop)
+}
+
 impl Files {
     fn load(&self) -> Result<CertifiedKey, Error> {
         let chain = CertificateDer::pem_file_iter(&self.certificate)

@@ -192,3 +192,24 @@ async fn a_new_certificate_is_used_and_a_broken_one_is_not() {
     within("the new certificate", async { while !trusts(&new).await {} }).await;
     assert!(!trusts(&old).await);
 }
+
+#[tokio::test]
+async fn files_that_no_handshake_could_use_are_faults_of_the_configuration() {
+    let app = RecordingUpstream::start();
+    let site = Site::new(&app, RULES);
+    certificate(&site);
+    site.cli(&["check"]).success();
+    let good = std::fs::read_to_string(site.path("cert.pem")).unwrap();
+    let of_another = KeyPair::generate().unwrap();
+    let other = CertificateParams::new(["app.test".to_owned()]).unwrap().self_signed(&of_another).unwrap();
+    for (text, why) in
+        [(other.pem().as_str(), "does not go with"), ("no certificate", "cert.pem: "), ("", "cert.pem: ")]
+    {
+        std::fs::write(site.path("cert.pem"), text).unwrap();
+        let output = site.cli(&["check"]);
+        assert!(output.code == 3 && output.text().contains("VB0107") && output.text().contains(why), "{output:?}");
+        assert_eq!(site.cli(&["run"]).code, 3);
+    }
+    std::fs::write(site.path("cert.pem"), good).unwrap();
+    site.cli(&["check"]).success();
+}
