@@ -115,14 +115,15 @@ impl Step for Sanitize {
     }
 }
 
-/// A name in the form in which spellings are compared: any run of other bytes is one hyphen.
+/// A name in the form in which spellings are compared: any run of other bytes is one hyphen,
+/// and none at either end.
 pub fn fold(name: &str) -> String {
     let mut folded = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' => folded.push(char::from(byte)),
             b'A'..=b'Z' => folded.push(char::from(byte.to_ascii_lowercase())),
-            _ if folded.ends_with('-') => {}
+            _ if folded.is_empty() || folded.ends_with('-') => {}
             _ => folded.push('-'),
         }
     }
@@ -181,6 +182,8 @@ mod tests {
             "x.auth.user",
             "x--auth--user",
             "x-auth-user-",
+            "_x-auth-user",
+            "%~-X-Auth-User",
             "x~auth!user",
             "remote_user",
             "remote-user",
