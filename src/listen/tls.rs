@@ -126,7 +126,7 @@ impl ResolvesServerCert for Current {
 /// Whether TLS can be spoken with these files.
 ///
 /// # Errors
-/// See [`Error`].
+/// Which file, or that they do not go together.
 pub fn examine(certificate: &Path, key: &Path) -> Result<(), Error> {
     Certificates::open(certificate, key).map(drop)
 }
