@@ -73,6 +73,10 @@ impl Step for ForwardAuth {
             return Progress::refuse(visit, reason);
         }
         let query = visit.request.uri().query();
+        if names == Names::XAuthRequest && narrows(query) {
+            visit.check = Some(Box::new(Check { names, ..Check::default() }));
+            return Progress::refuse(visit, Reason::Malformed("forward_auth.allowed"));
+        }
         let own = (!rest.is_empty()).then(|| query.map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")));
         match Question::read(visit.request.method(), own.as_deref(), visit.request.headers()) {
             Ok(question) => {
@@ -130,8 +134,11 @@ impl Question {
             || headers.contains_key(SEC_WEBSOCKET_KEY);
         let every_method = self.method.is_none();
         *request.method_mut() = self.method.unwrap_or(Method::GET);
-        *request.uri_mut() = Uri::from(self.target);
-        if let Some(host) = self.host {
+        let asked = std::mem::replace(request.uri_mut(), Uri::from(self.target)).into_parts();
+        // HTTP/2 has the host beside the path.
+        let beside = asked.authority.filter(|_| !request.headers().contains_key(HOST));
+        let beside = beside.and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+        if let Some(host) = self.host.or(beside) {
             request.headers_mut().insert(HOST, host);
         }
         if self.dialect == Dialect::Original {
@@ -177,6 +184,14 @@ fn original(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
         )
     };
     Ok(Some(Question { dialect: Dialect::Original, method, target: parse(target)?, host }))
+}
+
+/// Whether oauth2-proxy would let fewer in than the rules: who may, is said by rules here, and to pass this over would let
+/// everybody in.
+fn narrows(query: Option<&str>) -> bool {
+    let narrow = ["allowed_groups", "allowed_emails", "allowed_email_domains"];
+    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
+        .any(|(name, value)| narrow.contains(&&*name) && !value.is_empty())
 }
 
 /// Two lines of one of these are two requests.

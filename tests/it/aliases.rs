@@ -64,6 +64,29 @@ async fn oauth2_proxys_question_is_answered_202_or_401_and_never_by_a_redirect()
     assert_eq!(app.count(), 0);
 }
 
+/// Whoever narrows the rules in the address must not be let through by the wider ones.
+#[tokio::test]
+async fn what_oauth2_proxy_would_narrow_is_refused_and_not_passed_over() {
+    let app = RecordingUpstream::start();
+    let server = site(&app, "aliases = [\"oauth2-proxy\"]").await;
+    let max = signed_in(&server, "/.auth", "max@example.com").await;
+    let ask =
+        async |query: &str| max.get(&format!("/oauth2/auth{query}")).script().header("x-forwarded-uri", "/page").await;
+    for query in [
+        "?allowed_groups=admin",
+        "?a=b&allowed_emails=ann@example.com",
+        "?allowed_email_domains=example.org",
+        "?allowed%5Fgroups=admin",
+    ] {
+        let reply = ask(query).await;
+        reply.is(403);
+        assert_eq!(reply.json()["code"], "forward_auth.allowed", "{query}");
+    }
+    for query in ["", "?allowed_groups=", "?other=admin"] {
+        ask(query).await.is(202);
+    }
+}
+
 #[tokio::test]
 async fn authelias_questions_are_answered_with_its_headers() {
     let app = RecordingUpstream::start();

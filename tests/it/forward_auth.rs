@@ -79,6 +79,19 @@ async fn the_rules_of_the_original_request_decide() {
     }
 }
 
+#[tokio::test]
+async fn a_question_over_http2_has_its_host_beside_the_path() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let ann = server.client();
+    ann.sign_in("ann@example.com").await;
+    for client in [gateway(&ann), gateway(&ann).http2()] {
+        client.get("/.auth/check/admin/x").script().await.is(200);
+        client.get("/.auth/check").script().header("x-original-url", "/admin/x").await.is(200);
+        client.get("/.auth/check").script().header("x-forwarded-uri", "/admin/x").await.is(200);
+    }
+}
+
 /// SEC-FWD-01
 #[tokio::test]
 async fn sec_fwd_01_strangers_are_told_nothing() {
