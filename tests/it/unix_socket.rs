@@ -22,6 +22,7 @@ addresses = ["127.0.0.1"]
 [routes]
 "/**" = { all = "signed_in" }
 "/public/**" = { all = "anyone" }
+"/guests/**" = { read = "guest" }
 "/inside/**" = { all = "anyone", from = ["10.0.0.0/8"] }
 [shutdown]
 drain = "0s"
@@ -121,10 +122,9 @@ async fn a_proxy_that_gives_up_ends_its_request_and_one_that_has_said_all_does_n
     }
 }
 
-/// The snippet of the guide, asking over the socket.
 #[tokio::test]
-async fn nginx_asks_over_the_socket() {
-    if !tools::have(&[Path::new("nginx")], "nginx_asks_over_the_socket") {
+async fn nginx_asks_over_the_socket_and_hands_the_cookie_of_a_guest_on() {
+    if !tools::have(&[Path::new("nginx")], "nginx_asks_over_the_socket_and_hands_the_cookie_of_a_guest_on") {
         return;
     }
     let app = RecordingUpstream::start();
@@ -151,6 +151,11 @@ async fn nginx_asks_over_the_socket() {
     });
     nginx.said("start worker process").await;
     let client = Client::new(at, "http://app.localhost").expecting(&["server", "connection", "location"]);
+    let guest = client.stranger();
+    guest.get("/guests/a").navigate().await.is(200);
+    let first = app.last().header("x-auth-user");
+    guest.get("/guests/b").navigate().await.is(200);
+    assert!(!first.is_empty() && app.last().header("x-auth-user") == first, "the browser gets the guest's cookie");
     client.get("/page").script().await.is(401);
     client.sign_in("ann@example.com").await;
     client.get("/page").script().await.is(200);
