@@ -209,11 +209,10 @@ impl RespondLayer {
     /// Gateways know two refusals: who it is must be said (401, with the way there), and no (403). A person is sent to
     /// the sign-in page where the gateway hands that on.
     fn to_proxy(&self, reason: &Reason, visit: &Visit, check: &Check) -> Response<Body> {
-        let mut response = reason.problem(visit.id.as_str());
-        if response.status() != StatusCode::UNAUTHORIZED {
-            *response.status_mut() = StatusCode::FORBIDDEN;
-            return response;
+        if reason.status() != StatusCode::UNAUTHORIZED {
+            return reason.problem_as(StatusCode::FORBIDDEN, visit.id.as_str());
         }
+        let mut response = reason.problem(visit.id.as_str());
         let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
         let mut to_login = self.portal.to_login(&self.portal.target(asked));
         if check.dialect == Dialect::Forwarded {

@@ -2,7 +2,7 @@
 //! HAProxy and Envoy (over HTTP and over gRPC) that ask, and a script that asks as Traefik does. The same verdict, and the
 //! same identity for the app, in each. A row more runs everywhere.
 
-mod gateways;
+pub mod gateways;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;

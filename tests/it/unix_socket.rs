@@ -1,16 +1,15 @@
 //! Listening on a Unix socket, for a proxy on the same machine.
 
 use std::fs::Permissions;
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use crate::support::tools::{self, Program};
+use crate::decisions::gateways;
 use crate::support::{Client, RecordingUpstream, Site, Vestibule, within};
 
 const RULES: &str = r#"
@@ -124,31 +123,12 @@ async fn a_proxy_that_gives_up_ends_its_request_and_one_that_has_said_all_does_n
 
 #[tokio::test]
 async fn nginx_asks_over_the_socket_and_hands_the_cookie_of_a_guest_on() {
-    if !tools::have(&[Path::new("nginx")], "nginx_asks_over_the_socket_and_hands_the_cookie_of_a_guest_on") {
-        return;
-    }
     let app = RecordingUpstream::start();
     // The workers of nginx belong to another account.
     let local = Local::before(&app.url(), &RULES.replace("600", "666")).await;
     std::fs::set_permissions(local.folder.path(), Permissions::from_mode(0o755)).unwrap();
-    let at = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-    let guide = include_str!("../../docs/beside-another-proxy.md");
-    let snippet = guide.split("```nginx\n").nth(1).unwrap().split("```").next().unwrap();
-    let inner = snippet
-        .replace("127.0.0.1:8080", &format!("unix:{}", local.socket().display()))
-        .replace("127.0.0.1:3000", &app.address().to_string())
-        .replace("listen 80;", &format!("listen {at};"));
-    let nginx = Program::start(Path::new("nginx"), |command, folder| {
-        let config = folder.join("nginx.conf");
-        let text = format!(
-            "daemon off; worker_processes 1; pid {folder}/pid; error_log stderr info; events {{}}\n\
-             http {{ access_log off; client_body_temp_path {folder}/b; proxy_temp_path {folder}/p;\n\
-             fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;\n{inner}\n}}\n",
-            folder = folder.display(),
-        );
-        std::fs::write(&config, text).unwrap();
-        command.arg("-p").arg(folder).arg("-c").arg(&config);
-    });
+    let place = format!("unix:{}", local.socket().display());
+    let Some((nginx, at)) = gateways::nginx_asking(&place, app.address()) else { return };
     nginx.said("start worker process").await;
     let client = Client::new(at, "http://app.localhost").expecting(&["server", "connection", "location"]);
     let guest = client.stranger();

@@ -11,9 +11,9 @@ const GUIDE: &str = include_str!("../../../docs/beside-another-proxy.md");
 type Started = Option<(Program, SocketAddr)>;
 
 /// The first block of the guide after this heading, with our addresses in place of the examples'.
-fn snippet(heading: &str, language: &str, server: SocketAddr, app: SocketAddr) -> String {
+fn snippet(heading: &str, language: &str, server: &str, app: SocketAddr) -> String {
     let block = *blocks(heading, language).first().unwrap_or_else(|| panic!("no {language} in {heading}"));
-    block.replace("127.0.0.1:8080", &server.to_string()).replace("127.0.0.1:3000", &app.to_string())
+    block.replace("127.0.0.1:8080", server).replace("127.0.0.1:3000", &app.to_string())
 }
 
 fn blocks(heading: &str, language: &str) -> Vec<&'static str> {
@@ -28,6 +28,11 @@ fn free() -> SocketAddr {
 }
 
 pub fn nginx(server: SocketAddr, app: SocketAddr) -> Started {
+    nginx_asking(&server.to_string(), app)
+}
+
+/// The same with any place of Vestibule's, as nginx writes it.
+pub fn nginx_asking(server: &str, app: SocketAddr) -> Started {
     let program = Path::new("nginx");
     if !tools::have(&[program], "nginx_decides_by_the_table") {
         return None;
@@ -54,7 +59,7 @@ pub fn caddy(server: SocketAddr, app: SocketAddr) -> Started {
         return None;
     }
     let at = free();
-    let text = snippet("Caddy", "caddyfile", server, app)
+    let text = snippet("Caddy", "caddyfile", &server.to_string(), app)
         .replace("http://blog.example.com", &format!("http://:{}", at.port()));
     let started = Program::start(program, |command, folder| {
         let config = folder.join("Caddyfile");
@@ -71,8 +76,8 @@ pub fn haproxy(server: SocketAddr, app: SocketAddr) -> Started {
         return None;
     }
     let at = free();
-    let text = snippet("HAProxy", "haproxy", server, app).replace("bind :80", &format!("bind {at}"));
-    let script = snippet("HAProxy", "lua", server, app);
+    let text = snippet("HAProxy", "haproxy", &server.to_string(), app).replace("bind :80", &format!("bind {at}"));
+    let script = snippet("HAProxy", "lua", &server.to_string(), app);
     let started = Program::start(program, |command, folder| {
         let (config, lua) = (folder.join("haproxy.cfg"), folder.join("vestibule.lua"));
         std::fs::write(&config, text.replace("/etc/haproxy/vestibule.lua", &lua.display().to_string())).unwrap();
@@ -84,7 +89,7 @@ pub fn haproxy(server: SocketAddr, app: SocketAddr) -> Started {
 
 /// Not Traefik itself: a script that does as it does.
 pub fn traefik(server: SocketAddr, app: SocketAddr) -> Option<(Traefik, SocketAddr)> {
-    let text = snippet("Traefik", "yaml", server, app);
+    let text = snippet("Traefik", "yaml", &server.to_string(), app);
     assert!(text.contains(&format!("address: http://{server}/.auth/check\n")), "{text}");
     assert!(text.contains("\"(?i)^x[^a-z0-9]+auth([^a-z0-9]|$)\""), "what `is_identity` does: {text}");
     let removes = &["x-original-url", "x-original-method"];
@@ -102,11 +107,11 @@ fn is_identity(name: &str) -> bool {
 }
 
 pub fn envoy(server: SocketAddr, app: SocketAddr) -> Started {
-    start_envoy(snippet("Envoy", "yaml", server, app), server, app)
+    start_envoy(snippet("Envoy", "yaml", &server.to_string(), app), server, app)
 }
 
 pub fn envoy_grpc(server: SocketAddr, app: SocketAddr) -> Started {
-    let text = snippet("Envoy", "yaml", server, app);
+    let text = snippet("Envoy", "yaml", &server.to_string(), app);
     let [filter, cluster] = blocks("Envoy over gRPC", "yaml")[..] else { panic!("a filter and a cluster") };
     let (before, rest) = text.split_once("          - name: envoy.filters.http.ext_authz\n").unwrap();
     let (_, after) = rest.split_once("          - name: envoy.filters.http.router\n").unwrap();
