@@ -137,6 +137,8 @@ pub mod public_url;
 #[doc(hidden)]
 pub mod rejection;
 #[doc(hidden)]
+pub mod request_id;
+#[doc(hidden)]
 pub mod route;
 pub mod secret;
 pub mod session;

@@ -22,6 +22,7 @@ const LEVELS: [&[&str]; 11] = [
         "limit",
         "own",
         "public_url",
+        "request_id",
         "spare",
         "tally",
         "unreadable",
