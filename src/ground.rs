@@ -13,9 +13,11 @@ use crate::cluster::Cluster;
 use crate::config::Config;
 use crate::fetch::Fetch;
 use crate::function::Workers;
+use crate::layer::client_addr::ClientAddr;
 use crate::layer::data_api::DataApi;
 use crate::layer::forward_auth::ForwardAuth;
 use crate::layer::other_hosts::OtherHosts;
+use crate::layer::trace::TraceLayer;
 use crate::limit::Limits;
 use crate::mail::Mailer;
 use crate::portal::{self, Portal};
@@ -130,6 +132,10 @@ impl Ground {
             app_services.as_ref().map(|_| Arc::new(DataApi::new(providers.clone(), limits.clone(), store.clone())));
         let house = Arc::new(House {
             traffic,
+            trace: TraceLayer::new(
+                config.observe.otlp.as_ref().map(|otlp| otlp.sample),
+                ClientAddr::new(config.trusted_proxies.clone()),
+            ),
             other_hosts: Arc::new(OtherHosts::new(&public_url, names(&config, &router))),
             forward_auth: ForwardAuth::new(&config.prefix, &config.aliases),
             audience: public_url.origin().to_owned(),

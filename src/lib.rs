@@ -143,6 +143,8 @@ pub mod route;
 pub mod secret;
 pub mod session;
 #[doc(hidden)]
+pub mod span;
+#[doc(hidden)]
 pub mod spare;
 #[doc(hidden)]
 pub mod stack;

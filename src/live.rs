@@ -11,7 +11,7 @@ use tokio::sync::Mutex;
 
 use crate::app::{self, App};
 use crate::body::Body;
-use crate::config::Config;
+use crate::config::{Config, Otlp};
 use crate::limit::{self, Timeouts};
 use crate::listen::{self, Bound, Connection, Handler, Outcome, Shutdown};
 
@@ -178,8 +178,14 @@ fn fixed(old: &Config, new: &Config) -> Vec<&'static str> {
         ("limits.streams", was.3 != is.3),
         ("limits.timeouts", was.4 != is.4),
         ("observe.log", old.observe.log != new.observe.log),
+        ("observe.otlp", collector(old) != collector(new)),
     ];
     differs.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+}
+
+/// Where traces go; which requests are traced may change.
+fn collector(config: &Config) -> Option<impl PartialEq> {
+    config.observe.otlp.as_ref().map(Otlp::collector)
 }
 
 const HOUSE_KEEPING: Duration = Duration::from_secs(30);
@@ -224,6 +230,7 @@ mod tests {
             ("limits.streams", "limits.streams = 5"),
             ("limits.timeouts", "limits.timeouts.idle = \"9s\""),
             ("observe.log", "observe.log.level = \"debug\""),
+            ("observe.otlp", "observe.otlp.endpoint = \"http://127.0.0.1:4318\""),
         ] {
             let refused = replaced(&live, toml).await.err().unwrap();
             assert_eq!(refused, format!("`{key}` cannot change while it runs: restart it for that"));

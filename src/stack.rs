@@ -33,6 +33,7 @@ use crate::layer::provider_token::ProviderToken;
 use crate::layer::rate_limit::{ByAddress, ByUser};
 use crate::layer::respond::RespondLayer;
 use crate::layer::sanitize::Sanitize;
+use crate::layer::trace::TraceLayer;
 use crate::layer::verdict::Verdict;
 use crate::layer::{Answer, Refusal, Step as _, StepLayer};
 use crate::limit::Limits;
@@ -72,6 +73,8 @@ pub struct House {
     pub cookie: cookie::Name,
     /// Reads what other proxies ask.
     pub forward_auth: ForwardAuth,
+    /// Makes requests spans.
+    pub trace: TraceLayer,
     /// Notices visits by hosts that are not `public_url`.
     pub other_hosts: Arc<OtherHosts>,
     /// The origin that assertions are for, unless a route says otherwise.
@@ -94,8 +97,11 @@ pub fn around<U>(
 where
     U: Service<Box<Visit>, Response = Answer, Error = Refusal, Future: Send + Unpin + 'static> + Clone + Send + 'static,
 {
-    // Outermost: whatever happens below becomes one response and one log line.
-    respond(house).layer(way_to(house, Door { own: own_pages(house), client_api: client_api(house), app }))
+    // Whatever happens below becomes one response and one log line.
+    let answered =
+        respond(house).layer(way_to(house, Door { own: own_pages(house), client_api: client_api(house), app }));
+    // Outermost: a span has in it all that a request waits for.
+    house.trace.layer(answered)
 }
 
 /// What words every outcome.
@@ -215,6 +221,7 @@ pub fn own_pages(
         Box::pin(async move {
             let mut rest = Visit::new(Request::default(), visit.id, visit.client);
             rest.started = visit.started;
+            rest.span = visit.span.clone();
             rest.place = Place::Own;
             rest.asker = Some(visit.asker());
             rest.caller = visit.caller.clone();
@@ -252,6 +259,7 @@ pub fn client_api(
             let Some(app_services) = app_services else { return Err(Refusal::new(visit, Reason::NotFound)) };
             let mut rest = Visit::new(Request::default(), visit.id, visit.client);
             (rest.started, rest.place, rest.asker) = (visit.started, visit.place, Some(visit.asker()));
+            rest.span = visit.span.clone();
             *rest.request.method_mut() = visit.request.method().clone();
             *rest.request.uri_mut() = visit.request.uri().clone();
             let (response, caller) = app_services.serve(*visit).await;

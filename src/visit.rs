@@ -24,6 +24,8 @@ pub struct Visit {
     pub id: RequestId,
     /// When it came in.
     pub started: Instant,
+    /// What traces know of it; none if it is not traced.
+    pub span: tracing::Span,
     /// Where it came from.
     pub client: Client,
     /// How it wants to be refused, once somebody has looked: [`asker`](Self::asker).
@@ -69,6 +71,7 @@ impl Visit {
             request,
             id,
             started: Instant::now(),
+            span: tracing::Span::none(),
             client,
             asker: None,
             rounds: 0,

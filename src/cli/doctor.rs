@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::{Exit, Global, print, print_error};
+use super::{Exit, Global, print, print_error, traces};
 use crate::clock::Clock;
 use crate::cluster::tell_once;
 use crate::config::Config;
@@ -154,6 +154,12 @@ async fn online(config: &Config) -> Vec<Finding> {
         findings.push(cluster(settings).await);
     }
     findings.extend(issuers(config).await);
+    if let Some(otlp) = &config.observe.otlp {
+        findings.push(match traces::probe(otlp, &config.outgoing).await {
+            Ok(()) => Finding::new("traces", State::Fine, format!("{} takes them", otlp.traces())),
+            Err(error) => Finding::new("traces", State::Wrong, error),
+        });
+    }
     match Router::new(&config.routes) {
         Ok(router) => {
             for address in router.upstreams() {

@@ -3,14 +3,17 @@
 use std::collections::HashMap;
 use std::fmt::{self, Write as _};
 use std::io::{IsTerminal as _, Write as _};
+use std::str::FromStr as _;
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::filter::Directive;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, registry};
 
+use crate::cli::traces::Traces;
 use crate::clock::{Clock, Timestamp};
 
 /// The form of a record.
@@ -24,20 +27,28 @@ pub enum Form {
     Demo(HashMap<String, String>),
 }
 
-/// Starts the log on standard error. `RUST_LOG` overrides the level.
-pub fn start(form: Form, level: &str) {
-    begin(form, &format!("{level},vestibule::audit=info"));
+/// Starts the log on standard error, and hands spans over to `traces`. `RUST_LOG` overrides the level.
+pub(super) fn start(form: Form, level: &str, traces: Option<&Traces>) {
+    begin(form, &format!("{level},vestibule::audit=info"), traces);
 }
 
 /// The same for the demo, which shows one line for each request or check.
 pub fn start_without_audit(form: Form, level: &str) {
-    begin(form, &format!("{level},vestibule::audit=off"));
+    begin(form, &format!("{level},vestibule::audit=off"), None);
 }
 
-fn begin(form: Form, filter: &str) {
+fn begin(form: Form, filter: &str, traces: Option<&Traces>) {
     let filter = EnvFilter::try_from_default_env().or_else(|_| EnvFilter::try_new(filter)).unwrap_or_default();
+    // Spans are not for the log, whatever its level.
+    let filter = filter.add_directive(Directive::from_str(NO_SPANS).unwrap_or_default());
+    let records = Records { form, clock: Clock::system() };
     // A second start (in a test) leaves the first one in place.
-    if registry().with(filter).with(Records { form, clock: Clock::system() }).try_init().is_err() {
+    let started = match traces {
+        // One filter for all: a span that nobody takes costs a look at a flag.
+        None => registry().with(filter).with(records).try_init(),
+        Some(traces) => registry().with(records.with_filter(filter)).with(traces.layer()).try_init(),
+    };
+    if started.is_err() {
         tracing::debug!("the log had been started before");
     }
 }
@@ -221,6 +232,7 @@ fn demo(now: Timestamp, fields: &Fields, names: &HashMap<String, String>) -> Str
 }
 
 const LONGEST: usize = 1 << 10;
+const NO_SPANS: &str = "vestibule::span=off";
 
 #[cfg(test)]
 mod tests {

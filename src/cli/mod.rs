@@ -46,6 +46,7 @@ pub mod sessions;
 pub mod store;
 mod supervisor;
 mod table;
+mod traces;
 pub mod users;
 
 use std::path::PathBuf;

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::app::{App, Error};
 use crate::cli::log::{self, Form};
 use crate::cli::reload::{self, Source};
+use crate::cli::traces::{self, Traces};
 use crate::cli::{Exit, Global, print, print_error, supervisor};
 use crate::config::{Config, LogFormat, Report};
 use crate::listen::{self, Bound, Outcome, Shutdown};
@@ -38,7 +40,18 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         LogFormat::Text => Form::Text,
         LogFormat::Json => Form::Json,
     };
-    log::start(form, config.observe.log.level.as_str());
+    let runtime = match runtime() {
+        Ok(runtime) => runtime,
+        Err(exit) => return exit,
+    };
+    let traces = match traces(&config, &runtime) {
+        Ok(traces) => traces,
+        Err(error) => {
+            print_error(&format!("error: {error}"));
+            return Exit::Config;
+        }
+    };
+    log::start(form, config.observe.log.level.as_str(), traces.as_ref());
     for note in &config.notes {
         tracing::warn!("{}", note.message);
     }
@@ -50,10 +63,19 @@ pub fn run(args: &Args, global: &Global) -> Exit {
         Ok(operators) => operators,
         Err(exit) => return exit,
     };
-    match runtime() {
-        Ok(runtime) => runtime.block_on(serve(config, bound, operators, args, global)),
-        Err(exit) => exit,
+    let exit = runtime.block_on(serve(config, bound, operators, args, global));
+    match traces {
+        // Whoever forces the end does not wait for anything.
+        Some(traces) if exit != Exit::Forced => runtime.block_on(traces.end()),
+        _ => {}
     }
+    exit
+}
+
+/// What sends traces, if they are wanted.
+fn traces(config: &Config, runtime: &Runtime) -> Result<Option<Traces>, traces::Error> {
+    let Some(otlp) = &config.observe.otlp else { return Ok(None) };
+    Traces::new(otlp, &config.outgoing, runtime.handle().clone()).map(Some)
 }
 
 /// The configuration by the command line and the file; a reload reads it the same way.
@@ -87,7 +109,7 @@ fn open(settings: &listen::Settings) -> Result<Bound, Exit> {
 }
 
 /// The runtime of everything but the workers.
-pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Exit> {
+pub(super) fn runtime() -> Result<Runtime, Exit> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
         print_error(&format!("error: no runtime: {error}"));
         Exit::Refused

@@ -32,6 +32,8 @@ pub(crate) enum Kind {
     Size,
     /// A rate.
     Rate,
+    /// A part of all.
+    Share,
     /// One of these words.
     Words(Vec<&'static str>),
     /// The word "off", or that.

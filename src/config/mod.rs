@@ -61,7 +61,7 @@ use std::time::Duration;
 
 pub use code::Code;
 pub use embedded::Embedded;
-pub use observe::{Log, LogFormat, LogLevel, Observe};
+pub use observe::{Log, LogFormat, LogLevel, Observe, Otlp};
 pub use report::{Problem, Report};
 pub use schema::schema;
 

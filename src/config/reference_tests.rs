@@ -110,6 +110,7 @@ fn its_examples_are_taken() {
     std::fs::write(folder.path().join("functions/auth.js"), "exports = () => 'ann-1'").unwrap();
     let secrets = [
         "ACME_KEY",
+        "OTLP_AUTHORIZATION",
         "SMTP_PASSWORD",
         "HOOK_SECRET",
         "PEPPER",

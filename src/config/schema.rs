@@ -75,6 +75,7 @@ fn of_kind(kind: &Kind) -> Value {
         Kind::Boolean => json!({ "type": "boolean" }),
         Kind::Span => json!({ "type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$", "examples": ["15m"] }),
         Kind::Size => json!({ "type": "string", "pattern": "^[0-9]+(B|KiB|MiB|GiB)$", "examples": ["1MiB"] }),
+        Kind::Share => json!({ "type": "string", "pattern": "^[0-9]+([.][0-9]+)?%$", "examples": ["5%"] }),
         Kind::Rate => json!({ "type": "string", "pattern": "^[0-9]+/[0-9]*(ms|s|m|h|d)$", "examples": ["10/15m"] }),
         Kind::Words(words) => json!({ "type": "string", "enum": words }),
         Kind::Off(kind) => Value::Object(one_of([json!({ "type": "string", "enum": ["off"] }), of_kind(kind)])),

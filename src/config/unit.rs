@@ -45,6 +45,21 @@ pub(super) fn show_rate(rate: Rate) -> String {
     format!("{}/{}", rate.count, show_span(rate.span))
 }
 
+/// `"100%"`, `"5%"`, `"0.1%"`: the share, 0 to 1.
+pub(super) fn parse_share(text: &str) -> Option<f64> {
+    let number = text.strip_suffix('%')?;
+    let (whole, rest) = number.split_once('.').unwrap_or((number, "0"));
+    digits(whole)?;
+    digits(rest)?;
+    let percent: f64 = number.parse().ok()?;
+    (percent <= 100.0).then_some(percent / 100.0)
+}
+
+/// A share as it is written.
+pub(super) fn show_share(share: f64) -> String {
+    format!("{}%", share * 100.0)
+}
+
 fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let split = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(split);

@@ -98,6 +98,13 @@ impl<'a> Reader<'a> {
         self.with_unit(key, kind, doc, "a rate", RATES, read).unwrap_or(default)
     }
 
+    /// A part of all, up to the whole: 0 to 1.
+    pub(super) fn share(&mut self, key: &str, default: f64, doc: &'static str) -> f64 {
+        let read = |text: &str| unit::parse_share(text).ok_or_else(|| needs_unit(key, "a percentage", SHARES));
+        let kind = (Kind::Share, Some(quoted(unit::show_share(default))));
+        self.with_unit(key, kind, doc, "a percentage", SHARES, read).unwrap_or(default)
+    }
+
     /// A whole number within bounds.
     pub(super) fn count(&mut self, key: &str, default: usize, bounds: RangeInclusive<i64>, doc: &'static str) -> usize {
         let kind = Kind::Integer(*bounds.start(), *bounds.end());
@@ -200,6 +207,7 @@ impl<'a> Reader<'a> {
 
 const SPANS: &str = r#""30s", "15m", "12h" or "30d""#;
 const SIZES: &str = r#""512B", "64KiB", "1MiB" or "2GiB""#;
+const SHARES: &str = r#""100%", "5%" or "0.1%""#;
 const RATES: &str = r#""10/15m" (ten in fifteen minutes), "5/s" or "off""#;
 
 /// The text of a node, or what it is instead.

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::connect::Connector;
 use super::reach::{Reach, Target};
 use super::{Answer, Error, Settings, Setup};
+use crate::span;
 
 /// Sends requests to others. Clones share connections.
 ///
@@ -96,8 +97,14 @@ impl Fetch {
     pub async fn send(&self, request: Request<Bytes>) -> Result<Answer, Error> {
         let target = Target::of(request.uri())?;
         target.check(&self.ways.settings)?;
+        let span = span::call(request.method(), &target.name);
         let asked = self.ask(&target, request);
-        timeout(self.limit, asked).await.unwrap_or_else(|_| Err(Error::Timeout(target.name.clone())))
+        let outcome = timeout(self.limit, asked).await.unwrap_or_else(|_| Err(Error::Timeout(target.name.clone())));
+        match &outcome {
+            Ok(answer) => _ = span.record("http.response.status_code", answer.status.as_u16()),
+            Err(error) => span::fail(&span, error.kind()),
+        }
+        outcome
     }
 
     async fn ask(&self, target: &Target, request: Request<Bytes>) -> Result<Answer, Error> {

@@ -72,6 +72,25 @@ pub enum Error {
     },
 }
 
+impl Error {
+    /// What happened, in a word that holds no name.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Insecure(_) => "insecure",
+            Self::Private(_) => "private",
+            Self::Connect { .. } => "connect",
+            Self::Timeout(_) => "timeout",
+            Self::Broken(_) => "broken",
+            Self::TooLarge(_) => "too_large",
+            Self::Redirect(_) => "redirect",
+            Self::Encoded(_) => "encoded",
+            Self::Absent(_) => "absent",
+            Self::NotJson { .. } => "not_json",
+        }
+    }
+}
+
 /// Why nothing can be fetched at all; the text names the key.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

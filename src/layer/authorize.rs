@@ -16,6 +16,7 @@ use crate::rejection::Reason;
 use crate::route::{Authorized, Denied, Path, Question, Refused, Router, Subject};
 use crate::secret::Digest;
 use crate::session::{Device, Sessions, cookie};
+use crate::span;
 use crate::upstream::forward::Upgrade;
 use crate::visit::{Asker, Credential, Trouble, Visit};
 
@@ -52,6 +53,7 @@ impl Step for Authorize {
         let denied = match decide(&self.router, &visit) {
             Ok(authorized) => {
                 tracing::trace!(request = %visit.id, route = authorized.route(), "allowed");
+                span::event(&visit.span, "allowed");
                 visit.authorized = Some(authorized);
                 return Progress::Go(visit);
             }
@@ -60,6 +62,7 @@ impl Step for Authorize {
             Err(Refused::NoRoute(denied) | Refused::Denied(denied)) => denied,
         };
         tracing::trace!(request = %visit.id, ?denied, trouble = ?visit.trouble, "not allowed");
+        span::event(&visit.span, "not allowed");
         match (denied, visit.trouble) {
             (Denied::Forbidden, _) => {
                 let reason = methods_instead(&self.router, &visit).unwrap_or(Reason::Forbidden);

@@ -21,6 +21,11 @@ impl ClientAddr {
         Self(Arc::new(trusted))
     }
 
+    /// Whether what a peer says of others counts.
+    pub fn believes(&self, peer: IpAddr) -> bool {
+        self.is_trusted(peer.to_canonical())
+    }
+
     fn is_trusted(&self, address: IpAddr) -> bool {
         address != UNKNOWN && self.0.addresses.iter().any(|net| net.contains(&address))
     }

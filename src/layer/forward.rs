@@ -11,6 +11,7 @@ use crate::body::Body;
 use crate::layer::{Answer, Refusal, cut};
 use crate::rejection::Reason;
 use crate::session::{Sessions, cookie};
+use crate::span;
 use crate::upstream::forward::{self, Upgrade};
 use crate::upstream::{Error, Pool, Round};
 use crate::visit::Visit;
@@ -44,6 +45,8 @@ pub async fn forward(mut visit: Box<Visit>, behind: Arc<Behind>, upstream: Optio
         tracing::error!(request = %visit.id, upstream = %pool.name(upstream), "the upstream leads back here");
         return Err(Refusal::new(visit, Reason::Loop));
     }
+    let span = span::upstream(&visit.span, visit.request.method().as_str(), || pool.name(upstream));
+    span::hand_on(&span, visit.request.headers_mut());
     let sent = Instant::now();
     let outcome = match visit.upgrade {
         Upgrade::No if pool.takes_whole(upstream, &visit.request) => {
@@ -62,6 +65,7 @@ pub async fn forward(mut visit: Box<Visit>, behind: Arc<Behind>, upstream: Optio
     visit.upstream = Some(sent..Instant::now());
     match outcome {
         Ok(mut response) => {
+            span.record("http.response.status_code", response.status().as_u16());
             forward::response(&mut response);
             behind.cookie.guard(response.headers_mut());
             if visit.caller.is_some() {
@@ -71,6 +75,7 @@ pub async fn forward(mut visit: Box<Visit>, behind: Arc<Behind>, upstream: Optio
         }
         Err(error) => {
             let reason = reason(&error);
+            span::fail(&span, reason.code());
             tracing::debug!(request = %visit.id, %error, "no answer of the upstream");
             Err(Refusal::new(visit, reason))
         }

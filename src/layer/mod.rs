@@ -23,6 +23,7 @@ pub mod respond;
 pub mod sanitize;
 mod settings;
 mod step;
+pub mod trace;
 pub mod verdict;
 
 pub use settings::{

@@ -21,13 +21,13 @@ use tower_service::Service;
 use crate::account::api_key;
 use crate::app_services::{self, AppServices};
 use crate::body::Body;
-use crate::layer::{Answer, Refusal, ext_authz, locate};
+use crate::layer::{Answer, Refusal, ext_authz, locate, trace};
 use crate::portal::{Portal, Refused};
 use crate::rejection::Reason;
 use crate::route::{Route, Router};
-use crate::spare;
 use crate::tally::{Outcome, Traffic};
 use crate::visit::{Asker, Check, Dialect, Names, Place, RequestId, Visit};
+use crate::{span, spare};
 
 /// See the [module](self).
 #[derive(Clone)]
@@ -249,7 +249,9 @@ impl RespondLayer {
             Place::App => self.traffic.none(),
         });
         self.traffic.note(counted, outcome, own);
-        self.log(visit, status, reason, number.and_then(|number| self.router.routes().get(number)), (total, own));
+        let route = number.and_then(|number| self.router.routes().get(number));
+        trace::note(visit, status, reason, route);
+        self.log(visit, status, reason, route, (total, own));
     }
 
     fn log(
@@ -280,6 +282,7 @@ impl RespondLayer {
                     route = route.map(Route::key),
                     rule = route.and_then(|route| route.who(visit.request.method())),
                     reason = reason.map(Reason::code),
+                    trace = span::trace_id(&visit.span),
                     ms = total.as_secs_f64() * 1e3,
                     own_ms = own.as_secs_f64() * 1e3,
                 )
@@ -322,7 +325,7 @@ impl RespondLayer {
 }
 
 /// A path as the log may show it: without the secret of an API key that somebody wrote into it.
-fn shown(path: &str) -> Cow<'_, str> {
+pub(super) fn shown(path: &str) -> Cow<'_, str> {
     match path.find(api_key::PREFIX) {
         None => Cow::Borrowed(path),
         Some(start) => Cow::Owned(format!("{}***", &path[..start + api_key::PREFIX.len()])),

@@ -1,4 +1,6 @@
 use super::{Session, SessionId, Timestamp, User};
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+use crate::span;
 
 /// How a provider names sessions: those of an account of its own, one by its own id, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,4 +48,20 @@ pub enum Rotated {
     Reused(Box<Session>),
     /// No session has or had this token.
     Unknown,
+}
+
+/// Notes in the span of a deed how it ended.
+#[cfg(any(feature = "sqlite", feature = "postgres"))]
+pub(super) fn noted<T>(span: &tracing::Span, outcome: Result<T, super::Error>) -> Result<T, super::Error> {
+    use super::Error;
+
+    if let Err(error) = &outcome {
+        let kind = match error {
+            Error::Unavailable(_) => "unavailable",
+            Error::Corrupt(_) => "corrupt",
+            Error::Conflict(_) => "conflict",
+        };
+        span::fail(span, kind);
+    }
+    outcome
 }

@@ -22,10 +22,12 @@ use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+use super::outcome::noted;
 use super::postgres_fault::{Fault, no_connection};
 use super::postgres_settings::PostgresSettings;
 use super::{Answer, Connected, Error, Timings, postgres_sql as sql};
 use crate::secret;
+use crate::span;
 
 /// A connection with its prepared statements.
 pub(super) type Connection = ClientWrapper;
@@ -60,6 +62,15 @@ pub(super) struct Connections {
 enum Effect {
     None,
     Some,
+}
+
+impl Effect {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "read",
+            Self::Some => "write",
+        }
+    }
 }
 
 struct Shared {
@@ -131,13 +142,14 @@ impl Connections {
         Box::pin(async move {
             let ended = || Error::Unavailable("the store is closed".into());
             let runtime = self.runtime.as_ref().ok_or_else(ended)?;
+            let span = span::store("postgresql", effect.as_str());
             let begun = Instant::now();
             let outcome = runtime.spawn(async move { shared.run(effect, deed).await }).await.map_err(|_| ended())?;
             match effect {
                 Effect::None => self.timings.read.note(begun.elapsed()),
                 Effect::Some => self.timings.write.note(begun.elapsed()),
             }
-            outcome
+            noted(&span, outcome)
         })
     }
 

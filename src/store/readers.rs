@@ -10,7 +10,9 @@ use std::time::Instant;
 
 use rusqlite::{Connection, Result};
 
+use super::outcome::noted;
 use super::{Answer, Error, Timings, fault};
+use crate::span;
 
 /// The reading connections of one file.
 pub(super) struct Readers {
@@ -32,10 +34,11 @@ impl Readers {
     ) -> Answer<'a, T> {
         // Nothing is awaited while the connection is held.
         Box::pin(async move {
+            let span = span::store("sqlite", "read");
             let begun = Instant::now();
             let outcome = read(&self.free());
             self.timings.read.note(begun.elapsed());
-            outcome.map_err(|error| fault(&error))
+            noted(&span, outcome.map_err(|error| fault(&error)))
         })
     }
 
@@ -46,11 +49,13 @@ impl Readers {
     ) -> Answer<'a, T> {
         let scan = Arc::clone(&self.scan);
         Box::pin(async move {
+            let span = span::store("sqlite", "scan");
             let scanned = tokio::task::spawn_blocking(move || read(&held(&scan))).await;
-            match scanned {
+            let outcome = match scanned {
                 Ok(scanned) => scanned.map_err(|error| fault(&error)),
                 Err(_) => Err(Error::Unavailable("the runtime is shutting down".into())),
-            }
+            };
+            noted(&span, outcome)
         })
     }
 

@@ -13,7 +13,9 @@ use std::time::Instant;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
+use super::outcome::noted;
 use super::{Answer, Error, Timings, fault, sql};
+use crate::span;
 
 /// How many deeds share a transaction at most: bounds how long the first of them waits for the last.
 const BATCH: usize = 256;
@@ -71,12 +73,13 @@ impl Writer {
         let job = Box::new(Pending { deed: Some(deed), outcome: None, answer, trouble });
         Box::pin(async move {
             let ended = || Error::Unavailable("its writing thread has ended".into());
+            let span = span::store("sqlite", "write");
             let begun = Instant::now();
             let queue = self.queue.as_ref().ok_or_else(ended)?;
             queue.send(job).await.map_err(|_| ended())?;
             let outcome = answered.await.map_err(|_| ended())?;
             self.timings.write.note(begun.elapsed());
-            outcome
+            noted(&span, outcome)
         })
     }
 }

@@ -24,6 +24,7 @@ const LEVELS: [&[&str]; 11] = [
         "public_url",
         "request_id",
         "spare",
+        "span",
         "tally",
         "unreadable",
         "visitor",

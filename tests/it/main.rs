@@ -92,6 +92,7 @@ mod steps;
 mod supervisor;
 mod tls;
 mod token;
+mod traces;
 mod unix_socket;
 mod upstream_tls;
 mod upstreams;
