@@ -13,7 +13,7 @@ use crate::app::{self, App};
 use crate::body::Body;
 use crate::config::{Config, Otlp};
 use crate::limit::{self, Timeouts};
-use crate::listen::{self, Bound, Connection, Handler, Outcome, Shutdown};
+use crate::listen::{self, Bound, Connection, Front, Handler, Outcome, Shutdown};
 
 /// An app that can be replaced while it runs: at once for every request that comes after, whichever connection it
 /// comes on. What is in progress ends where it began.
@@ -88,16 +88,12 @@ impl Live {
         outcome
     }
 
-    /// Answers operators' requests until `shutdown` is through, with one worker.
-    pub async fn serve_operators(self: Arc<Self>, bound: Bound, shutdown: Shutdown) -> Outcome {
+    /// Answers operators' requests until `shutdown` is through, with one worker. `front` is what they are told of.
+    pub async fn serve_operators(self: Arc<Self>, bound: Bound, front: Front, shutdown: Shutdown) -> Outcome {
         let (app, first) = (self.app.clone(), self.app());
         let config = &first.house().config;
         let settings = listen::Settings { workers: 1, tls: listen::Tls::Off, ..config.listen.clone() };
-        let probe = shutdown.clone();
-        let make = Arc::new(move |app: &App| {
-            let probe = probe.clone();
-            app.operators_entrance(Arc::new(move || probe.is_ready()))
-        });
+        let make = Arc::new(move |app: &App| app.operators_entrance(front.clone()));
         let handler = move |_| InForce::new(&app, Arc::clone(&make));
         listen::serve(bound, &settings, &config.limits, handler, shutdown).await
     }

@@ -64,6 +64,11 @@ impl Keeper {
         Ok(keeper)
     }
 
+    /// When the certificate in force ends.
+    pub fn ends(&self) -> Option<SystemTime> {
+        self.issued.load().as_ref().map(|issued| issued.ends)
+    }
+
     /// Orders and renews, for ever.
     pub async fn run(&self) -> Infallible {
         let mut state = State::default();

@@ -1,6 +1,7 @@
 //! Stands for the operator's listener in a program that was built without it: nobody is let in.
 
 use std::convert::Infallible;
+use std::time::SystemTime;
 
 use http::{Request, Response};
 
@@ -23,6 +24,8 @@ pub struct Asked {
     pub client: Client,
     /// Whether the server takes new requests, for the probe.
     pub is_serving: bool,
+    /// When the certificate of visitors ends, if there is one.
+    pub certificate_ends: Option<SystemTime>,
 }
 
 impl Admin {

@@ -3,6 +3,7 @@
 
 use std::fmt::Error;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use http::{Response, StatusCode};
 use prometheus_client::collector::Collector;
@@ -31,11 +32,12 @@ struct Figures {
     upstreams: Arc<Upstreams>,
     store: Arc<dyn Store>,
     cluster: Option<Cluster>,
+    certificate_ends: Option<SystemTime>,
 }
 
 impl Admin {
     /// The text of all figures (OpenMetrics 1.0).
-    pub(super) fn metrics(&self) -> Response<Body> {
+    pub(super) fn metrics(&self, certificate_ends: Option<SystemTime>) -> Response<Body> {
         let mut registry = Registry::with_prefix("vestibule");
         registry.register_collector(Box::new(Figures {
             traffic: self.traffic.clone(),
@@ -45,6 +47,7 @@ impl Admin {
             upstreams: self.upstreams.clone(),
             store: self.store.clone(),
             cluster: self.cluster.clone(),
+            certificate_ends,
         }));
         let mut page = String::new();
         match text::encode(&mut page, &registry) {
@@ -62,6 +65,7 @@ impl Collector for Figures {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         let mut about = to.encode_descriptor("build", "The program.", None, MetricType::Info)?;
         about.encode_info(&version)?;
+        self.certificate(&mut to)?;
         self.requests(&mut to)?;
         self.sign_ins(&mut to)?;
         let (known, read) = self.sessions.looks();
@@ -76,6 +80,14 @@ impl Collector for Figures {
 }
 
 impl Figures {
+    fn certificate(&self, to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let Some(ends) = self.certificate_ends else { return Ok(()) };
+        let help = "When the certificate in force ends, in seconds since 1970.";
+        let unit = Unit::Other("timestamp_seconds".to_owned());
+        let mut family = to.encode_descriptor("certificate_expires", help, Some(&unit), MetricType::Gauge)?;
+        family.encode_gauge(&ends.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs())
+    }
+
     fn requests(&self, to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let counted = self.traffic.counted();
         let counted = counted.map(|c| ([("route", c.route), ("outcome", c.outcome.as_str())], c.count));

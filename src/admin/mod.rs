@@ -22,6 +22,7 @@ mod v3_users;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use std::time::SystemTime;
 
 use http::{Method, Request, Response, StatusCode};
 
@@ -99,6 +100,8 @@ pub struct Asked {
     pub client: Client,
     /// Whether the server takes new requests, for the probe.
     pub is_serving: bool,
+    /// When the certificate of visitors ends, if there is one.
+    pub certificate_ends: Option<SystemTime>,
 }
 
 type Answer = Result<Response<Body>, Reason>;
@@ -168,7 +171,7 @@ impl Admin {
         let call = Call::new(request, operator)?;
         audit::on_behalf(origin, async {
             match call.path.first().map(String::as_str) {
-                Some("metrics") if call.path.len() == 1 => Ok(self.metrics()),
+                Some("metrics") if call.path.len() == 1 => Ok(self.metrics(asked.certificate_ends)),
                 Some("api") => self.api(call).await,
                 _ => self.page(call).await,
             }

@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::cluster::tell_once;
 use crate::config::Config;
 use crate::fetch::Fetch;
-use crate::listen::unix_path;
+use crate::listen::{self, Tls, unix_path};
 use crate::mail::Outbox;
 use crate::route::Router;
 use crate::store::{self, Address as StoreAddress, Store};
@@ -55,6 +55,7 @@ pub fn run(args: &Args, global: &Global) -> Exit {
     let mut findings: Vec<Finding> = notes.collect();
     findings.push(Finding::new("config", State::Fine, global.path().display().to_string()));
     findings.extend(listeners(&config));
+    findings.extend(certificate(&config.listen.tls, SystemTime::now()));
     match super::run::runtime() {
         Ok(runtime) => findings.extend(runtime.block_on(online(&config))),
         Err(exit) => return exit,
@@ -132,6 +133,21 @@ fn listeners(config: &Config) -> Vec<Finding> {
         None => look(place),
     })
     .collect()
+}
+
+/// Whether the certificate in the files of the configuration is good for a while. One that an authority issues is the
+/// server's own business.
+fn certificate(tls: &Tls, now: SystemTime) -> Option<Finding> {
+    let Tls::Files { certificate, key } = tls else { return None };
+    // Files that cannot be used are a fault of the configuration.
+    let ends = listen::examine(certificate, key).ok()??;
+    let days = |span: Duration| span.as_secs() / DAY;
+    let (state, detail) = match ends.duration_since(now) {
+        Ok(left) if left < SOON => (State::Odd, format!("ends in {} days", days(left))),
+        Ok(left) => (State::Fine, format!("is good for {} days", days(left))),
+        Err(past) => (State::Wrong, format!("ended {} days ago", days(past.duration()))),
+    };
+    Some(Finding::new("tls", state, format!("{} {detail}", certificate.display())))
 }
 
 /// Whether a Unix socket can be listened on.
@@ -281,5 +297,8 @@ fn slow() -> String {
 }
 
 const PATIENCE: Duration = Duration::from_secs(5);
+const DAY: u64 = 24 * 60 * 60;
+/// Whoever renews certificates has done so by then.
+const SOON: Duration = Duration::from_hours(14 * 24);
 /// 2026-01-01.
 const EARLIEST: u64 = 1_767_225_600;

@@ -204,8 +204,9 @@ fn claim(store: &Address) -> Option<Presence> {
 
 /// Both end by the same signal; probes are answered until the last.
 async fn serve_both(live: Arc<Live>, bound: Bound, operators: Option<Bound>, shutdown: Shutdown) -> Outcome {
+    let front = bound.front(&shutdown);
     let visitors = live.clone().serve(bound, App::entrance, shutdown.clone());
     let Some(operators) = operators else { return visitors.await };
-    let (visitors, operators) = tokio::join!(visitors, live.serve_operators(operators, shutdown));
+    let (visitors, operators) = tokio::join!(visitors, live.serve_operators(operators, front, shutdown));
     if operators == Outcome::Forced { operators } else { visitors }
 }

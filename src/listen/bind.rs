@@ -2,6 +2,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::thread::available_parallelism;
+use std::time::SystemTime;
 
 use super::holder::Holder;
 use super::listener::Idle;
@@ -9,7 +10,7 @@ use super::place::Place;
 use super::tcp_socket::{self, Sharing};
 use super::tls::{self, Certificates};
 use super::unix_socket::{self, SocketFile};
-use super::{Settings, Tls, unix_path};
+use super::{Settings, Shutdown, Tls, unix_path};
 use crate::visit::Scheme;
 
 /// Places that are ours, with a socket on each of them for every worker.
@@ -19,6 +20,25 @@ pub struct Bound {
     places: Vec<Place>,
     files: Vec<SocketFile>,
     certificates: Option<Certificates>,
+}
+
+/// What operators are told of the listeners of visitors.
+#[derive(Clone, Debug)]
+pub struct Front {
+    shutdown: Shutdown,
+    certificates: Option<Certificates>,
+}
+
+impl Front {
+    /// Whether new requests are welcome.
+    pub fn is_serving(&self) -> bool {
+        self.shutdown.is_ready()
+    }
+
+    /// When the certificate in force ends; none without TLS, and while none has been issued.
+    pub fn certificate_ends(&self) -> Option<SystemTime> {
+        self.certificates.as_ref()?.ends()
+    }
 }
 
 /// Why we cannot listen.
@@ -117,6 +137,11 @@ impl Bound {
     /// Whether TLS is spoken on them.
     pub fn scheme(&self) -> Scheme {
         if self.certificates.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
+    /// What others may know of these listeners until `shutdown` is through.
+    pub fn front(&self, shutdown: &Shutdown) -> Front {
+        Front { shutdown: shutdown.clone(), certificates: self.certificates.clone() }
     }
 
     /// How many workers will serve.

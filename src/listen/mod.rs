@@ -68,7 +68,7 @@ use crate::body::Body;
 use crate::visit::Scheme;
 
 #[cfg(feature = "server")]
-pub use bind::{Bound, Error, bind};
+pub use bind::{Bound, Error, Front, bind};
 #[cfg(feature = "server")]
 pub use place::Place;
 #[cfg(feature = "server")]

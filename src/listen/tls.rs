@@ -14,6 +14,7 @@ use rustls::sign::CertifiedKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use crate::acme;
 
@@ -83,6 +84,15 @@ impl Certificates {
         Err(acme::Error::Absent.into())
     }
 
+    /// When the one in force ends; none while there is none.
+    pub(super) fn ends(&self) -> Option<SystemTime> {
+        match &self.source {
+            Source::Files(current) => ends(current.key.load().cert.first()?),
+            #[cfg(feature = "acme")]
+            Source::Authority(keeper) => keeper.ends(),
+        }
+    }
+
     pub(super) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, socket: S) -> io::Result<TlsStream<S>> {
         self.acceptor.accept(socket).await
     }
@@ -123,12 +133,19 @@ impl ResolvesServerCert for Current {
     }
 }
 
-/// Whether TLS can be spoken with these files.
+/// Whether TLS can be spoken with these files, and until when. None: it does not say that in a form that is known.
 ///
 /// # Errors
 /// Which file, or that they do not go together.
-pub fn examine(certificate: &Path, key: &Path) -> Result<(), Error> {
-    Certificates::open(certificate, key).map(drop)
+pub fn examine(certificate: &Path, key: &Path) -> Result<Option<SystemTime>, Error> {
+    Ok(Certificates::open(certificate, key)?.ends())
+}
+
+/// When a certificate ends (RFC 5280 §4.1.2.5).
+fn ends(certificate: &CertificateDer<'_>) -> Option<SystemTime> {
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))
 }
 
 impl Files {

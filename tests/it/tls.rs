@@ -1,6 +1,7 @@
 //! TLS from files: the right certificate, the right protocols, and only versions that are still good.
 
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::Version;
 use rcgen::{CertificateParams, KeyPair};
@@ -25,8 +26,15 @@ key = { file = "key.pem" }
 
 /// A certificate for `app.test`, and its files in the site's folder.
 fn certificate(site: &Site) -> CertificateDer<'static> {
+    certificate_until(site, SystemTime::now() + 90 * DAY)
+}
+
+/// The same that is good until then.
+fn certificate_until(site: &Site, ends: SystemTime) -> CertificateDer<'static> {
     let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new(["app.test".to_owned()]).unwrap().self_signed(&key).unwrap();
+    let mut parameters = CertificateParams::new(["app.test".to_owned()]).unwrap();
+    parameters.not_after = ends.into();
+    let certificate = parameters.self_signed(&key).unwrap();
     std::fs::write(site.path("cert.pem"), certificate.pem()).unwrap();
     std::fs::write(site.path("key.pem"), key.serialize_pem()).unwrap();
     std::fs::set_permissions(site.path("key.pem"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
@@ -213,3 +221,39 @@ async fn files_that_no_handshake_could_use_are_faults_of_the_configuration() {
     std::fs::write(site.path("cert.pem"), good).unwrap();
     site.cli(&["check"]).success();
 }
+
+#[tokio::test]
+async fn operators_see_when_the_certificate_in_force_ends() {
+    let app = RecordingUpstream::start();
+    let operators = "[admin]\nlisten = \"127.0.0.1:0\"\ntoken = { env = \"TOKEN\" }";
+    let (token, ends) = ("brass-weather-vane-8811-on-the-roof", 4_000_000_000);
+    for (rules, told) in [(RULES, true), ("[providers.local-userpass]", false)] {
+        let toml = format!("listen = [\"127.0.0.1:0\"]\n{rules}\n{operators}\n");
+        let site = Site::new(&app, &toml).env("TOKEN", token);
+        certificate_until(&site, UNIX_EPOCH + Duration::from_secs(ends));
+        let server = site.start_listeners(2).await;
+        let address = server.addresses()[1];
+        let client = Client::new(address, &format!("http://{address}"));
+        let page = client.get("/metrics").bearer(token).await.is(200).text();
+        assert_eq!(page.contains(&format!("vestibule_certificate_expires_timestamp_seconds {ends}\n")), told, "{page}");
+    }
+}
+
+#[test]
+fn doctor_says_how_long_the_certificate_is_good_for() {
+    let app = RecordingUpstream::start();
+    let site = Site::new(&app, RULES);
+    let now = SystemTime::now();
+    for (ends, said, code) in [
+        (now + 90 * DAY, "fine   tls        cert.pem is good for 89 days", 0),
+        (now + 10 * DAY, "odd    tls        cert.pem ends in 9 days", 0),
+        (now - 2 * DAY, "wrong  tls        cert.pem ended 2 days ago", 1),
+    ] {
+        certificate_until(&site, ends);
+        let output = site.cli(&["doctor"]);
+        let found = output.stdout.lines().find(|line| line.contains(" tls ")).unwrap_or_default();
+        assert_eq!((found.replace(&site.path("").display().to_string(), ""), output.code), (said.to_owned(), code));
+    }
+}
+
+const DAY: Duration = Duration::from_hours(24);
