@@ -14,6 +14,7 @@ mod assertion;
 mod audit;
 mod bare_shell;
 mod browser;
+mod browser_provider;
 mod canaries;
 mod cli;
 mod cluster;

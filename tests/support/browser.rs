@@ -26,6 +26,19 @@ impl Browser {
 
     /// The same with these preferences of Chromium.
     pub async fn with(app: SocketAddr, test: &str, preferences: Value) -> Option<Self> {
+        let names =
+            format!("MAP app.localhost:80 {app}, MAP app.localhost:443 {app}, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND");
+        Self::launch(&names, test, preferences, &[]).await
+    }
+
+    /// A browser for which `https://app.test` is at this address and `https://localhost` is another site, whoever vouches
+    /// for them.
+    pub async fn over_tls(app: SocketAddr, test: &str) -> Option<Self> {
+        let names = format!("MAP app.test:443 {app}, EXCLUDE localhost, MAP * ~NOTFOUND");
+        Self::launch(&names, test, json!({}), &["--ignore-certificate-errors"]).await
+    }
+
+    async fn launch(names: &str, test: &str, preferences: Value, more: &[&str]) -> Option<Self> {
         if !tools::have(&[Path::new("chromium"), Path::new("chromedriver")], test) {
             return None;
         }
@@ -33,17 +46,13 @@ impl Browser {
             command.arg("--port=0");
         });
         let address = driver.port_after("started successfully on port ").await;
-        let names =
-            format!("MAP app.localhost:80 {app}, MAP app.localhost:443 {app}, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND");
+        let mut arguments: Vec<String> = ARGUMENTS.iter().chain(more).map(|argument| (*argument).to_owned()).collect();
+        arguments.push(format!("--user-data-dir={}", driver.folder().join("profile").display()));
+        arguments.push(format!("--host-resolver-rules={names}"));
         let options = json!({
             "prefs": preferences,
             "binary": tools::find(Path::new("chromium")).unwrap(),
-            "args": [
-                "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage",
-                "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync",
-                format!("--user-data-dir={}", driver.folder().join("profile").display()),
-                format!("--host-resolver-rules={names}"),
-            ],
+            "args": arguments,
         });
         let Value::Object(capabilities) = json!({ "browserName": "chrome", "goog:chromeOptions": options }) else {
             return None;
@@ -123,3 +132,15 @@ impl Browser {
         self.page.close().await.unwrap();
     }
 }
+
+const ARGUMENTS: &[&str] = &[
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];

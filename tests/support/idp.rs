@@ -215,7 +215,8 @@ impl State {
         if form_post {
             let inputs: String =
                 answer.iter().map(|(name, value)| format!("<input name=\"{name}\" value=\"{value}\">")).collect();
-            let page = format!("<form method=\"post\" action=\"{back}\">{inputs}</form>");
+            let script = "<script>document.forms[0].submit()</script>";
+            let page = format!("<form method=\"post\" action=\"{back}\">{inputs}</form>{script}");
             return Answer::Full(
                 http::Response::builder().header("content-type", "text/html").body(page.into()).unwrap(),
             );
