@@ -66,11 +66,14 @@ async fn a_page_of_httpbin_is_reached_by_signing_in_and_nothing_of_its_address_i
     let Some((_httpbin, upstream)) = httpbin(test).await else { return };
     let server = site(&upstream).await;
     let Some(browser) = Browser::start(server.address(), test).await else { return };
-    browser.go(&format!("{PUBLIC_URL}/anything/deep?a=1&b=%20x%26y")).await;
+    browser.go(&format!("{PUBLIC_URL}/anything/deep?a=1&b=%20x%26y#part-2")).await;
     assert!(browser.url().await.starts_with(&format!("{PUBLIC_URL}/.auth/login?")), "{}", browser.url().await);
+    // A place on the page itself is not what comes after #, and a mistake loses nothing.
+    sign_in(&browser, "nobody@example.com").await;
+    browser.click("#problem a, #problem").await;
     sign_in(&browser, "ann@example.com").await;
     browser.element("pre").await;
-    assert_eq!(browser.url().await, format!("{PUBLIC_URL}/anything/deep?a=1&b=%20x%26y"));
+    assert_eq!(browser.url().await, format!("{PUBLIC_URL}/anything/deep?a=1&b=%20x%26y#part-2"));
     let shown: serde_json::Value = serde_json::from_str(&browser.text("pre").await).unwrap();
     assert_eq!((&shown["args"]["a"], &shown["args"]["b"]), (&"1".into(), &" x&y".into()));
     assert_eq!(shown["headers"]["X-Auth-Email"], "ann@example.com");

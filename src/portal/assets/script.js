@@ -44,5 +44,19 @@ for (const link of typed ? document.querySelectorAll("a[data-language]") : []) {
 if (typed && !typed.value) typed.value = sessionStorage.getItem("typed") ?? "";
 sessionStorage.removeItem("typed");
 
+// The part of an address behind # is told to no server. A browser that was sent here still has it, and hands it over with
+// the rest of the place to return to. What is a place on this page is none of that one.
+const part = location.hash;
+if (part.length > 1 && part.length <= 1024 && !document.getElementById(part.slice(1))) {
+  const whole = (rd) => (rd.includes("#") ? rd : rd + part);
+  for (const input of document.querySelectorAll("input[name=rd]")) input.value = whole(input.value);
+  for (const link of document.querySelectorAll("a[href*='rd=']")) {
+    const url = new URL(link.href);
+    if (url.origin !== location.origin) continue;
+    url.searchParams.set("rd", whole(url.searchParams.get("rd")));
+    link.href = url.href;
+  }
+}
+
 // What went wrong is read first, also where the browser ignores autofocus.
 document.getElementById("problem")?.focus();
