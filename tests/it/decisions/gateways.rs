@@ -92,13 +92,27 @@ pub fn traefik(server: SocketAddr, app: SocketAddr) -> Option<(Traefik, SocketAd
     let text = snippet("Traefik", "yaml", &server.to_string(), app);
     assert!(text.contains(&format!("address: http://{server}/.auth/check\n")), "{text}");
     assert!(text.contains("\"(?i)^x[^a-z0-9]+auth([^a-z0-9]|$)\""), "what `is_identity` does: {text}");
-    let removes = &["x-original-url", "x-original-method"];
+    let removes = REMOVED;
+    for name in removes {
+        assert!(text.to_lowercase().contains(&format!(" {name}: \"\"")), "{name}: {text}");
+    }
     let middleware =
         Middleware { server, path: "/.auth/check", removes, copies: is_identity, pages: "/.auth/", on_refusal: None };
     let traefik = Traefik::start(middleware, app);
     let at = traefik.address();
     Some((traefik, at))
 }
+
+/// `customRequestHeaders` of the guide.
+const REMOVED: &[&str] = &[
+    "x-original-url",
+    "x-original-method",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "http2-settings",
+];
 
 /// The expression of the guide.
 fn is_identity(name: &str) -> bool {
