@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use crate::body::Body;
 pub use crate::client::{Client, Scheme};
 use crate::head::{Fields, Head};
-use crate::route::{Authorized, Irregular};
+use crate::route::{Authorized, Irregular, Narrow};
 use crate::session::Caller;
 use crate::upstream::{self, forward::Upgrade};
 
@@ -145,6 +145,8 @@ pub struct Check {
     pub dialect: Dialect,
     /// Under which names it wants to be told who it is.
     pub names: Names,
+    /// Whom the question itself lets in.
+    pub narrow: Option<Narrow>,
     /// It did not say the method, so every method must be allowed.
     pub every_method: bool,
     /// The request wants to become a WebSocket.

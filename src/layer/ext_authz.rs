@@ -59,7 +59,7 @@ async fn unfold(mut visit: Box<Visit>) -> Result<Box<Visit>, Refusal> {
     visit.id = asked.id.unwrap_or(visit.id);
     visit.request = Request::default();
     *visit.request.headers_mut() = asked.headers;
-    asked.question.put_into(&mut visit, Names::Own);
+    asked.question.put_into(&mut visit, Names::Own, None);
     Ok(visit)
 }
 

@@ -15,6 +15,7 @@ use http::uri::{PathAndQuery, Uri};
 use crate::layer::aliases::Aliases;
 use crate::layer::{Alias, Progress, Step, verdict};
 use crate::rejection::Reason;
+use crate::route::{NamesNobody, Narrow};
 use crate::visit::{Asker, Check, Client, Dialect, Names, Visit};
 
 /// See the [module](self).
@@ -73,14 +74,11 @@ impl Step for ForwardAuth {
             return Progress::refuse(visit, reason);
         }
         let query = visit.request.uri().query();
-        if names == Names::XAuthRequest && narrows(query) {
-            visit.check = Some(Box::new(Check { names, ..Check::default() }));
-            return Progress::refuse(visit, Reason::Malformed("forward_auth.allowed"));
-        }
         let own = (!rest.is_empty()).then(|| query.map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")));
-        match Question::read(visit.request.method(), own.as_deref(), visit.request.headers()) {
-            Ok(question) => {
-                question.put_into(&mut visit, names);
+        let question = Question::read(visit.request.method(), own.as_deref(), visit.request.headers());
+        match question.and_then(|question| Ok((question, narrow(names, query)?))) {
+            Ok((question, narrow)) => {
+                question.put_into(&mut visit, names, narrow);
                 Progress::Go(visit)
             }
             Err(code) => {
@@ -126,7 +124,7 @@ impl Question {
     }
 
     /// Puts that request into the place of the one that asks.
-    pub(super) fn put_into(self, visit: &mut Visit, names: Names) {
+    pub(super) fn put_into(self, visit: &mut Visit, names: Names, narrow: Option<Narrow>) {
         let request = &mut visit.request;
         let headers = request.headers();
         // Gateways do not pass `Connection` on, so these tell.
@@ -148,7 +146,8 @@ impl Question {
         // Else whoever wants to know reads it from the fields.
         visit.asker = upgrade.then_some(Asker::Program);
         let credentials = if self.dialect.takes_away() { verdict::credentials(request.headers()) } else { Vec::new() };
-        let check = Check { dialect: self.dialect, names, every_method, upgrade, credentials, removed: Vec::new() };
+        let removed = Vec::new();
+        let check = Check { dialect: self.dialect, names, narrow, every_method, upgrade, credentials, removed };
         visit.check = Some(Box::new(check));
     }
 }
@@ -186,12 +185,10 @@ fn original(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
     Ok(Some(Question { dialect: Dialect::Original, method, target: parse(target)?, host }))
 }
 
-/// Whether oauth2-proxy would let fewer in than the rules: who may, is said by rules here, and to pass this over would let
-/// everybody in.
-fn narrows(query: Option<&str>) -> bool {
-    let narrow = ["allowed_groups", "allowed_emails", "allowed_email_domains"];
-    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .any(|(name, value)| narrow.contains(&&*name) && !value.is_empty())
+/// Whom oauth2-proxy would let in of those whom the rules do: to pass this over would let everybody in.
+fn narrow(names: Names, query: Option<&str>) -> Result<Option<Narrow>, &'static str> {
+    let query = query.filter(|_| names == Names::XAuthRequest).unwrap_or_default();
+    Narrow::read(url::form_urlencoded::parse(query.as_bytes())).map_err(|NamesNobody(_)| "forward_auth.allowed")
 }
 
 /// Two lines of one of these are two requests.

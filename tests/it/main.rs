@@ -58,6 +58,7 @@ mod linking_oauth;
 mod logs;
 mod loops;
 mod methods;
+mod narrowing;
 mod oauth;
 mod oauth_brands;
 mod oauth_hostile;
