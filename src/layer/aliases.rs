@@ -75,8 +75,11 @@ impl Aliases {
         };
         let mut text = format!("{}/{page}", self.prefix);
         let query = uri.query().unwrap_or_default();
-        // A gateway that cannot write a query says in a header where to return.
-        let asked = headers.get("x-auth-request-redirect").and_then(|to| to.to_str().ok());
+        // A gateway that cannot write a query says in a header where to return; of our own pages it says that, too.
+        let asked = headers.get("x-auth-request-redirect").and_then(|to| to.to_str().ok()).filter(|to| {
+            let path = to.split_once("://").map_or(*to, |(_, rest)| &rest[rest.find('/').unwrap_or(rest.len())..]);
+            !path.starts_with("/oauth2/")
+        });
         match asked.filter(|_| returns && !query.split('&').any(|pair| pair.starts_with("rd="))) {
             Some(to) => text.push_str(&format!("?rd={}", utf8_percent_encode(to, NON_ALPHANUMERIC))),
             None if query.is_empty() => {}
@@ -132,6 +135,10 @@ mod tests {
         headers.insert("x-auth-request-redirect", HeaderValue::from_static("/a?b=c&d"));
         assert_eq!(page("/oauth2/start", &headers).as_deref(), Some("/.auth/login?rd=%2Fa%3Fb%3Dc%26d"));
         assert_eq!(page("/oauth2/start?rd=/x", &headers).as_deref(), Some("/.auth/login?rd=/x"));
+        for own in ["/oauth2/start", "https://app.test/oauth2/sign_in?a"] {
+            headers.insert("x-auth-request-redirect", HeaderValue::from_str(own).unwrap());
+            assert_eq!(page("/oauth2/start", &headers).as_deref(), Some("/.auth/login"), "{own}");
+        }
         assert_eq!(Aliases::new("/.auth", &[]).page(&"/oauth2/start".parse().unwrap(), &headers), None);
     }
 }

@@ -16,7 +16,7 @@ use crate::layer::aliases::Aliases;
 use crate::layer::{Alias, Progress, Step, verdict};
 use crate::rejection::Reason;
 use crate::route::{NamesNobody, Narrow};
-use crate::visit::{Asker, Check, Client, Dialect, Names, Visit};
+use crate::visit::{Asker, Check, Client, Dialect, Names, Scheme, Visit};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -96,6 +96,7 @@ pub(super) struct Question {
     pub(super) method: Option<Method>,
     pub(super) target: PathAndQuery,
     pub(super) host: Option<HeaderValue>,
+    pub(super) scheme: Option<Scheme>,
 }
 
 impl Question {
@@ -105,7 +106,8 @@ impl Question {
         let original = original(headers)?;
         let own = match own {
             Some(target) => {
-                Some(Self { dialect: Dialect::Path, method: Some(method.clone()), target: parse(target)?, host: None })
+                let (method, target) = (Some(method.clone()), parse(target)?);
+                Some(Self { dialect: Dialect::Path, method, target, host: None, scheme: None })
             }
             None => None,
         };
@@ -132,6 +134,7 @@ impl Question {
             || headers.contains_key(SEC_WEBSOCKET_KEY);
         let every_method = self.method.is_none();
         *request.method_mut() = self.method.unwrap_or(Method::GET);
+        visit.client.scheme = self.scheme.unwrap_or(visit.client.scheme);
         let asked = std::mem::replace(request.uri_mut(), Uri::from(self.target)).into_parts();
         // HTTP/2 has the host beside the path.
         let beside = asked.authority.filter(|_| !request.headers().contains_key(HOST));
@@ -160,7 +163,8 @@ fn forwarded(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
     };
     let method = method(headers, &FORWARDED_METHOD)?;
     let host = single(headers, &FORWARDED_HOST)?.cloned();
-    Ok(Some(Question { dialect: Dialect::Forwarded, method, target: parse(text(uri)?)?, host }))
+    // The scheme was read with the client's address (`X-Forwarded-Proto`).
+    Ok(Some(Question { dialect: Dialect::Forwarded, method, target: parse(text(uri)?)?, host, scheme: None }))
 }
 
 /// `X-Original-Method` and `X-Original-URL` (nginx): a whole address, or path and query.
@@ -171,18 +175,19 @@ fn original(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
     };
     let method = method(headers, &ORIGINAL_METHOD)?;
     let url = text(url)?;
-    let (host, target) = if url.starts_with('/') {
-        (None, url)
-    } else {
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or("forward_auth.form")?;
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, target) = rest.split_at(end);
-        (
-            Some(HeaderValue::from_str(host).map_err(|_| "forward_auth.form")?),
-            if target.is_empty() { "/" } else { target },
-        )
+    let dialect = Dialect::Original;
+    if url.starts_with('/') {
+        return Ok(Some(Question { dialect, method, target: parse(url)?, host: None, scheme: None }));
+    }
+    let (scheme, rest) = match url.split_once("://").ok_or("forward_auth.form")? {
+        ("https", rest) => (Some(Scheme::Https), rest),
+        ("http", rest) => (Some(Scheme::Http), rest),
+        _ => return Err("forward_auth.form"),
     };
-    Ok(Some(Question { dialect: Dialect::Original, method, target: parse(target)?, host }))
+    let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host = Some(HeaderValue::from_str(host).map_err(|_| "forward_auth.form")?);
+    let target = parse(if target.is_empty() { "/" } else { target })?;
+    Ok(Some(Question { dialect, method, target, host, scheme }))
 }
 
 /// Whom oauth2-proxy would let in of those whom the rules do: to pass this over would let everybody in.

@@ -73,6 +73,7 @@ mod paths;
 mod postgres;
 mod postgres_kills;
 mod public;
+mod published;
 mod rates;
 mod realm_web;
 mod realm_web_page;
