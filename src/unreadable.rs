@@ -48,6 +48,10 @@ pub(crate) fn words(code: &str) -> (&'static str, &'static str) {
             "You may not come in here",
             "The proxy lets only some in: allowed_groups, allowed_emails or allowed_email_domains of its question.",
         ),
+        "forward_auth.forged" => (
+            "This request says who it is in a header of its own",
+            "Leave out X-Auth-Meta-… and the names of identity_headers.set, or let the proxy remove them before it asks.",
+        ),
         "forward_auth.own_page" => {
             ("This page is answered without a question", "Let the proxy pass this path on without asking.")
         }
@@ -60,7 +64,7 @@ mod tests {
     use super::words;
     use crate::language::{Language, translated};
 
-    const OTHERS: [&str; 21] = [
+    const OTHERS: [&str; 22] = [
         "oauth.state",
         "oauth.callback",
         "oauth.logout_token",
@@ -81,6 +85,7 @@ mod tests {
         "forward_auth.duplicate",
         "forward_auth.allowed",
         "forward_auth.narrowed",
+        "forward_auth.forged",
         "forward_auth.own_page",
     ];
 
