@@ -237,6 +237,28 @@ async fn nginx_decides_by_the_table() {
     decides("nginx", gateways::nginx).await;
 }
 
+/// nginx keeps 4 KiB of an answer unless it is told otherwise.
+#[tokio::test]
+async fn nginx_hands_a_long_identity_on() {
+    let app = RecordingUpstream::start();
+    let roles: Vec<String> = (0..100).map(|number| format!("department-{number}-of-the-company")).collect();
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+    let rules =
+        format!("roles = {roles:?}\n[providers.local-userpass]\n[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n");
+    let server = Site::new(&app, &rules).user("ann@example.com", &roles).start().await;
+    let Some((_nginx, at)) = gateways::nginx(server.address(), app.address()) else { return };
+    within("nginx", async {
+        while TcpStream::connect(at).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let client = server.client().at(at).expecting(&["server", "connection", "location"]);
+    client.sign_in("ann@example.com").await;
+    client.get("/page").script().await.is(200);
+    assert_eq!(app.last().header("x-auth-roles").split(',').count(), 100);
+}
+
 #[tokio::test]
 async fn caddy_decides_by_the_table() {
     decides("caddy", gateways::caddy).await;
