@@ -90,8 +90,12 @@ async fn authelias_questions_are_answered_with_its_headers() {
     };
     ask(&stranger).await.is(401);
     ask(&ann).await.is(200);
-    let reply = ann.get("/api/authz/ext-authz/admin/x").script().await;
+    // As Authelia has it, Envoy's `path_prefix` ends in a slash.
+    let reply = ann.get("/api/authz/ext-authz//admin/x").script().await;
     assert_eq!((reply.status.as_u16(), reply.header("remote-email")), (200, "ann@example.com"));
+    for path in ["/api/authz/ext-authz/admin/x", "/api/authz/ext-authz///admin/x"] {
+        ann.get(path).script().await.is(403);
+    }
     assert_eq!(app.count(), 0);
 }
 
@@ -99,7 +103,7 @@ async fn authelias_questions_are_answered_with_its_headers() {
 async fn sec_fwd_01_an_alias_trusts_nobody_more_and_is_off_unless_named() {
     let app = RecordingUpstream::start();
     let server = site(&app, "aliases = [\"oauth2-proxy\", \"authelia\"]").await;
-    for path in ["/oauth2/auth", "/api/verify", "/api/authz/forward-auth", "/api/authz/ext-authz/public/x"] {
+    for path in ["/oauth2/auth", "/api/verify", "/api/authz/forward-auth", "/api/authz/ext-authz//public/x"] {
         let stranger = server.client().from("127.0.0.9");
         let reply = stranger.get(path).script().header("x-forwarded-uri", "/public/x").await;
         reply.is(403);
