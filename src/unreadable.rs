@@ -36,6 +36,10 @@ pub(crate) fn words(code: &str) -> (&'static str, &'static str) {
             "This question names no request",
             "Let the proxy send X-Forwarded-Uri and X-Forwarded-Method, or X-Original-URL and X-Original-Method.",
         ),
+        "forward_auth.form" => (
+            "This question cannot be read",
+            "Let the proxy send the address as it came, whole or from its path on; Authelia's path_prefix ends in a slash.",
+        ),
         "forward_auth.contradiction" | "forward_auth.duplicate" => (
             "This question names two requests",
             "Let the proxy remove or overwrite what clients send as X-Forwarded-… and X-Original-….",
@@ -64,7 +68,7 @@ mod tests {
     use super::words;
     use crate::language::{Language, translated};
 
-    const OTHERS: [&str; 22] = [
+    const OTHERS: [&str; 23] = [
         "oauth.state",
         "oauth.callback",
         "oauth.logout_token",
@@ -81,6 +85,7 @@ mod tests {
         "host.missing",
         "ext_authz.form",
         "forward_auth.no_request",
+        "forward_auth.form",
         "forward_auth.contradiction",
         "forward_auth.duplicate",
         "forward_auth.allowed",

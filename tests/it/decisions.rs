@@ -7,6 +7,7 @@ pub mod gateways;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::headers::{EVIL, RULES};
@@ -257,6 +258,28 @@ async fn nginx_hands_a_long_identity_on() {
     client.sign_in("ann@example.com").await;
     client.get("/page").script().await.is(200);
     assert_eq!(app.last().header("x-auth-roles").split(',').count(), 100);
+}
+
+/// Balancers look whether somebody is there by a request of HTTP/1.0, without a host.
+#[tokio::test]
+async fn nginx_refuses_what_names_no_host_and_does_not_fail() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let Some((_nginx, at)) = gateways::nginx(server.address(), app.address()) else { return };
+    let answer = within("nginx", async {
+        let mut stream = loop {
+            if let Ok(stream) = TcpStream::connect(at).await {
+                break stream;
+            }
+            tokio::task::yield_now().await;
+        };
+        stream.write_all(b"GET /public/x HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    })
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
 }
 
 #[tokio::test]

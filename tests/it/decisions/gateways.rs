@@ -100,6 +100,7 @@ pub fn haproxy(server: SocketAddr, app: SocketAddr) -> Started {
 pub fn traefik(server: SocketAddr, app: SocketAddr) -> Option<(Traefik, SocketAddr)> {
     let text = snippet("Traefik", "yaml", &server.to_string(), app);
     assert!(text.contains(&format!("address: http://{server}/.auth/check\n")), "{text}");
+    assert!(text.contains(" && !PathPrefix(`/.auth/check`)\n"), "{text}");
     assert!(text.contains("\"(?i)^x[^a-z0-9]+auth([^a-z0-9]|$)\""), "what `is_identity` does: {text}");
     let removes = REMOVED;
     for name in removes {
