@@ -32,6 +32,30 @@ pub(crate) fn words(code: &str) -> (&'static str, &'static str) {
         }
         "host.missing" => ("The request names no site", "Send its name in the Host header, once."),
         "ext_authz.form" => ("This question cannot be read", "Send a CheckRequest of envoy.service.auth.v3."),
+        "forward_auth.no_request" => (
+            "This question names no request",
+            "Let the proxy send X-Forwarded-Uri and X-Forwarded-Method, or X-Original-URL and X-Original-Method.",
+        ),
+        "forward_auth.form" => (
+            "This question cannot be read",
+            "Let the proxy send the address as it came, whole or from its path on; Authelia's path_prefix ends in a slash.",
+        ),
+        "forward_auth.contradiction" | "forward_auth.duplicate" => (
+            "This question names two requests",
+            "Let the proxy remove or overwrite what clients send as X-Forwarded-… and X-Original-….",
+        ),
+        "forward_auth.allowed" => (
+            "This question lets nobody in",
+            "Name somebody in each of allowed_groups, allowed_emails and allowed_email_domains, or leave it out.",
+        ),
+        "forward_auth.narrowed" => (
+            "You may not come in here",
+            "The proxy lets only some in: allowed_groups, allowed_emails or allowed_email_domains of its question.",
+        ),
+        "forward_auth.forged" => (
+            "This request says who it is in a header of its own",
+            "Leave out X-Auth-Meta-… and the names of identity_headers.set, or let the proxy remove them before it asks.",
+        ),
         "forward_auth.own_page" => {
             ("This page is answered without a question", "Let the proxy pass this path on without asking.")
         }
@@ -44,7 +68,7 @@ mod tests {
     use super::words;
     use crate::language::{Language, translated};
 
-    const OTHERS: [&str; 16] = [
+    const OTHERS: [&str; 23] = [
         "oauth.state",
         "oauth.callback",
         "oauth.logout_token",
@@ -60,6 +84,13 @@ mod tests {
         "target.scheme",
         "host.missing",
         "ext_authz.form",
+        "forward_auth.no_request",
+        "forward_auth.form",
+        "forward_auth.contradiction",
+        "forward_auth.duplicate",
+        "forward_auth.allowed",
+        "forward_auth.narrowed",
+        "forward_auth.forged",
         "forward_auth.own_page",
     ];
 

@@ -11,7 +11,7 @@ use crate::body::Body;
 pub use crate::client::{Client, Scheme};
 use crate::head::{Fields, Head};
 pub use crate::request_id::RequestId;
-use crate::route::{Authorized, Irregular};
+use crate::route::{Authorized, Irregular, Narrow};
 use crate::session::Caller;
 use crate::upstream::{self, forward::Upgrade};
 
@@ -146,6 +146,8 @@ pub struct Check {
     pub dialect: Dialect,
     /// Under which names it wants to be told who it is.
     pub names: Names,
+    /// Whom the question itself lets in.
+    pub narrow: Option<Narrow>,
     /// It did not say the method, so every method must be allowed.
     pub every_method: bool,
     /// The request wants to become a WebSocket.

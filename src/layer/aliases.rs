@@ -23,22 +23,32 @@ pub(super) struct Aliases {
 struct Question {
     path: String,
     names: Names,
-    /// Whether the path of the original request may follow.
-    takes_path: bool,
+    follows: Follows,
+}
+
+/// What may stand behind the path of a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Follows {
+    Nothing,
+    /// The path of the original request.
+    Path,
+    /// A slash, and that path with its own: Envoy puts it behind what is published as `path_prefix`, which ends in one.
+    /// One slash alone would be ambiguous: `/x` and `//x` are two requests.
+    SlashAndPath,
 }
 
 impl Aliases {
     pub(super) fn new(prefix: &str, aliases: &[Alias]) -> Self {
-        let question = |path: &str, names, takes_path| Question { path: path.to_owned(), names, takes_path };
-        let mut checks = vec![question(&format!("{prefix}/check"), Names::Own, true)];
+        let question = |path: &str, names, follows| Question { path: path.to_owned(), names, follows };
+        let mut checks = vec![question(&format!("{prefix}/check"), Names::Own, Follows::Path)];
         if aliases.contains(&Alias::Oauth2Proxy) {
-            checks.push(question("/oauth2/auth", Names::XAuthRequest, false));
+            checks.push(question("/oauth2/auth", Names::XAuthRequest, Follows::Nothing));
         }
         if aliases.contains(&Alias::Authelia) {
             for path in ["/api/verify", "/api/authz/forward-auth", "/api/authz/auth-request"] {
-                checks.push(question(path, Names::Remote, false));
+                checks.push(question(path, Names::Remote, Follows::Nothing));
             }
-            checks.push(question("/api/authz/ext-authz", Names::Remote, true));
+            checks.push(question("/api/authz/ext-authz", Names::Remote, Follows::SlashAndPath));
         }
         Self {
             prefix: prefix.to_owned(),
@@ -52,7 +62,8 @@ impl Aliases {
     pub(super) fn check<'p>(&self, path: &'p str) -> Option<(&'p str, Names)> {
         self.checks.iter().find_map(|question| {
             let rest = path.strip_prefix(&*question.path)?;
-            let fits = rest.is_empty() || question.takes_path && rest.starts_with('/');
+            let fits = rest.is_empty() || question.follows != Follows::Nothing && rest.starts_with('/');
+            let rest = if question.follows == Follows::SlashAndPath { rest.get(1..).unwrap_or_default() } else { rest };
             fits.then_some((rest, question.names))
         })
     }
@@ -75,8 +86,11 @@ impl Aliases {
         };
         let mut text = format!("{}/{page}", self.prefix);
         let query = uri.query().unwrap_or_default();
-        // A gateway that cannot write a query says in a header where to return.
-        let asked = headers.get("x-auth-request-redirect").and_then(|to| to.to_str().ok());
+        // A gateway that cannot write a query says in a header where to return; of our own pages it says that, too.
+        let asked = headers.get("x-auth-request-redirect").and_then(|to| to.to_str().ok()).filter(|to| {
+            let path = to.split_once("://").map_or(*to, |(_, rest)| &rest[rest.find('/').unwrap_or(rest.len())..]);
+            !path.starts_with("/oauth2/")
+        });
         match asked.filter(|_| returns && !query.split('&').any(|pair| pair.starts_with("rd="))) {
             Some(to) => text.push_str(&format!("?rd={}", utf8_percent_encode(to, NON_ALPHANUMERIC))),
             None if query.is_empty() => {}
@@ -117,7 +131,13 @@ mod tests {
         for path in ["/api/verify", "/api/authz/forward-auth", "/api/authz/auth-request"] {
             assert_eq!(on.check(path), Some(("", Names::Remote)), "{path}");
         }
-        assert_eq!(on.check("/api/authz/ext-authz/a/b"), Some(("/a/b", Names::Remote)));
+        assert_eq!(on.check("/api/authz/ext-authz//a/b"), Some(("/a/b", Names::Remote)));
+        assert_eq!(
+            on.check("/api/authz/ext-authz/a/b"),
+            Some(("a/b", Names::Remote)),
+            "a question, and not a good one"
+        );
+        assert_eq!(on.check("/api/authz/ext-authz///a"), Some(("//a", Names::Remote)));
         assert_eq!(on.check("/oauth2/%61uth"), None);
     }
 
@@ -132,6 +152,10 @@ mod tests {
         headers.insert("x-auth-request-redirect", HeaderValue::from_static("/a?b=c&d"));
         assert_eq!(page("/oauth2/start", &headers).as_deref(), Some("/.auth/login?rd=%2Fa%3Fb%3Dc%26d"));
         assert_eq!(page("/oauth2/start?rd=/x", &headers).as_deref(), Some("/.auth/login?rd=/x"));
+        for own in ["/oauth2/start", "https://app.test/oauth2/sign_in?a"] {
+            headers.insert("x-auth-request-redirect", HeaderValue::from_str(own).unwrap());
+            assert_eq!(page("/oauth2/start", &headers).as_deref(), Some("/.auth/login"), "{own}");
+        }
         assert_eq!(Aliases::new("/.auth", &[]).page(&"/oauth2/start".parse().unwrap(), &headers), None);
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Method;
 use http::header::{SET_COOKIE, USER_AGENT};
 
+use crate::account::Kind;
 use crate::account::audit::{self, By, Origin};
 use crate::layer::{Progress, Refusal, Step};
 use crate::limit::Limits;
@@ -51,12 +52,16 @@ impl Authorize {
 impl Step for Authorize {
     fn take(&self, mut visit: Box<Visit>) -> Progress {
         let denied = match decide(&self.router, &visit) {
-            Ok(authorized) => {
+            Ok(authorized) if is_among(&visit) => {
                 tracing::trace!(request = %visit.id, route = authorized.route(), "allowed");
                 span::event(&visit.span, "allowed");
                 visit.authorized = Some(authorized);
                 return Progress::Go(visit);
             }
+            Ok(_) if visit.caller.as_ref().is_some_and(|caller| caller.kind() != Kind::Guest) => {
+                return Progress::refuse(visit, Reason::Malformed("forward_auth.narrowed"));
+            }
+            Ok(_) => Denied::SignIn { guest_would_do: false },
             Err(Refused::Irregular) => return Progress::refuse(visit, Reason::Malformed("path.not_plain")),
             Err(Refused::Case) => return Progress::refuse(visit, Reason::CaseMismatch),
             Err(Refused::NoRoute(denied) | Refused::Denied(denied)) => denied,
@@ -98,7 +103,11 @@ impl Authorize {
 impl Guests {
     /// Only for a person who opens a page: a script without a cookie would make one with every request.
     fn may_be_made_for(&self, visit: &Visit) -> bool {
-        visit.caller.is_none() && visit.asker() == Asker::Navigation && self.providers.anon_user().is_some()
+        let is_asked_for_others = visit.check.as_ref().is_some_and(|check| check.narrow.is_some());
+        visit.caller.is_none()
+            && !is_asked_for_others
+            && visit.asker() == Asker::Navigation
+            && self.providers.anon_user().is_some()
     }
 
     async fn make(&self, visit: &mut Visit) -> Result<(), Reason> {
@@ -145,8 +154,18 @@ fn decide(router: &Router, visit: &Visit) -> Result<Authorized, Refused> {
 }
 
 fn question<'v>(visit: &'v Visit, method: &'v Method) -> Question<'v> {
-    let subject = visit.caller.as_ref().map(|caller| Subject { user: &caller.user, provider: &caller.provider });
-    Question { method, upgrade: visit.wants() == Upgrade::WebSocket, address: visit.client.address, subject }
+    let (upgrade, address) = (visit.wants() == Upgrade::WebSocket, visit.client.address);
+    Question { method, upgrade, address, subject: subject(visit) }
+}
+
+fn subject(visit: &Visit) -> Option<Subject<'_>> {
+    visit.caller.as_ref().map(|caller| Subject { user: &caller.user, provider: &caller.provider })
+}
+
+/// Whether the caller is among those whom the question itself lets in. It says nothing of whom the rules refuse.
+fn is_among(visit: &Visit) -> bool {
+    let narrow = visit.check.as_ref().and_then(|check| check.narrow.as_ref());
+    narrow.is_none_or(|narrow| subject(visit).is_some_and(|subject| narrow.admits(subject)))
 }
 
 /// RFC 9110 §15.5.6: a method that the route has no rule for is not a matter of who asks.

@@ -3,7 +3,7 @@
 //! whether a cookie is what speaks. Our own pages ask the same of their forms, with or without a cookie.
 
 use http::Method;
-use http::header::HOST;
+use http::header::{HOST, ORIGIN};
 
 use crate::layer::{Progress, Step};
 use crate::portal::csrf::{self, CrossSite, Site};
@@ -17,7 +17,7 @@ pub struct Csrf;
 
 impl Step for Csrf {
     fn take(&self, visit: Box<Visit>) -> Progress {
-        let reads = matches!(*visit.request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+        let reads = matches!(*method(&visit), Method::GET | Method::HEAD | Method::OPTIONS);
         let changes = !reads || visit.wants() != Upgrade::No;
         if !changes || visit.credential != Credential::Cookie || visit.place != Place::App || is_same_site(&visit) {
             Progress::Go(visit)
@@ -27,6 +27,13 @@ impl Step for Csrf {
     }
 }
 
+/// A question that does not say the method may be about any. What browsers send along with all that changes something,
+/// and hardly ever with what reads, is `Origin` (Fetch, "append a request `Origin` header").
+fn method(visit: &Visit) -> &Method {
+    let is_any = visit.check.as_ref().is_some_and(|check| check.every_method);
+    if is_any && visit.request.headers().contains_key(ORIGIN) { &Method::POST } else { visit.request.method() }
+}
+
 /// The app's own pages live at the host that was asked for. What says nothing at all was no browser of today, but
 /// nobody upgrades in silence.
 fn is_same_site(visit: &Visit) -> bool {
@@ -34,7 +41,7 @@ fn is_same_site(visit: &Visit) -> bool {
     let spelled = || headers.get(HOST).and_then(|host| host.to_str().ok());
     let authority = uri.authority().map(|authority| authority.as_str()).or_else(spelled).unwrap_or_default();
     let site = Site { scheme: visit.client.scheme, authority };
-    match csrf::check(headers, visit.request.method(), visit.wants(), site) {
+    match csrf::check(headers, method(visit), visit.wants(), site) {
         Ok(()) => true,
         Err(CrossSite::Unproven) => visit.wants() == Upgrade::No,
         Err(CrossSite::Foreign) => false,

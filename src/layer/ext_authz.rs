@@ -55,11 +55,10 @@ async fn unfold(mut visit: Box<Visit>) -> Result<Box<Visit>, Refusal> {
     };
     // Whom Envoy does not name (a socket without address) is not Envoy: `from` admits nobody unknown.
     visit.client.address = asked.client.unwrap_or(UNKNOWN);
-    visit.client.scheme = asked.scheme.unwrap_or(visit.client.scheme);
     visit.id = asked.id.unwrap_or(visit.id);
     visit.request = Request::default();
     *visit.request.headers_mut() = asked.headers;
-    asked.question.put_into(&mut visit, Names::Own);
+    asked.question.put_into(&mut visit, Names::Own, None);
     Ok(visit)
 }
 
@@ -75,7 +74,6 @@ struct Asked {
     question: forward_auth::Question,
     headers: HeaderMap,
     client: Option<IpAddr>,
-    scheme: Option<Scheme>,
     id: Option<RequestId>,
 }
 
@@ -107,13 +105,13 @@ impl Asked {
                 method: Some(Method::from_bytes(http.method.as_bytes()).map_err(|_| Broken)?),
                 target: target(http.path)?,
                 host: Some(HeaderValue::from_str(http.host).map_err(|_| Broken)?),
+                scheme: match http.scheme {
+                    "https" => Some(Scheme::Https),
+                    "http" => Some(Scheme::Http),
+                    _ => None,
+                },
             },
             client,
-            scheme: match http.scheme {
-                "https" => Some(Scheme::Https),
-                "http" => Some(Scheme::Http),
-                _ => None,
-            },
             id,
             headers: http.headers,
         })

@@ -15,7 +15,8 @@ use http::uri::{PathAndQuery, Uri};
 use crate::layer::aliases::Aliases;
 use crate::layer::{Alias, Progress, Step, verdict};
 use crate::rejection::Reason;
-use crate::visit::{Asker, Check, Client, Dialect, Names, Visit};
+use crate::route::{NamesNobody, Narrow};
+use crate::visit::{Asker, Check, Client, Dialect, Names, Scheme, Visit};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -73,14 +74,11 @@ impl Step for ForwardAuth {
             return Progress::refuse(visit, reason);
         }
         let query = visit.request.uri().query();
-        if names == Names::XAuthRequest && narrows(query) {
-            visit.check = Some(Box::new(Check { names, ..Check::default() }));
-            return Progress::refuse(visit, Reason::Malformed("forward_auth.allowed"));
-        }
         let own = (!rest.is_empty()).then(|| query.map_or_else(|| rest.to_owned(), |query| format!("{rest}?{query}")));
-        match Question::read(visit.request.method(), own.as_deref(), visit.request.headers()) {
-            Ok(question) => {
-                question.put_into(&mut visit, names);
+        let question = Question::read(visit.request.method(), own.as_deref(), visit.request.headers());
+        match question.and_then(|question| Ok((question, narrow(names, query)?))) {
+            Ok((question, narrow)) => {
+                question.put_into(&mut visit, names, narrow);
                 Progress::Go(visit)
             }
             Err(code) => {
@@ -98,6 +96,7 @@ pub(super) struct Question {
     pub(super) method: Option<Method>,
     pub(super) target: PathAndQuery,
     pub(super) host: Option<HeaderValue>,
+    pub(super) scheme: Option<Scheme>,
 }
 
 impl Question {
@@ -107,7 +106,8 @@ impl Question {
         let original = original(headers)?;
         let own = match own {
             Some(target) => {
-                Some(Self { dialect: Dialect::Path, method: Some(method.clone()), target: parse(target)?, host: None })
+                let (method, target) = (Some(method.clone()), parse(target)?);
+                Some(Self { dialect: Dialect::Path, method, target, host: None, scheme: None })
             }
             None => None,
         };
@@ -126,7 +126,7 @@ impl Question {
     }
 
     /// Puts that request into the place of the one that asks.
-    pub(super) fn put_into(self, visit: &mut Visit, names: Names) {
+    pub(super) fn put_into(self, visit: &mut Visit, names: Names, narrow: Option<Narrow>) {
         let request = &mut visit.request;
         let headers = request.headers();
         // Gateways do not pass `Connection` on, so these tell.
@@ -134,6 +134,7 @@ impl Question {
             || headers.contains_key(SEC_WEBSOCKET_KEY);
         let every_method = self.method.is_none();
         *request.method_mut() = self.method.unwrap_or(Method::GET);
+        visit.client.scheme = self.scheme.unwrap_or(visit.client.scheme);
         let asked = std::mem::replace(request.uri_mut(), Uri::from(self.target)).into_parts();
         // HTTP/2 has the host beside the path.
         let beside = asked.authority.filter(|_| !request.headers().contains_key(HOST));
@@ -148,7 +149,8 @@ impl Question {
         // Else whoever wants to know reads it from the fields.
         visit.asker = upgrade.then_some(Asker::Program);
         let credentials = if self.dialect.takes_away() { verdict::credentials(request.headers()) } else { Vec::new() };
-        let check = Check { dialect: self.dialect, names, every_method, upgrade, credentials, removed: Vec::new() };
+        let removed = Vec::new();
+        let check = Check { dialect: self.dialect, names, narrow, every_method, upgrade, credentials, removed };
         visit.check = Some(Box::new(check));
     }
 }
@@ -161,7 +163,8 @@ fn forwarded(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
     };
     let method = method(headers, &FORWARDED_METHOD)?;
     let host = single(headers, &FORWARDED_HOST)?.cloned();
-    Ok(Some(Question { dialect: Dialect::Forwarded, method, target: parse(text(uri)?)?, host }))
+    // The scheme was read with the client's address (`X-Forwarded-Proto`).
+    Ok(Some(Question { dialect: Dialect::Forwarded, method, target: parse(text(uri)?)?, host, scheme: None }))
 }
 
 /// `X-Original-Method` and `X-Original-URL` (nginx): a whole address, or path and query.
@@ -172,26 +175,25 @@ fn original(headers: &HeaderMap) -> Result<Option<Question>, &'static str> {
     };
     let method = method(headers, &ORIGINAL_METHOD)?;
     let url = text(url)?;
-    let (host, target) = if url.starts_with('/') {
-        (None, url)
-    } else {
-        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or("forward_auth.form")?;
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (host, target) = rest.split_at(end);
-        (
-            Some(HeaderValue::from_str(host).map_err(|_| "forward_auth.form")?),
-            if target.is_empty() { "/" } else { target },
-        )
+    let dialect = Dialect::Original;
+    if url.starts_with('/') {
+        return Ok(Some(Question { dialect, method, target: parse(url)?, host: None, scheme: None }));
+    }
+    let (scheme, rest) = match url.split_once("://").ok_or("forward_auth.form")? {
+        ("https", rest) => (Some(Scheme::Https), rest),
+        ("http", rest) => (Some(Scheme::Http), rest),
+        _ => return Err("forward_auth.form"),
     };
-    Ok(Some(Question { dialect: Dialect::Original, method, target: parse(target)?, host }))
+    let (host, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    let host = Some(HeaderValue::from_str(host).map_err(|_| "forward_auth.form")?);
+    let target = parse(if target.is_empty() { "/" } else { target })?;
+    Ok(Some(Question { dialect, method, target, host, scheme }))
 }
 
-/// Whether oauth2-proxy would let fewer in than the rules: who may, is said by rules here, and to pass this over would let
-/// everybody in.
-fn narrows(query: Option<&str>) -> bool {
-    let narrow = ["allowed_groups", "allowed_emails", "allowed_email_domains"];
-    url::form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .any(|(name, value)| narrow.contains(&&*name) && !value.is_empty())
+/// Whom oauth2-proxy would let in of those whom the rules do: to pass this over would let everybody in.
+fn narrow(names: Names, query: Option<&str>) -> Result<Option<Narrow>, &'static str> {
+    let query = query.filter(|_| names == Names::XAuthRequest).unwrap_or_default();
+    Narrow::read(url::form_urlencoded::parse(query.as_bytes())).map_err(|NamesNobody(_)| "forward_auth.allowed")
 }
 
 /// Two lines of one of these are two requests.

@@ -215,7 +215,7 @@ impl RespondLayer {
         let mut response = reason.problem(visit.id.as_str());
         let asked = visit.request.uri().path_and_query().map_or("/", |target| target.as_str());
         let mut to_login = self.portal.to_login(&self.portal.target(asked));
-        if check.dialect == Dialect::Forwarded {
+        if check.dialect == Dialect::Forwarded || check.names == Names::Remote {
             make_absolute(to_login.headers_mut(), visit);
         }
         if *reason == Reason::SignInNeeded && visit.asker() == Asker::Navigation && hands_on(check) {
@@ -337,7 +337,8 @@ fn hands_on(check: &Check) -> bool {
     check.dialect != Dialect::Original && check.names != Names::XAuthRequest
 }
 
-/// Traefik takes an address without a host for one of ours, not for one of the site that was asked for.
+/// Traefik takes an address without a host for one of ours, not for one of the site that was asked for; nginx, where it
+/// is set up for Authelia, for a location of its own to show.
 fn make_absolute(headers: &mut HeaderMap, visit: &Visit) {
     let (Some(path), Some(host)) = (headers.get(LOCATION), visit.request.headers().get(HOST)) else { return };
     let address = [visit.client.scheme.as_str().as_bytes(), b"://", host.as_bytes(), path.as_bytes()].concat();

@@ -1,7 +1,8 @@
 //! Removes what a client must not say: identity headers in every spelling, original-URL and
 //! method-override headers, from untrusted peers forwarding headers, and what belongs to the client's
 //! connection alone. Not configurable away. Refuses a `Connection` that names a header which is not the
-//! connection's. Sits above everything that reads those names, and far above the layer that writes them.
+//! connection's, and a question of another proxy about a request with a forged header that this proxy would
+//! hand on. Sits above everything that reads those names, and far above the layer that writes them.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use crate::layer::{IdentityHeaders, Progress, Step, UnderscoreHeaders};
 use crate::rejection::Reason;
 use crate::upstream::Round;
 use crate::upstream::forward::{is_of_connection, strip_request};
-use crate::visit::Visit;
+use crate::visit::{Dialect, Visit};
 
 /// See the [module](self).
 #[derive(Clone, Debug)]
@@ -77,6 +78,18 @@ impl Sanitize {
         };
         !refused && !self.own.iter().any(|own| **own == *name)
     }
+
+    /// Whether an app that believes this name may get it from the client, by a proxy that cannot be told what to take
+    /// out and overwrites what it was set up for: the names of the preset, and where it knows patterns, all of theirs.
+    fn is_forged(&self, name: &str, dialect: Dialect) -> bool {
+        let folded = fold(name);
+        let is_own = self.own.iter().any(|own| **own == *folded);
+        match dialect {
+            Dialect::Original => is_own || folded.starts_with("x-auth-meta-"),
+            Dialect::Forwarded => is_own,
+            Dialect::Path | Dialect::Grpc => false,
+        }
+    }
 }
 
 impl Step for Sanitize {
@@ -109,6 +122,9 @@ impl Step for Sanitize {
             tracing::debug!(request = %visit.id, count = refused.len(), "header_stripped");
         }
         if let Some(check) = &mut visit.check {
+            if refused.iter().any(|name| self.is_forged(name.as_str(), check.dialect)) {
+                return Progress::refuse(visit, Reason::Malformed("forward_auth.forged"));
+            }
             check.removed = refused;
         }
         Progress::Go(visit)

@@ -4,6 +4,7 @@
 //! [`Question`] with [`Authorized`], which nobody else can make, or with the reason why not.
 
 mod key;
+mod narrow;
 mod path;
 mod router;
 mod rules;
@@ -12,6 +13,7 @@ mod tree;
 mod who;
 
 pub use key::{KeyError, canonical_host};
+pub use narrow::{NamesNobody, Narrow};
 pub use path::{Irregular, Malformed, Path};
 pub use router::{Fault, FaultKind, Refused, Route, Router};
 pub use rules::{Authorized, Denied, Question, Rule, RuleError, Subject};

@@ -131,7 +131,7 @@ impl fmt::Display for Who {
 }
 
 impl EmailPattern {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let (local, domain) = text.split_once('@')?;
         let plain = |part: &str| !part.is_empty() && !part.contains(['*', '@', ' ']);
         match local {

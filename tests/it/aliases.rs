@@ -11,7 +11,7 @@ use crate::support::{Client, RecordingUpstream, Reply, Site, Vestibule};
 
 const TRUSTING: &str = "[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n";
 
-const TOLD: [&str; 10] = [
+pub const TOLD: [&str; 10] = [
     "x-auth-request-user",
     "x-auth-request-email",
     "x-auth-request-groups",
@@ -24,7 +24,7 @@ const TOLD: [&str; 10] = [
     "location",
 ];
 
-async fn site(app: &RecordingUpstream, first: &str) -> Vestibule {
+pub async fn site(app: &RecordingUpstream, first: &str) -> Vestibule {
     let site = Site::new(app, &format!("{first}\n{RULES}\n{TRUSTING}"));
     site.user("ann@example.com", &["journalist", "admin"]).user("max@example.com", &[]).start().await
 }
@@ -34,7 +34,7 @@ fn plain(page: &Reply) -> String {
     page.text().replace("&#x2f;", "/")
 }
 
-async fn signed_in(server: &Vestibule, prefix: &str, email: &str) -> Client {
+pub async fn signed_in(server: &Vestibule, prefix: &str, email: &str) -> Client {
     let client = server.client().expecting(&TOLD);
     let form = [("email", email), ("password", PASSWORD)];
     client.post(&format!("{prefix}/login/local-userpass")).submit(&form).await.is(303);
@@ -64,29 +64,6 @@ async fn oauth2_proxys_question_is_answered_202_or_401_and_never_by_a_redirect()
     assert_eq!(app.count(), 0);
 }
 
-/// Whoever narrows the rules in the address must not be let through by the wider ones.
-#[tokio::test]
-async fn what_oauth2_proxy_would_narrow_is_refused_and_not_passed_over() {
-    let app = RecordingUpstream::start();
-    let server = site(&app, "aliases = [\"oauth2-proxy\"]").await;
-    let max = signed_in(&server, "/.auth", "max@example.com").await;
-    let ask =
-        async |query: &str| max.get(&format!("/oauth2/auth{query}")).script().header("x-forwarded-uri", "/page").await;
-    for query in [
-        "?allowed_groups=admin",
-        "?a=b&allowed_emails=ann@example.com",
-        "?allowed_email_domains=example.org",
-        "?allowed%5Fgroups=admin",
-    ] {
-        let reply = ask(query).await;
-        reply.is(403);
-        assert_eq!(reply.code(), "forward_auth.allowed", "{query}");
-    }
-    for query in ["", "?allowed_groups=", "?other=admin"] {
-        ask(query).await.is(202);
-    }
-}
-
 #[tokio::test]
 async fn authelias_questions_are_answered_with_its_headers() {
     let app = RecordingUpstream::start();
@@ -113,8 +90,12 @@ async fn authelias_questions_are_answered_with_its_headers() {
     };
     ask(&stranger).await.is(401);
     ask(&ann).await.is(200);
-    let reply = ann.get("/api/authz/ext-authz/admin/x").script().await;
+    // As Authelia has it, Envoy's `path_prefix` ends in a slash.
+    let reply = ann.get("/api/authz/ext-authz//admin/x").script().await;
     assert_eq!((reply.status.as_u16(), reply.header("remote-email")), (200, "ann@example.com"));
+    for path in ["/api/authz/ext-authz/admin/x", "/api/authz/ext-authz///admin/x"] {
+        ann.get(path).script().await.is(403);
+    }
     assert_eq!(app.count(), 0);
 }
 
@@ -122,7 +103,7 @@ async fn authelias_questions_are_answered_with_its_headers() {
 async fn sec_fwd_01_an_alias_trusts_nobody_more_and_is_off_unless_named() {
     let app = RecordingUpstream::start();
     let server = site(&app, "aliases = [\"oauth2-proxy\", \"authelia\"]").await;
-    for path in ["/oauth2/auth", "/api/verify", "/api/authz/forward-auth", "/api/authz/ext-authz/public/x"] {
+    for path in ["/oauth2/auth", "/api/verify", "/api/authz/forward-auth", "/api/authz/ext-authz//public/x"] {
         let stranger = server.client().from("127.0.0.9");
         let reply = stranger.get(path).script().header("x-forwarded-uri", "/public/x").await;
         reply.is(403);

@@ -4,9 +4,10 @@
 
 pub mod gateways;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::headers::{EVIL, RULES};
@@ -56,7 +57,8 @@ async fn site(app: &RecordingUpstream) -> Vestibule {
 }
 
 async fn people(server: &Vestibule) -> People {
-    let client = server.client().from("127.0.0.9").expecting(&["server", "connection", "location", "via", "alt-svc"]);
+    let adds = ["server", "connection", "location", "via", "alt-svc", "x-envoy-upstream-service-time"];
+    let client = server.client().from("127.0.0.9").expecting(&adds);
     let (max, ann, guest) = (client.stranger(), client.stranger(), client.stranger());
     max.sign_in("max@example.com").await;
     ann.sign_in("ann@example.com").await;
@@ -130,8 +132,16 @@ async fn differing(shape: &str, at: SocketAddr, people: &People, app: &Recording
         let expected = &people.told[row.told];
         let right = expected.iter().all(|(name, expected)| value(name) == Some(expected));
         let nobody = !expected.is_empty() || said.is_empty();
-        if !right || !nobody || said.iter().any(|(_, value)| value.contains(EVIL)) {
+        if !right || !nobody {
             faults.push(format!("{shape}: {}: the app is told {said:?}", row.line));
+        }
+        if seen.family("").iter().any(|(_, value)| value.contains(EVIL)) {
+            faults.push(format!("{shape}: {}: the app gets what no client may say", row.line));
+        }
+        // Over h2c a client would talk to the app past every decision; without its settings there is none (RFC 7540
+        // §3.2.1).
+        if seen.header("upgrade").contains("h2c") && !seen.family("http2-settings").is_empty() {
+            faults.push(format!("{shape}: {}: the app is asked for another protocol", row.line));
         }
     }
     let seen = String::from_utf8_lossy(&app.bytes()).into_owned();
@@ -142,6 +152,31 @@ async fn differing(shape: &str, at: SocketAddr, people: &People, app: &Recording
         }
     }
     faults
+}
+
+/// What a decision says to the browser gets there: a guest stays one, a session that is over goes.
+async fn forgetting(shape: &str, at: SocketAddr, people: &People, app: &RecordingUpstream) -> Vec<String> {
+    let guest = people.clients["nobody"].stranger().at(at);
+    let mut ids = BTreeSet::new();
+    for path in ["/guests/a", "/guests/b"] {
+        guest.get(path).navigate().await.is(200);
+        ids.insert(app.last().header("x-auth-user"));
+    }
+    let name = people.clients["max"].session_name();
+    let over = |path: &str, status: u16| {
+        let client = people.clients["nobody"].stranger().at(at);
+        client.keep(&name, &"A".repeat(people.clients["max"].session().len()));
+        let call = client.get(path).navigate();
+        let name = name.clone();
+        async move {
+            let reply = call.await;
+            let cleared = reply.cookies().iter().any(|cookie| cookie.clears() && cookie.name == name);
+            (!cleared || reply.status != status)
+                .then(|| format!("{shape}: the dead cookie stays: {}", reply.describe()))
+        }
+    };
+    let anew = (ids.len() != 1).then(|| format!("{shape}: a guest is made anew at every visit"));
+    anew.into_iter().chain(over("/public/x", 200).await).chain(over("/page", 303).await).collect()
 }
 
 /// A gate by the file of this server.
@@ -162,14 +197,18 @@ async fn decides<P>(shape: &str, start: impl FnOnce(SocketAddr, SocketAddr) -> O
         }
     })
     .await;
-    let faults = differing(shape, at, &people, &app).await;
+    let mut faults = differing(shape, at, &people, &app).await;
+    // The script has no `addAuthCookiesToResponse`.
+    if shape != "traefik" {
+        faults.extend(forgetting(shape, at, &people, &app).await);
+    }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
 }
 
 #[test]
 fn the_table_is_long_enough_and_says_nothing_twice() {
     let rows = rows();
-    let lines: std::collections::BTreeSet<_> = rows.iter().map(|row| row.line).collect();
+    let lines: BTreeSet<_> = rows.iter().map(|row| row.line).collect();
     assert!(rows.len() >= 60 && lines.len() == rows.len(), "{}", rows.len());
 }
 
@@ -197,6 +236,50 @@ async fn the_layer_in_a_program_decides_by_the_table() {
 #[tokio::test]
 async fn nginx_decides_by_the_table() {
     decides("nginx", gateways::nginx).await;
+}
+
+/// nginx keeps 4 KiB of an answer unless it is told otherwise.
+#[tokio::test]
+async fn nginx_hands_a_long_identity_on() {
+    let app = RecordingUpstream::start();
+    let roles: Vec<String> = (0..100).map(|number| format!("department-{number}-of-the-company")).collect();
+    let roles: Vec<&str> = roles.iter().map(String::as_str).collect();
+    let rules =
+        format!("roles = {roles:?}\n[providers.local-userpass]\n[trusted_proxies]\naddresses = [\"127.0.0.1\"]\n");
+    let server = Site::new(&app, &rules).user("ann@example.com", &roles).start().await;
+    let Some((_nginx, at)) = gateways::nginx(server.address(), app.address()) else { return };
+    within("nginx", async {
+        while TcpStream::connect(at).await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let client = server.client().at(at).expecting(&["server", "connection", "location"]);
+    client.sign_in("ann@example.com").await;
+    client.get("/page").script().await.is(200);
+    assert_eq!(app.last().header("x-auth-roles").split(',').count(), 100);
+}
+
+/// Balancers look whether somebody is there by a request of HTTP/1.0, without a host.
+#[tokio::test]
+async fn nginx_refuses_what_names_no_host_and_does_not_fail() {
+    let app = RecordingUpstream::start();
+    let server = site(&app).await;
+    let Some((_nginx, at)) = gateways::nginx(server.address(), app.address()) else { return };
+    let answer = within("nginx", async {
+        let mut stream = loop {
+            if let Ok(stream) = TcpStream::connect(at).await {
+                break stream;
+            }
+            tokio::task::yield_now().await;
+        };
+        stream.write_all(b"GET /public/x HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer
+    })
+    .await;
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
 }
 
 #[tokio::test]

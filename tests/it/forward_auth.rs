@@ -285,6 +285,36 @@ async fn people_are_led_to_the_sign_in_as_their_gateway_can() {
     assert_eq!(reply.location(), "/.auth/login?rd=%2Fpage%3Fa%3Db");
 }
 
+/// nginx overwrites the names that it was set up for and no others, Caddy and Traefik what matches; Envoy does as it is
+/// told.
+#[tokio::test]
+async fn sec_hdr_01_what_a_gateway_would_hand_on_is_refused_before() {
+    let app = RecordingUpstream::start();
+    let named = "[identity_headers]\nset = { \"X-Tenant\" = \"data.tenant\" }\n";
+    let server = Site::new(&app, &format!("{RULES}\n{TRUSTING}{named}")).start().await;
+    let gateway = gateway(&server.client()).expecting(&[&TOLD[..], &["x-tenant"]].concat());
+    let asked = async |form: &str, header: &str| {
+        let path = if form.is_empty() { "/.auth/check/public/x" } else { "/.auth/check" };
+        let call = gateway.get(path).script().header(header, EVIL);
+        let call = if form.is_empty() { call } else { call.header(form, "/public/x") };
+        let reply = call.await;
+        assert!(reply.status == 200 || reply.code() == "forward_auth.forged", "{}", reply.describe());
+        reply.status.as_u16()
+    };
+    for (header, nginx, caddy) in [
+        ("x-tenant", 403, 403),
+        ("x-tenant-", 403, 403),
+        ("x-auth-meta-plan", 403, 200),
+        ("x-auth-user", 200, 200),
+        ("x-auth-token", 200, 200),
+        ("x-tenants", 200, 200),
+    ] {
+        assert_eq!(asked("x-original-url", header).await, nginx, "{header}");
+        assert_eq!(asked("x-forwarded-uri", header).await, caddy, "{header}");
+        assert_eq!(asked("", header).await, 200, "{header}");
+    }
+}
+
 #[tokio::test]
 async fn envoy_is_told_what_to_take_out() {
     let app = RecordingUpstream::start();

@@ -25,7 +25,7 @@ pub struct Middleware {
     pub removes: &'static [&'static str],
     /// `authResponseHeadersRegex`: which fields of the answer replace those of the client.
     pub copies: fn(&str) -> bool,
-    /// Below this everything goes to the server, unasked: the other router.
+    /// Below this everything but `check` goes to the server, unasked: the other router.
     pub pages: &'static str,
     /// The `errors` middleware: what the server is asked for in place of a refusal. `{url}` is the address asked for.
     pub on_refusal: Option<&'static str>,
@@ -71,7 +71,9 @@ async fn serve(mut client: TcpStream, middleware: Middleware, app: SocketAddr) {
     for name in forwarded.chain([HeaderName::from_static("x-real-ip")]).collect::<Vec<_>>() {
         head.fields.remove(name);
     }
-    if head.target().starts_with(middleware.pages) {
+    // The rule of the other router.
+    let pages = head.target().strip_prefix(middleware.pages);
+    if pages.is_some_and(|rest| !rest.starts_with("check")) {
         return pass(client, head, body, middleware.server).await;
     }
     for name in middleware.removes {

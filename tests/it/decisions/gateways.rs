@@ -33,12 +33,17 @@ pub fn nginx(server: SocketAddr, app: SocketAddr) -> Started {
 
 /// The same with any place of Vestibule's, as nginx writes it.
 pub fn nginx_asking(server: &str, app: SocketAddr) -> Started {
+    nginx_with(&snippet("nginx", "nginx", server, app))
+}
+
+/// The same with any configuration that listens on port 80.
+pub fn nginx_with(inner: &str) -> Started {
     let program = Path::new("nginx");
     if !tools::have(&[program], "nginx_decides_by_the_table") {
         return None;
     }
     let at = free();
-    let inner = snippet("nginx", "nginx", server, app).replace("listen 80;", &format!("listen {at};"));
+    let inner = inner.replace("listen 80;", &format!("listen {at};"));
     let started = Program::start(program, |command, folder| {
         let config = folder.join("nginx.conf");
         let text = format!(
@@ -54,13 +59,17 @@ pub fn nginx_asking(server: &str, app: SocketAddr) -> Started {
 }
 
 pub fn caddy(server: SocketAddr, app: SocketAddr) -> Started {
+    caddy_with(&snippet("Caddy", "caddyfile", &server.to_string(), app))
+}
+
+/// The same with any configuration for this host.
+pub fn caddy_with(text: &str) -> Started {
     let program = Path::new("caddy");
     if !tools::have(&[program], "caddy_decides_by_the_table") {
         return None;
     }
     let at = free();
-    let text = snippet("Caddy", "caddyfile", &server.to_string(), app)
-        .replace("http://blog.example.com", &format!("http://:{}", at.port()));
+    let text = text.replace("http://blog.example.com", &format!("http://:{}", at.port()));
     let started = Program::start(program, |command, folder| {
         let config = folder.join("Caddyfile");
         std::fs::write(&config, format!("{{\n\tadmin off\n\tauto_https off\n}}\n{text}")).unwrap();
@@ -91,14 +100,29 @@ pub fn haproxy(server: SocketAddr, app: SocketAddr) -> Started {
 pub fn traefik(server: SocketAddr, app: SocketAddr) -> Option<(Traefik, SocketAddr)> {
     let text = snippet("Traefik", "yaml", &server.to_string(), app);
     assert!(text.contains(&format!("address: http://{server}/.auth/check\n")), "{text}");
+    assert!(text.contains(" && !PathPrefix(`/.auth/check`)\n"), "{text}");
     assert!(text.contains("\"(?i)^x[^a-z0-9]+auth([^a-z0-9]|$)\""), "what `is_identity` does: {text}");
-    let removes = &["x-original-url", "x-original-method"];
+    let removes = REMOVED;
+    for name in removes {
+        assert!(text.to_lowercase().contains(&format!(" {name}: \"\"")), "{name}: {text}");
+    }
     let middleware =
         Middleware { server, path: "/.auth/check", removes, copies: is_identity, pages: "/.auth/", on_refusal: None };
     let traefik = Traefik::start(middleware, app);
     let at = traefik.address();
     Some((traefik, at))
 }
+
+/// `customRequestHeaders` of the guide.
+const REMOVED: &[&str] = &[
+    "x-original-url",
+    "x-original-method",
+    "x-rewrite-url",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "http2-settings",
+];
 
 /// The expression of the guide.
 fn is_identity(name: &str) -> bool {
