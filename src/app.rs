@@ -34,7 +34,7 @@ use crate::secret;
 use crate::session::Sessions;
 use crate::stack::{Entrance, House, stack};
 use crate::store::{self, Store};
-use crate::tally::Traffic;
+use crate::tally::{Reloads, Traffic};
 use crate::upstream::{self, Upstreams};
 use crate::visit::{Client, RequestId, Visit};
 
@@ -48,6 +48,7 @@ pub struct App {
     pub(crate) mailer: Mailer,
     pub(crate) public_url: PublicUrl,
     pub(crate) clock: Clock,
+    pub(crate) reloads: Arc<Reloads>,
     pub(crate) hasher: Hasher,
     pub(crate) workers: Workers,
     pub(crate) listening: Option<SocketAddr>,
@@ -163,6 +164,7 @@ impl App {
             .map(|app| app.hasher.clone())
             .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
         let traffic = traffic(&router, before);
+        let reloads = before.map_or_else(|| Arc::new(Reloads::since(clock.now())), |app| app.reloads.clone());
         let workers =
             alike(|old, new| old.functions == new.functions).map(|app| app.workers.clone()).unwrap_or_else(|| {
                 let program = config.functions.program.clone().unwrap_or_else(|| Program::own(&[function::WORKER]));
@@ -183,6 +185,7 @@ impl App {
             mailer,
             public_url,
             clock,
+            reloads,
             hasher,
             workers,
             before,
@@ -204,6 +207,11 @@ impl App {
     /// The clock everything goes by.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// How often another configuration was to come into force.
+    pub fn reloads(&self) -> &Reloads {
+        &self.reloads
     }
 
     /// The store, for what a command does before the first request.

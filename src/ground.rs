@@ -27,7 +27,7 @@ use crate::route::{Route, Router, canonical_host};
 use crate::session::{Sessions, cookie};
 use crate::stack::House;
 use crate::store::Store;
-use crate::tally::Traffic;
+use crate::tally::{Reloads, Traffic};
 use crate::upstream::Upstreams;
 
 /// What an app stands on.
@@ -42,6 +42,7 @@ pub(crate) struct Ground {
     pub(crate) mailer: Mailer,
     pub(crate) public_url: PublicUrl,
     pub(crate) clock: Clock,
+    pub(crate) reloads: Arc<Reloads>,
     pub(crate) hasher: Hasher,
     pub(crate) workers: Workers,
     /// Ways to sign in by the settings before, if they stand on the same ground.
@@ -63,6 +64,7 @@ impl Ground {
             mailer,
             public_url,
             clock,
+            reloads,
             hasher,
             workers,
             before,
@@ -108,6 +110,8 @@ impl Ground {
                 limits: limits.clone(),
                 upstreams: upstreams.clone(),
                 traffic: traffic.clone(),
+                reloads: reloads.clone(),
+                mailer: mailer.clone(),
                 cluster: cluster.clone(),
                 clock: clock.clone(),
                 roles: config.roles.clone(),
@@ -149,7 +153,20 @@ impl Ground {
             providers,
             limits,
         });
-        Ok(App { house, upstreams, admin, store, cluster, mailer, public_url, clock, hasher, workers, listening })
+        Ok(App {
+            house,
+            upstreams,
+            admin,
+            store,
+            cluster,
+            mailer,
+            public_url,
+            clock,
+            reloads,
+            hasher,
+            workers,
+            listening,
+        })
     }
 }
 

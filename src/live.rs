@@ -57,6 +57,7 @@ impl Live {
             return Err(Refused::Fixed(fixed));
         }
         let new = old.rebuild(config).await?;
+        new.reloads().took(new.clock().now());
         if !Arc::ptr_eq(&new.upstreams, &old.upstreams) {
             new.upstreams.look();
         }

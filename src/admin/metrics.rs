@@ -16,10 +16,11 @@ use super::answer::typed;
 use crate::body::Body;
 use crate::cluster::Cluster;
 use crate::limit::Limits;
+use crate::mail::Mailer;
 use crate::provider::Providers;
 use crate::session::Sessions;
 use crate::store::Store;
-use crate::tally::{Spread, Traffic};
+use crate::tally::{Reloads, Spread, Traffic};
 use crate::upstream::Upstreams;
 
 /// Where the figures are.
@@ -31,6 +32,8 @@ struct Figures {
     providers: Providers,
     upstreams: Arc<Upstreams>,
     store: Arc<dyn Store>,
+    reloads: Arc<Reloads>,
+    mailer: Mailer,
     cluster: Option<Cluster>,
     certificate_ends: Option<SystemTime>,
 }
@@ -46,6 +49,8 @@ impl Admin {
             providers: self.providers.clone(),
             upstreams: self.upstreams.clone(),
             store: self.store.clone(),
+            reloads: self.reloads.clone(),
+            mailer: self.mailer.clone(),
             cluster: self.cluster.clone(),
             certificate_ends,
         }));
@@ -65,6 +70,7 @@ impl Collector for Figures {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         let mut about = to.encode_descriptor("build", "The program.", None, MetricType::Info)?;
         about.encode_info(&version)?;
+        self.configuration(&mut to)?;
         self.certificate(&mut to)?;
         self.requests(&mut to)?;
         self.sign_ins(&mut to)?;
@@ -73,6 +79,7 @@ impl Collector for Figures {
         counters(&mut to, "session_cache", "Look-ups of sessions and keys, by whether the cache knew.", looks)?;
         let hits = self.limits.hits().map(|(limit, count)| ([("limit", limit)], count));
         counters(&mut to, "limits_hit", "Requests that a rate limit turned away.", hits)?;
+        self.mails(&mut to)?;
         self.upstreams(&mut to)?;
         self.store(&mut to)?;
         self.cluster(&mut to)
@@ -80,6 +87,16 @@ impl Collector for Figures {
 }
 
 impl Figures {
+    fn configuration(&self, to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let help = "How often another configuration was to come into force, and whether it did.";
+        let counted = self.reloads.counted().map(|(result, count)| ([("result", result)], count));
+        counters(to, "config_reloads", help, counted)?;
+        let help = "Since when the configuration in force is, in seconds since 1970.";
+        let unit = Unit::Other("timestamp_seconds".to_owned());
+        let mut family = to.encode_descriptor("config_last_success", help, Some(&unit), MetricType::Gauge)?;
+        family.encode_gauge(&self.reloads.last())
+    }
+
     fn certificate(&self, to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let Some(ends) = self.certificate_ends else { return Ok(()) };
         let help = "When the certificate in force ends, in seconds since 1970.";
@@ -108,7 +125,22 @@ impl Figures {
     fn sign_ins(&self, to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let counted = self.providers.sign_ins().counted();
         let counted = counted.map(|(provider, end, n)| ([("provider", provider), ("outcome", end.as_str())], n));
-        counters(to, "sign_ins", "Sign-ins by provider and by how they ended.", counted)
+        counters(to, "sign_ins", "Sign-ins by provider and by how they ended.", counted)?;
+        let help = "Whether what a provider said of itself could be read when it was last looked for.";
+        let mut family = to.encode_descriptor("provider_up", help, None, MetricType::Gauge)?;
+        for (name, up) in self.providers.states() {
+            family.encode_family(&[("provider", name)])?.encode_gauge(&u64::from(up))?;
+        }
+        Ok(())
+    }
+
+    fn mails(&self, to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
+        let Some(figures) = self.mailer.figures() else { return Ok(()) };
+        let mut waiting =
+            to.encode_descriptor("mails_waiting", "Mails that have not left.", None, MetricType::Gauge)?;
+        waiting.encode_gauge(&(figures.waiting as u64))?;
+        let ended = [("sent", figures.sent), ("failed", figures.failed)].map(|(end, n)| ([("outcome", end)], n));
+        counters(to, "mails", "Mails by how they ended.", ended)
     }
 
     fn upstreams(&self, to: &mut DescriptorEncoder<'_>) -> Result<(), Error> {

@@ -34,11 +34,12 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::cluster::Cluster;
 use crate::limit::Limits;
+use crate::mail::Mailer;
 use crate::provider::Providers;
 use crate::rejection::Reason;
 use crate::session::Sessions;
 use crate::store::Store;
-use crate::tally::Traffic;
+use crate::tally::{Reloads, Traffic};
 use crate::upstream::Upstreams;
 use crate::visit::RequestId;
 use access::Operator;
@@ -54,6 +55,8 @@ pub struct Admin {
     limits: Arc<Limits>,
     upstreams: Arc<Upstreams>,
     traffic: Arc<Traffic>,
+    reloads: Arc<Reloads>,
+    mailer: Mailer,
     cluster: Option<Cluster>,
     clock: Clock,
     roles: BTreeSet<String>,
@@ -78,6 +81,10 @@ pub struct Parts {
     pub upstreams: Arc<Upstreams>,
     /// What becomes of requests.
     pub traffic: Arc<Traffic>,
+    /// How often another configuration was to come into force.
+    pub reloads: Arc<Reloads>,
+    /// What sends mails.
+    pub mailer: Mailer,
     /// The other instances, if there can be any.
     pub cluster: Option<Cluster>,
     /// The time.
@@ -110,7 +117,7 @@ impl Admin {
     /// Puts it together.
     pub fn new(parts: Parts) -> Self {
         let Parts { settings, store, sessions, providers, limits, upstreams, traffic, cluster, clock, .. } = parts;
-        let Parts { roles, refresh_token, origin, site, .. } = parts;
+        let Parts { reloads, mailer, roles, refresh_token, origin, site, .. } = parts;
         Self {
             settings,
             store,
@@ -119,6 +126,8 @@ impl Admin {
             limits,
             upstreams,
             traffic,
+            reloads,
+            mailer,
             cluster,
             clock,
             roles,

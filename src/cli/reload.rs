@@ -61,14 +61,20 @@ where
 async fn put_in_force(live: &Live, read: Result<Config, Report>) {
     let config = match read {
         Ok(config) => config,
-        Err(report) => return reject(&report),
+        Err(report) => {
+            live.app().reloads().rejected();
+            return reject(&report);
+        }
     };
     for note in &config.notes {
         tracing::warn!("{}", note.message);
     }
     match live.replace(config).await {
         Ok(()) => tracing::info!("configuration reloaded"),
-        Err(error) => tracing::error!(%error, "config.rejected: the old configuration stays in force"),
+        Err(error) => {
+            live.app().reloads().rejected();
+            tracing::error!(%error, "config.rejected: the old configuration stays in force");
+        }
     }
 }
 

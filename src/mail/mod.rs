@@ -57,6 +57,17 @@ pub struct Sent {
     pub html: String,
 }
 
+/// What became of mails since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Figures {
+    /// Not left yet.
+    pub waiting: usize,
+    /// Left: the server or the folder has them.
+    pub sent: u64,
+    /// Given up; the log says why.
+    pub failed: u64,
+}
+
 /// Why no mailer can be made.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -158,6 +169,14 @@ impl Mailer {
         match &self.way {
             Way::Memory(sent) => sent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect(),
             Way::Terminal | Way::Own(_) | Way::Post(_) => Vec::new(),
+        }
+    }
+
+    /// How many mails wait, left and did not; nothing where none is sent.
+    pub fn figures(&self) -> Option<Figures> {
+        match &self.way {
+            Way::Post(post) => Some(post.figures()),
+            Way::Terminal | Way::Memory(_) | Way::Own(_) => None,
         }
     }
 

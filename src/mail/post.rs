@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread;
 
 use tokio::runtime;
@@ -9,7 +10,7 @@ use tokio::task::JoinSet;
 use super::directory::Directory;
 pub(super) use super::message::Desk;
 use super::smtp::{CONNECTIONS, Line, Server};
-use super::{Error, Kind, Smtp};
+use super::{Error, Figures, Kind, Smtp};
 use crate::account::email::Email;
 use crate::clock::Timestamp;
 use crate::language::Language;
@@ -21,6 +22,14 @@ use crate::language::Language;
 pub(super) struct Post {
     orders: mpsc::Sender<Order>,
     open: watch::Sender<usize>,
+    ends: Arc<Ends>,
+}
+
+/// How many mails left, and how many did not.
+#[derive(Debug, Default)]
+struct Ends {
+    sent: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// A mail to be written.
@@ -51,7 +60,8 @@ impl Post {
     fn start(desk: Desk, way: impl FnOnce() -> Result<Way, Error> + Send + 'static) -> Result<Self, Error> {
         let (orders, queue) = mpsc::channel(QUEUE);
         let open = watch::Sender::new(0);
-        let clerk = Clerk { desk, open: open.clone() };
+        let ends = Arc::<Ends>::default();
+        let clerk = Clerk { desk, open: open.clone(), ends: ends.clone() };
         let (report, ready) = std::sync::mpsc::channel();
         let work = move || {
             let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
@@ -70,7 +80,7 @@ impl Post {
         };
         thread::Builder::new().name("mail".to_owned()).spawn(work).map_err(Error::Thread)?;
         ready.recv().map_err(|_| Error::Thread(std::io::ErrorKind::BrokenPipe.into()))??;
-        Ok(Self { orders, open })
+        Ok(Self { orders, open, ends })
     }
 
     pub(super) fn take(&self, to: Email, kind: Kind, at: Timestamp, language: Language) {
@@ -79,8 +89,14 @@ impl Post {
         self.open.send_modify(|open| *open += 1);
         if self.orders.try_send(order).is_err() {
             self.open.send_modify(|open| *open -= 1);
+            self.ends.failed.fetch_add(1, Relaxed);
             tracing::error!(event = "mail.failed", kind = name, "too many mails wait, or their thread is gone");
         }
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        let (sent, failed) = (self.ends.sent.load(Relaxed), self.ends.failed.load(Relaxed));
+        Figures { waiting: *self.open.borrow(), sent, failed }
     }
 
     pub(super) async fn drain(&self) {
@@ -92,6 +108,7 @@ impl Post {
 struct Clerk {
     desk: Desk,
     open: watch::Sender<usize>,
+    ends: Arc<Ends>,
 }
 
 impl Clerk {
@@ -102,7 +119,15 @@ impl Clerk {
             let (clerk, way, queue) = (Arc::clone(&clerk), Arc::clone(&way), Arc::clone(&queue));
             hands.spawn(async move {
                 while let Some(order) = next(&queue).await {
-                    clerk.deliver(&way, order).await;
+                    match clerk.deliver(&way, &order).await {
+                        Ok(()) => clerk.ends.sent.fetch_add(1, Relaxed),
+                        Err(error) => {
+                            // Before the log: who reads of it there finds it counted.
+                            let before = clerk.ends.failed.fetch_add(1, Relaxed);
+                            failed(&order, &error);
+                            before
+                        }
+                    };
                     clerk.open.send_modify(|open| *open -= 1);
                 }
             });
@@ -110,22 +135,11 @@ impl Clerk {
         while hands.join_next().await.is_some() {}
     }
 
-    async fn deliver(&self, way: &Way, order: Order) {
-        let message = match self.desk.write(&order) {
-            Ok(message) => message,
-            Err(error) => return failed(&order, &error),
-        };
+    async fn deliver(&self, way: &Way, order: &Order) -> Result<(), String> {
+        let message = self.desk.write(order).map_err(|error| error.to_string())?;
         match way {
-            Way::Directory(directory) => {
-                if let Err(error) = directory.put(&message, order.at) {
-                    failed(&order, &error);
-                }
-            }
-            Way::Server(line) => {
-                if let Err(error) = line.send(&message).await {
-                    failed(&order, &error);
-                }
-            }
+            Way::Directory(directory) => directory.put(&message, order.at).map_err(|error| error.to_string()),
+            Way::Server(line) => line.send(&message).await.map_err(|error| error.to_string()),
         }
     }
 }
@@ -134,7 +148,7 @@ async fn next(queue: &Mutex<mpsc::Receiver<Order>>) -> Option<Order> {
     queue.lock().await.recv().await
 }
 
-fn failed(order: &Order, error: &dyn std::fmt::Display) {
+fn failed(order: &Order, error: &str) {
     let domain = order.to.key().rsplit_once('@').map_or("", |(_, domain)| domain);
     tracing::error!(event = "mail.failed", kind = order.kind.as_str(), domain, %error, "a mail was not sent");
 }

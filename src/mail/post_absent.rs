@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::letter::Words;
-use super::{Error, Kind, Smtp};
+use super::{Error, Figures, Kind, Smtp};
 use crate::account::email::Email;
 use crate::clock::Timestamp;
 use crate::language::Language;
@@ -33,6 +33,10 @@ impl Post {
     }
 
     pub(super) fn take(&self, _: Email, _: Kind, _: Timestamp, _: Language) {
+        match *self {}
+    }
+
+    pub(super) fn figures(&self) -> Figures {
         match *self {}
     }
 

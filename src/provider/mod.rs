@@ -189,6 +189,11 @@ impl Providers {
         self.local_userpass.as_ref()
     }
 
+    /// By name, whether what each provider with an issuer said of itself could be read lately.
+    pub fn states(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.others().filter_map(|named| Some((named.name.as_str(), named.provider.redirect()?.is_available())))
+    }
+
     /// The provider of this name whose accounts are somebody else's, if there is one.
     pub fn other(&self, name: &str) -> Option<&Named> {
         self.others.get(name)

@@ -4,9 +4,11 @@
 //! registry to look into, and nothing of a request can become the name of a figure.
 
 mod durations;
+mod reloads;
 mod tallies;
 mod traffic;
 
 pub use durations::{Durations, Spread};
+pub use reloads::Reloads;
 pub use tallies::Tallies;
 pub use traffic::{Counted, Outcome, Traffic};

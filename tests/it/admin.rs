@@ -112,6 +112,61 @@ async fn requests_are_counted_by_route_and_never_by_what_they_say() {
 }
 
 #[tokio::test]
+async fn what_operators_have_to_be_woken_for_is_a_figure() {
+    let upstream = RecordingUpstream::start();
+    let site = site(&upstream).env("CORP_SECRET", "a long way to the lighthouse");
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    site.rewrite(|text| {
+        let provider = "type = \"oidc\"\nclient_id = \"app\"\nclient_secret = { env = \"CORP_SECRET\" }\n";
+        let text = text.replace("[providers.local-userpass]", "[providers.local-userpass]\nsign_up = \"open\"");
+        format!("{text}\n[providers.corp]\n{provider}issuer = \"http://{nobody}\"\n")
+    });
+    let (server, client) = start(site).await;
+    let figures = async || bearer(client.get("/metrics"), TOKEN).await.is(200).text();
+    let before = figures().await;
+    for silent in ["mails_total{outcome=\"sent\"}", "config_reloads_total{result=\"taken\"}", "mails_waiting"] {
+        assert!(before.contains(&format!("vestibule_{silent} 0\n")), "{before}");
+    }
+    let body = serde_json::json!({"email": "ann@example.com", "password": "copper lantern 47 on the pier"});
+    server.client().post("/.auth/register").json(&body).await.is(202);
+    server.mailbox().wait("ann@example.com", 1).await;
+    server.rewrite(|text| text.replace("sign_up = \"open\"", "sign_up = \"invite\""));
+    server.signal(rustix::process::Signal::HUP);
+    server.log().line("configuration reloaded").await;
+    server.rewrite(|text| text.replace("sign_up", "sing_up"));
+    server.signal(rustix::process::Signal::HUP);
+    server.log().line("config.rejected").await;
+    server.log().line("the issuer cannot be used now").await;
+    let page = figures().await;
+    let count = |name: &str| figure(&page, &format!("vestibule_{name}"));
+    assert_eq!(count("config_reloads_total{result=\"taken\"}"), 1, "{page}");
+    assert_eq!(count("config_reloads_total{result=\"rejected\"}"), 1, "{page}");
+    assert_eq!(count("mails_total{outcome=\"sent\"}"), 1, "{page}");
+    assert!(page.contains("vestibule_provider_up{provider=\"corp\"} 0\n"), "{page}");
+    let last = page.lines().find_map(|line| line.strip_prefix("vestibule_config_last_success_timestamp_seconds "));
+    let first = before.lines().find_map(|line| line.strip_prefix("vestibule_config_last_success_timestamp_seconds "));
+    assert!(last.unwrap().parse::<f64>().unwrap() > first.unwrap().parse::<f64>().unwrap(), "{page}");
+}
+
+#[tokio::test]
+async fn a_mail_that_no_server_takes_is_counted() {
+    let upstream = RecordingUpstream::start();
+    let site = site(&upstream);
+    site.rewrite(|text| {
+        let smtp = "from = \"blog@example.com\"\nsmtp = { url = \"smtp://127.0.0.1:1\" }";
+        let text = text.replace("directory = \"outbox\"", smtp);
+        text.replace("[providers.local-userpass]", "[providers.local-userpass]\nsign_up = \"open\"")
+    });
+    let (server, client) = start(site).await;
+    let body = serde_json::json!({"email": "ann@example.com", "password": "copper lantern 47 on the pier"});
+    server.client().post("/.auth/register").json(&body).await.is(202);
+    server.log().line("mail.failed").await;
+    let page = bearer(client.get("/metrics"), TOKEN).await.is(200).text();
+    let count = |outcome: &str| figure(&page, &format!("vestibule_mails_total{{outcome=\"{outcome}\"}}"));
+    assert_eq!((count("failed"), count("sent")), (1, 0), "{page}");
+}
+
+#[tokio::test]
 async fn what_another_site_makes_an_operators_browser_send_is_refused() {
     let upstream = RecordingUpstream::start();
     let (_server, client) = start(site(&upstream)).await;
