@@ -8,14 +8,13 @@ use tokio::runtime::Handle;
 
 use super::inner::Inner;
 use super::provider::{Asked, Closure, Credentials, Facts, Provider, Verdict};
-use super::{Error, Vestibule, keeper};
+use super::{Error, Route, Vestibule, keeper};
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Embedded};
 use crate::function::Program;
 use crate::mail::{Outbox, Sent};
 use crate::own::Own;
-use crate::route::Spec;
 use crate::store::{self, Store};
 
 /// Puts a gate together. Whatever the configuration file can say, [`toml`](Self::toml) takes as text; the rest is what
@@ -26,7 +25,6 @@ pub struct Builder {
     public_url: Option<String>,
     environment: Option<BTreeMap<String, String>>,
     embedded: Embedded,
-    routes: Vec<Spec>,
     store: Option<Arc<dyn Store>>,
     clock: Clock,
     outbox: Option<Outbox>,
@@ -46,7 +44,6 @@ impl Builder {
             public_url: None,
             environment: None,
             embedded: Embedded::default(),
-            routes: Vec::new(),
             store: None,
             clock: Clock::system(),
             outbox: None,
@@ -88,9 +85,10 @@ impl Builder {
         self
     }
 
-    /// A line of `[routes]`. The most specific key decides, in whatever order they are given.
-    pub fn route(mut self, route: Spec) -> Self {
-        self.routes.push(route);
+    /// A line of `[routes]`, besides those of the text. The most specific key decides, in whatever order they are given; the
+    /// same key twice is an error, and so is a role that nobody declared.
+    pub fn route(mut self, route: Route) -> Self {
+        self.embedded.routes.push(route.into_spec());
         self
     }
 
@@ -177,7 +175,6 @@ impl Builder {
             Source::Text(text) => self.embedded.parse(text, "the text of the builder", environment)?,
             Source::File(path) => self.embedded.load(Some(path), environment)?,
         };
-        config.routes.specs.extend(self.routes);
         if let Some(store) = self.store {
             config.store = store::Address::Own(Own(store));
         }

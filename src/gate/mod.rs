@@ -17,6 +17,7 @@ mod peer;
 mod protect;
 mod provider;
 mod require;
+mod route;
 #[cfg(feature = "axum")]
 mod serve;
 
@@ -33,12 +34,17 @@ pub use layer::{Guarded, GuardedFuture, Layer};
 pub use peer::Peer;
 pub use protect::Protected;
 pub use provider::{Account, Credentials, Facts, Provider, Verdict};
-pub use require::{Require, Required, RequiredFuture, anyone, policy, provider, role, service, signed_in};
+pub use require::{
+    Require, Required, RequiredFuture, anyone, guest, nobody, policy, provider, role, service, signed_in,
+};
+pub use route::Route;
 #[cfg(feature = "axum")]
 pub use serve::{Connected, ConnectedFuture, MakeProtected};
 
+pub use crate::mail::Sent;
+pub use crate::route::{EmailPattern, Who, WhoError};
+
 use crate::app::App;
-use crate::route::Who;
 use inner::Inner;
 
 /// The gate in front of an app: who may come in, and who that is. A clone is the same gate.

@@ -40,6 +40,7 @@ mod forward_auth;
 mod framing;
 mod function;
 mod gate;
+mod gate_builder;
 mod gate_guards;
 mod gate_servers;
 mod grpc;
