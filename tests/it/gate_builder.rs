@@ -1,11 +1,19 @@
 //! What only a program can bring along: routes, listeners, people and machines of its tests.
 
-use http::Method;
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::routing::get;
+use http::{Method, Request};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use tokio::net::{UnixListener, UnixStream};
 use vestibule::gate::{Builder, Route, anyone, nobody, policy, provider, role, service, signed_in};
 use vestibule::test::{Person, TestVestibule};
 use vestibule::Vestibule;
 
-use crate::gate::{app, client, protected, signed_in as as_somebody};
+use crate::gate::{RULES, app, client, kit, protected, signed_in as as_somebody};
 
 fn builder() -> Builder {
     Vestibule::builder()
@@ -48,5 +56,22 @@ async fn a_route_of_the_program_is_held_to_what_a_line_of_the_file_is() {
             (Err(error), Some(fault)) => assert!(error.to_string().contains(fault), "{route:?}: {error}"),
             (built, fault) => assert_eq!(built.is_ok(), fault.is_none(), "{route:?}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn an_app_is_served_on_a_unix_socket_and_told_where_from() {
+    let rules = "[routes]\n\"/here\" = { all = \"anyone\", from = [\"127.0.0.0/8\"] }\n";
+    for (peer, status) in [(Some(SocketAddr::from(([127, 0, 0, 1], 0))), 200), (None, 403)] {
+        let (kit, folder) = (kit(rules).await, tempfile::tempdir().unwrap());
+        let listener = UnixListener::bind(folder.path().join("app.sock")).unwrap();
+        let app = kit.gate().protect(Router::new().route("/here", get(async || "here")));
+        tokio::spawn(async move { axum::serve(listener, app.into_make_service_from(move |_| peer)).await });
+        let stream = UnixStream::connect(folder.path().join("app.sock")).await.unwrap();
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection);
+        let request = Request::get("/here").header("host", "localhost").body(Empty::<&[u8]>::new()).unwrap();
+        let answer = sender.send_request(request).await.unwrap();
+        assert_eq!(answer.status(), status, "{:?}", answer.into_body().collect().await.unwrap().to_bytes());
     }
 }
