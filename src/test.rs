@@ -29,9 +29,10 @@ use serde::Serialize;
 use crate::account::{Identity as Account, Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::gate::{Builder, Error, Vestibule};
-use crate::id::UserId;
+use crate::id::{KeyId, UserId};
 use crate::mail::Sent;
-use crate::provider::{ANON_USER, LOCAL_USERPASS};
+use crate::provider::server_key::{self, NewKey, Owner};
+use crate::provider::{self, ANON_USER, LOCAL_USERPASS};
 use crate::secret::Secret;
 use crate::session::Device;
 use crate::store;
@@ -93,6 +94,26 @@ impl TestVestibule {
         Ok(SignedIn { id: user.id, cookie, bearer: tokens.access_token })
     }
 
+    /// A key of the operator for a machine with these roles: the value of `X-API-Key`. Rules call it `service`.
+    ///
+    /// # Errors
+    /// When the name is none of 1 to 64 characters.
+    pub async fn service<R: Into<String>>(
+        &self,
+        name: &str,
+        roles: impl IntoIterator<Item = R>,
+    ) -> Result<HeaderValue, store::Error> {
+        let now = self.clock.now();
+        let owner = Owner::Service(roles.into_iter().map(Into::into).collect());
+        let new = NewKey { id: KeyId::generate(now), name, owner, expires_at: None };
+        let (_, _, key) = match server_key::make(self.gate.app().store(), new, now).await {
+            Ok(made) => made,
+            Err(provider::Error::Store(error)) => return Err(error),
+            Err(error) => return Err(store::Error::Conflict(error.to_string())),
+        };
+        Ok(value(key.expose()))
+    }
+
     /// The mails that were sent, oldest first.
     pub fn outbox(&self) -> Vec<Sent> {
         self.gate.app().mailer().sent()
@@ -148,6 +169,13 @@ impl Person {
         if let Ok(value) = serde_json::to_value(value) {
             self.user.data.insert(name.to_owned(), value);
         }
+        self
+    }
+
+    /// Has this in the data of the app's own, which an operator sets; what is no JSON is null.
+    #[must_use]
+    pub fn custom_data(mut self, name: &str, value: impl Serialize) -> Self {
+        self.user.custom_data.set(name, value);
         self
     }
 

@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
 use vestibule::gate::{Builder, Route, anyone, nobody, policy, provider, role, service, signed_in};
 use vestibule::test::{Person, TestVestibule};
-use vestibule::Vestibule;
+use vestibule::{Identity, Vestibule};
 
 use crate::gate::{RULES, app, client, kit, protected, signed_in as as_somebody};
 
@@ -74,4 +74,26 @@ async fn an_app_is_served_on_a_unix_socket_and_told_where_from() {
         let answer = sender.send_request(request).await.unwrap();
         assert_eq!(answer.status(), status, "{:?}", answer.into_body().collect().await.unwrap().to_bytes());
     }
+}
+
+#[tokio::test]
+async fn a_test_signs_in_with_custom_data_and_calls_as_a_machine() {
+    let text = format!("{RULES}\"/machines\" = {{ all = \"service\" }}\n[providers.api-key]\n");
+    let kit = kit(&text).await;
+    let plan = async |who: Identity| who.custom_data::<Plan>().map(|data| data.plan).unwrap_or_default();
+    let roles = async |who: Identity| format!("{} {:?}", who.name().unwrap_or("-"), who.roles().collect::<Vec<_>>());
+    let router = Router::new().route("/", get(plan)).route("/machines", get(roles));
+    let client = client(protected(kit.gate(), router).await);
+    let ann = kit.sign_in(Person::new("ann@example.com").custom_data("plan", "pro")).await.unwrap();
+    let ann = as_somebody(&client, &ann);
+    assert_eq!(ann.get("/").script().await.is(200).text(), "pro");
+    ann.get("/machines").script().await.is(403);
+    let key = kit.service("backup", ["editor"]).await.unwrap();
+    let called = client.get("/machines").script().header("x-api-key", key.to_str().unwrap()).await;
+    assert_eq!(called.is(200).text(), "backup [\"editor\"]");
+}
+
+#[derive(serde::Deserialize)]
+struct Plan {
+    plan: String,
 }
