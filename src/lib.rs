@@ -48,6 +48,7 @@
 //! | [`Vestibule::protect`] | a whole app: nothing can be added outside |
 //! | [`Vestibule::layer`] | a part of an app, or a [`tower_layer::Layer`] among others |
 //! | [`Vestibule::require`] | a further guard inside, which only narrows |
+//! | [`role`], [`anyone`], and more in [`gate`] | whom a guard or a [`Route`](gate::Route) means |
 //! | [`Identity`], [`identity`] | who asks; in axum an extractor |
 //! | [`Builder`] | configuration in the program; providers ([`custom`]), [`store`], mailer and clock of one's own |
 //! | [`test`](mod@test) | tests: sign in as anybody, read the mails, move the clock |
@@ -155,11 +156,17 @@ mod unreadable;
 pub mod upstream;
 #[doc(hidden)]
 pub mod visit;
+#[doc(hidden)]
 pub mod visitor;
 
 /// Ways to sign in of the program's own.
+///
+/// For clients each is a name under `/.auth/login/{name}`, which takes a JSON object by POST. The sign-in page has no form
+/// for it, as it cannot know its fields: a page of the app asks for them.
 pub mod custom {
+    #[doc(inline)]
     pub use crate::gate::{Account, Credentials, Facts, Provider, Verdict};
 }
 
+#[doc(inline)]
 pub use gate::{Builder, Error, Identity, Peer, Vestibule, anyone, identity, role};
