@@ -64,13 +64,8 @@ pub(super) fn read(r: &mut Reader<'_>, config: &Config) -> Rules {
         specs.push(spec.clone());
     }
     named.check(r.reading, &declared);
-    let tables = Tables {
-        specs,
-        policies,
-        case,
-        upstream: config.upstream.clone(),
-        in_process: r.reading.embedded.is_some(),
-    };
+    let tables =
+        Tables { specs, policies, case, upstream: config.upstream.clone(), in_process: r.reading.embedded.is_some() };
     for (key, trouble) in route_key::troubles(&tables, &config.hosts, &config.prefix) {
         r.fault(trouble.at(keys.get(&key).cloned().unwrap_or(Place::Whole)));
     }

@@ -115,6 +115,15 @@ impl Inner {
     /// Sends a visit through the layers.
     pub(super) fn decide(&self, visit: Box<Visit>) -> Decision {
         let id = visit.id;
+        // The one outside has taken the credentials away: this one would take everybody for a stranger.
+        if Pass::of(visit.request.extensions()).is_some_and(|pass| std::ptr::eq(Arc::as_ptr(pass.gate()), self)) {
+            tracing::error!(
+                request = %id,
+                "a gate stands behind itself: keep one of gate.protect(app) and .layer(gate.layer()); inside it \
+                 gate.require(…) narrows"
+            );
+            return Decision::Now(Err(Refusal::new(visit, Reason::Internal)));
+        }
         catch_unwind(AssertUnwindSafe(|| self.engines.decide(visit)))
             .unwrap_or_else(|_| Decision::Now(Err(self.after_panic(id))))
     }
