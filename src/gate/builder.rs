@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::inner::Inner;
-use super::provider::{Asked, Closure, Credentials, Facts, Provider, Verdict};
+use super::provider::{Asked, Closure, Credentials, Declared, Facts, Provider, Verdict};
 use super::{Error, Route, Vestibule, keeper};
 use crate::app::App;
 use crate::clock::Clock;
@@ -27,6 +27,7 @@ pub struct Builder {
     embedded: Embedded,
     store: Option<Arc<dyn Store>>,
     clock: Clock,
+    declared: Declared,
     outbox: Option<Outbox>,
     worker: Option<Program>,
     is_test: bool,
@@ -46,6 +47,7 @@ impl Builder {
             embedded: Embedded::default(),
             store: None,
             clock: Clock::system(),
+            declared: Declared::default(),
             outbox: None,
             worker: None,
             is_test: false,
@@ -79,7 +81,8 @@ impl Builder {
         self
     }
 
-    /// Roles that rules may name, besides `roles` of the text.
+    /// Roles that rules may name and accounts may have, besides `roles` of the text: 1 to 64 letters, digits and
+    /// `- _ . / : @`.
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.embedded.roles.extend(roles.into_iter().map(Into::into));
         self
@@ -95,7 +98,7 @@ impl Builder {
     /// A way to sign in of the program's own, under this name: 1 to 64 letters, digits and `-` `_`. Without `[providers]`
     /// in the text e-mail and password are on besides.
     pub fn provider(mut self, name: impl Into<String>, provider: impl Provider) -> Self {
-        self.embedded.providers.insert(name.into(), Own(Arc::new(Asked(provider))));
+        self.embedded.providers.insert(name.into(), Own(Arc::new(Asked::new(provider, &self.declared))));
         self
     }
 
@@ -180,6 +183,8 @@ impl Builder {
         }
         if let Some(outbox) = self.outbox {
             config.mail.outbox = outbox;
+        // A builder makes one gate: nothing is there yet.
+        let _ = self.declared.set(config.roles.clone());
         }
         if self.is_test {
             (config.store, config.mail.outbox) = (store::Address::Memory, Outbox::Memory);

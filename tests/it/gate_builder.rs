@@ -4,11 +4,12 @@ use std::net::SocketAddr;
 
 use axum::Router;
 use axum::routing::get;
-use http::{Method, Request};
+use http::{HeaderMap, Method, Request};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
+use vestibule::custom::{Account, Verdict};
 use vestibule::gate::{Builder, Route, anyone, nobody, policy, provider, role, service, signed_in};
 use vestibule::test::{Person, TestVestibule};
 use vestibule::{Identity, Vestibule};
@@ -55,6 +56,19 @@ async fn a_route_of_the_program_is_held_to_what_a_line_of_the_file_is() {
         match (built, fault) {
             (Err(error), Some(fault)) => assert!(error.to_string().contains(fault), "{route:?}: {error}"),
             (built, fault) => assert_eq!(built.is_ok(), fault.is_none(), "{route:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_builder_names_what_it_cannot_take() {
+    for (builder, fault) in [
+        (builder().roles(["a,b"]), Some("\"a,b\" cannot be the name of a role")),
+        (builder().roles(["a.b"]).public_url("https://example.com"), None),
+    ] {
+        match (TestVestibule::build(builder).await, fault) {
+            (Err(error), Some(fault)) => assert!(error.to_string().contains(fault), "{error}"),
+            (built, fault) => assert_eq!(built.is_ok(), fault.is_none(), "{fault:?}"),
         }
     }
 }
