@@ -16,6 +16,7 @@ use crate::function::Program;
 use crate::mail::{Outbox, Sent};
 use crate::own::Own;
 use crate::store::{self, Store};
+use crate::public_url::PublicUrl;
 
 /// Puts a gate together. Whatever the configuration file can say, [`toml`](Self::toml) takes as text; the rest is what
 /// only a program can bring along.
@@ -170,6 +171,9 @@ impl Builder {
 
     fn config(self) -> Result<Config, Error> {
         let overridable = matches!(self.source, Source::File(_));
+        if let Some(address) = self.public_url.as_ref().filter(|address| address.parse::<PublicUrl>().is_err()) {
+            return Err(Error::PublicUrl(address.clone()));
+        }
         let of_process =
             || std::env::vars().filter(|(name, _)| overridable || !name.starts_with("VESTIBULE_")).collect();
         let mut environment = self.environment.unwrap_or_else(of_process);

@@ -64,6 +64,7 @@ async fn a_route_of_the_program_is_held_to_what_a_line_of_the_file_is() {
 async fn a_builder_names_what_it_cannot_take() {
     for (builder, fault) in [
         (builder().roles(["a,b"]), Some("\"a,b\" cannot be the name of a role")),
+        (builder().public_url("example.com"), Some("Builder::public_url: \"example.com\"")),
         (builder().roles(["a.b"]).public_url("https://example.com"), None),
     ] {
         match (TestVestibule::build(builder).await, fault) {
