@@ -53,6 +53,18 @@
 //! | [`Builder`] | configuration in the program; providers ([`custom`]), [`store`], mailer and clock of one's own |
 //! | [`test`](mod@test) | tests: sign in as anybody, read the mails, move the clock |
 //!
+//! # In debug builds
+//!
+//! Without optimisation one password takes the better part of a second. Tests with the [kit](mod@test) pay nothing for it;
+//! for a program that is run from `cargo run`, write into its `Cargo.toml`:
+//!
+//! ```toml
+//! [profile.dev.package.argon2]
+//! opt-level = 3
+//! [profile.dev.package.blake2]
+//! opt-level = 3
+//! ```
+//!
 //! # Features
 //!
 //! All are on by default. Without defaults the gate identifies and decides for an app in this process: a store of one's own

@@ -37,7 +37,8 @@ use crate::secret::Secret;
 use crate::session::Device;
 use crate::store;
 
-/// A gate for tests: its store is memory, its clock stands still, its mails stay in a list.
+/// A gate for tests: its store is memory, its clock stands still, its mails stay in a list, and hashes of passwords are
+/// cheap.
 ///
 /// It is a type of its own, and no [`Vestibule`] becomes one: what serves an app for real has no way to sign somebody in
 /// without a credential.

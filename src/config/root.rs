@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::code::Code;
 use super::fault::Trouble;
 use super::known::Kind;
+use super::place::Place;
 use super::reader::Reader;
 use super::value::no_such_word;
 use super::{
@@ -12,6 +13,7 @@ use super::{
     outgoing, pages, providers, proxies, routes, session, store, tls, upstreams,
 };
 use crate::account::linking::Policy;
+use crate::account::password::Cost;
 use crate::layer::Alias;
 use crate::route::Tables;
 
@@ -50,6 +52,7 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         observe: r.table("observe", "What can be seen from outside.", observe::read),
         providers: crate::provider::Settings::default(),
         routes: Tables::default(),
+        hash_cost: Cost::Live,
         notes: Vec::new(),
         absent: BTreeSet::new(),
     };

@@ -9,14 +9,15 @@ use tokio::runtime::Handle;
 use super::inner::Inner;
 use super::provider::{Asked, Closure, Credentials, Declared, Facts, Provider, Verdict};
 use super::{Error, Route, Vestibule, keeper};
+use crate::account::password::Cost;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Embedded};
 use crate::function::Program;
 use crate::mail::{Outbox, Sent};
 use crate::own::Own;
-use crate::store::{self, Store};
 use crate::public_url::PublicUrl;
+use crate::store::{self, Store};
 
 /// Puts a gate together. Whatever the configuration file can say, [`toml`](Self::toml) takes as text; the rest is what
 /// only a program can bring along.
@@ -26,9 +27,9 @@ pub struct Builder {
     public_url: Option<String>,
     environment: Option<BTreeMap<String, String>>,
     embedded: Embedded,
+    declared: Declared,
     store: Option<Arc<dyn Store>>,
     clock: Clock,
-    declared: Declared,
     outbox: Option<Outbox>,
     worker: Option<Program>,
     is_test: bool,
@@ -46,9 +47,9 @@ impl Builder {
             public_url: None,
             environment: None,
             embedded: Embedded::default(),
+            declared: Declared::default(),
             store: None,
             clock: Clock::system(),
-            declared: Declared::default(),
             outbox: None,
             worker: None,
             is_test: false,
@@ -170,10 +171,10 @@ impl Builder {
     }
 
     fn config(self) -> Result<Config, Error> {
-        let overridable = matches!(self.source, Source::File(_));
         if let Some(address) = self.public_url.as_ref().filter(|address| address.parse::<PublicUrl>().is_err()) {
             return Err(Error::PublicUrl(address.clone()));
         }
+        let overridable = matches!(self.source, Source::File(_));
         let of_process =
             || std::env::vars().filter(|(name, _)| overridable || !name.starts_with("VESTIBULE_")).collect();
         let mut environment = self.environment.unwrap_or_else(of_process);
@@ -182,16 +183,17 @@ impl Builder {
             Source::Text(text) => self.embedded.parse(text, "the text of the builder", environment)?,
             Source::File(path) => self.embedded.load(Some(path), environment)?,
         };
+        // A builder makes one gate: nothing is there yet.
+        let _ = self.declared.set(config.roles.clone());
         if let Some(store) = self.store {
             config.store = store::Address::Own(Own(store));
         }
         if let Some(outbox) = self.outbox {
             config.mail.outbox = outbox;
-        // A builder makes one gate: nothing is there yet.
-        let _ = self.declared.set(config.roles.clone());
         }
         if self.is_test {
             (config.store, config.mail.outbox) = (store::Address::Memory, Outbox::Memory);
+            config.hash_cost = Cost::Trifling;
             config.public_url = config.public_url.or_else(|| "http://localhost".parse().ok());
         }
         if config.runs_javascript() && self.worker.is_none() {
@@ -214,4 +216,16 @@ fn listening(config: &Config) -> SocketAddr {
     let first = config.listen.addresses.first().and_then(|address| address.rsplit_once(':'));
     let port = first.and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
     (Ipv4Addr::LOCALHOST, port).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_kit_of_tests_makes_hashes_cheap() {
+        let builder = || Builder::new().toml("[store]\nurl = \"memory:\"");
+        assert_eq!(builder().config().unwrap().hash_cost, Cost::Live);
+        assert_eq!(builder().for_tests(Clock::system()).config().unwrap().hash_cost, Cost::Trifling);
+    }
 }
