@@ -11,7 +11,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
 use vestibule::custom::{Account, Verdict};
 use vestibule::gate::{Builder, Route, anyone, nobody, policy, provider, role, service, signed_in};
-use vestibule::test::{Person, TestVestibule};
+use vestibule::test::{Person, TestVestibule, Unreal};
 use vestibule::{Identity, Vestibule};
 
 use crate::gate::{RULES, app, client, kit, protected, signed_in as as_somebody};
@@ -72,6 +72,48 @@ async fn a_builder_names_what_it_cannot_take() {
             (built, fault) => assert_eq!(built.is_ok(), fault.is_none(), "{fault:?}"),
         }
     }
+}
+
+/// In `X-Auth-Roles` a comma would make two roles of one.
+#[tokio::test]
+async fn a_provider_of_the_program_gives_declared_roles_alone() {
+    let rules = "roles = [\"editor\"]\n[providers]\n[routes]\n\"/**\" = { all = \"signed_in\" }\n";
+    let club = async |_, _| Verdict::Yes(Account::new("17").role("editor").role("editor,admin").role("admin"));
+    let kit = TestVestibule::build(Vestibule::builder().toml(rules).provider_fn("club", club)).await.unwrap();
+    let roles = async |who: Identity, headers: HeaderMap| {
+        format!("{:?} {:?}", who.roles().collect::<Vec<_>>(), headers.get("x-auth-roles"))
+    };
+    let client = client(protected(kit.gate(), Router::new().route("/", get(roles))).await).calling("http://localhost");
+    let reply = client.post("/.auth/login/club").script().json(&serde_json::json!({})).await;
+    let token = reply.is(200).json()["access_token"].as_str().unwrap().to_owned();
+    let told = client.get("/").script().bearer(&token).await;
+    assert_eq!(told.is(200).text(), "[\"editor\"] Some(\"editor\")");
+}
+
+/// Its page cannot know what such a provider asks for; it must not say that there is none.
+#[tokio::test]
+async fn the_page_of_an_app_with_a_provider_of_its_own_says_where_to_sign_in() {
+    let club = async |_, _| Verdict::No("no such card".to_owned());
+    let own = Vestibule::builder().toml("[providers]").provider_fn("club", club);
+    for (builder, words) in [(own, true), (Vestibule::builder().toml("[providers.local-userpass]"), false)] {
+        let kit = TestVestibule::build(builder).await.unwrap();
+        let client = client(protected(kit.gate(), Router::new()).await).calling("http://localhost");
+        let page = client.get("/.auth/login").navigate().await.is(200).text();
+        assert_eq!(page.contains("one signs in where the app asks for it"), words, "{page}");
+        assert!(!page.contains("Nobody can sign in here"), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn a_test_signs_nobody_in_who_could_not_be_there() {
+    let kit = kit(RULES).await;
+    let person = || Person::new("ann@example.com");
+    assert!(matches!(kit.sign_in(person().role("editr")).await, Err(Unreal::Role(role)) if role == "editr"));
+    assert!(matches!(kit.sign_in(person().by("club")).await, Err(Unreal::Provider(name)) if name == "club"));
+    assert!(matches!(kit.service("backup", ["editr"]).await, Err(Unreal::Role(_))));
+    assert!(matches!(kit.service("", ["editor"]).await, Err(Unreal::Name(_))));
+    kit.sign_in(person().role("editor").by("anon-user")).await.unwrap();
+    kit.service("backup", ["editor"]).await.unwrap();
 }
 
 #[tokio::test]
