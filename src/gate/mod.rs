@@ -20,6 +20,7 @@ mod require;
 mod route;
 #[cfg(feature = "axum")]
 mod serve;
+mod tunnel;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -141,7 +141,8 @@ async fn sec_cook_01_a_program_leads_who_came_in_the_clear_to_tls() {
 #[tokio::test]
 async fn layers_that_answer_themselves_stand_outside_the_gate() {
     let kit = kit(RULES).await;
-    let hello = service_fn(async |_: Request<Full<Bytes>>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hi"))));
+    let hello =
+        service_fn(async |_: Request<Full<Bytes>>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hi"))));
     let mut service = ServiceBuilder::new().layer(CorsLayer::permissive()).layer(kit.gate().layer()).service(hello);
     for (method, status) in [("OPTIONS", StatusCode::OK), ("GET", StatusCode::UNAUTHORIZED)] {
         let request = Request::builder().method(method).uri("/").header("host", "app.localhost");

@@ -42,6 +42,7 @@ mod function;
 mod gate;
 mod gate_builder;
 mod gate_guards;
+mod gate_http2;
 mod gate_servers;
 mod grpc;
 mod guests;
