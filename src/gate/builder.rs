@@ -116,6 +116,25 @@ impl Builder {
     ///     }
     /// });
     /// ```
+    ///
+    /// What it shares with the program it hands on to each future, as any of them may outlive the call; an `async move`
+    /// closure cannot do that:
+    ///
+    /// ```
+    /// use std::{collections::BTreeMap, sync::Arc};
+    /// use vestibule::custom::{Account, Verdict};
+    ///
+    /// let cards = Arc::new(BTreeMap::from([("4711".to_owned(), "member-17")]));
+    /// let builder = vestibule::Vestibule::builder().provider_fn("club", move |credentials, _facts| {
+    ///     let cards = cards.clone();
+    ///     async move {
+    ///         match credentials.text("card").and_then(|card| cards.get(card)) {
+    ///             Some(member) => Verdict::Yes(Account::new(*member)),
+    ///             None => Verdict::No("no such card".to_owned()),
+    ///         }
+    ///     }
+    /// });
+    /// ```
     pub fn provider_fn<F, R>(self, name: impl Into<String>, decide: F) -> Self
     where
         F: Fn(Credentials, Facts) -> R + Send + Sync + 'static,

@@ -91,6 +91,18 @@ impl Vestibule {
     /// Puts the gate around a service, or around a part of an app.
     ///
     /// In axum a route that is added after `.layer(…)` is open: [`protect`](Self::protect) leaves no way to do that.
+    ///
+    /// The gate's own pages under `/.auth` are answered where requests for them come through it: by `Router::layer` of the
+    /// whole they do, by `route_layer` or within `nest` they do not, and whoever is sent there to sign in finds nothing.
+    /// Then give them a place of their own:
+    ///
+    /// ```
+    /// # fn part(gate: vestibule::Vestibule, admin: axum::Router) -> axum::Router {
+    /// axum::Router::new()
+    ///     .nest("/admin", admin.layer(gate.layer()))
+    ///     .route_service("/.auth/{*page}", gate.protect(axum::Router::new()))
+    /// # }
+    /// ```
     pub fn layer(&self) -> Layer {
         Layer::new(self.0.clone())
     }

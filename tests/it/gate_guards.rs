@@ -115,6 +115,18 @@ async fn a_guard_or_handler_without_its_gate_fails_and_tells_nobody_apart() {
     signed_in(&behind_another, &ann).get("/x").script().await.is(500);
 }
 
+#[tokio::test]
+async fn a_gate_around_a_nested_part_has_its_pages_where_the_app_gives_them_a_place() {
+    let kit = kit(RULES).await;
+    let part = Router::new().nest("/editors", Router::new().route("/x", get(open)).layer(kit.gate().layer()));
+    let placed = part.route_service("/.auth/{*page}", kit.gate().protect(Router::new())).route("/open", get(open));
+    let client = client(served(placed).await);
+    assert!(client.get("/editors/x").navigate().await.leads_to_login());
+    client.get("/.auth/login").navigate().await.is(200);
+    client.get("/.auth/me").script().await.is(401);
+    client.get("/open").script().await.is(200);
+}
+
 /// The one outside takes cookie and token away, so that the one inside would know nobody.
 #[tokio::test]
 async fn a_gate_behind_itself_fails_and_takes_nobody_for_a_stranger() {
