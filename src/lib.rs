@@ -173,8 +173,15 @@ pub mod visitor;
 
 /// Ways to sign in of the program's own.
 ///
-/// For clients each is a name under `/.auth/login/{name}`, which takes a JSON object by POST. The sign-in page has no form
-/// for it, as it cannot know its fields: a page of the app asks for them.
+/// For clients each is a name under `/.auth/login/{name}`, which takes a JSON object or a form by POST: a program gets
+/// tokens, a browser a cookie, and goes on to the form's `rd`. The sign-in page has no form for it, as it cannot know its
+/// fields: a page of the app that `anyone` may see asks for them.
+///
+/// ```html
+/// <form method="post" action="/.auth/login/club">
+///   <input name="card"> <input type="hidden" name="rd" value="/members"> <button>Come in</button>
+/// </form>
+/// ```
 pub mod custom {
     #[doc(inline)]
     pub use crate::gate::{Account, Credentials, Facts, Provider, Verdict};

@@ -9,7 +9,7 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::net::{UnixListener, UnixStream};
-use vestibule::custom::{Account, Verdict};
+use vestibule::custom::{Account, Credentials, Verdict};
 use vestibule::gate::{Builder, Route, anyone, nobody, policy, provider, role, service, signed_in};
 use vestibule::test::{Person, TestVestibule, Unreal};
 use vestibule::{Identity, Vestibule};
@@ -88,6 +88,27 @@ async fn a_provider_of_the_program_gives_declared_roles_alone() {
     let token = reply.is(200).json()["access_token"].as_str().unwrap().to_owned();
     let told = client.get("/").script().bearer(&token).await;
     assert_eq!(told.is(200).text(), "[\"editor\"] Some(\"editor\")");
+}
+
+#[tokio::test]
+async fn a_page_of_the_app_signs_people_in_by_a_provider_of_its_own() {
+    let club = async |credentials: Credentials, _| match credentials.text("card") {
+        Some("4711") => Verdict::Yes(Account::new("17").name("Ann")),
+        _ => Verdict::No("no such card".to_owned()),
+    };
+    let builder = builder().toml("public_url = \"http://app.localhost\"\n[providers]").provider_fn("club", club);
+    let kit = TestVestibule::build(builder).await.unwrap();
+    let name = async |who: Identity| who.name().unwrap_or("-").to_owned();
+    let client = client(protected(kit.gate(), Router::new().route("/members", get(name))).await);
+    for (card, status) in [("4712", 401), ("4711", 303)] {
+        let form = client.post("/.auth/login/club").submit(&[("card", card), ("rd", "/members")]);
+        let reply = form.await;
+        assert_eq!(reply.status, status, "{}", reply.describe());
+        if status == 303 {
+            assert_eq!(reply.location(), "/members");
+        }
+    }
+    assert_eq!(client.get("/members").navigate().await.is(200).text(), "Ann");
 }
 
 /// Its page cannot know what such a provider asks for; it must not say that there is none.
