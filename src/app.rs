@@ -162,7 +162,7 @@ impl App {
             .unwrap_or_else(|| Arc::new(Limits::new(&config.limits, &clock).shared(cluster.as_ref())));
         let hasher = alike(|old, new| hash_threads(old) == hash_threads(new))
             .map(|app| app.hasher.clone())
-            .unwrap_or_else(|| Hasher::new(hash_threads(&config)));
+            .unwrap_or_else(|| Hasher::at_cost(hash_threads(&config), config.hash_cost));
         let traffic = traffic(&router, before);
         let reloads = before.map_or_else(|| Arc::new(Reloads::since(clock.now())), |app| app.reloads.clone());
         let workers =

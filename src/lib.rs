@@ -48,9 +48,22 @@
 //! | [`Vestibule::protect`] | a whole app: nothing can be added outside |
 //! | [`Vestibule::layer`] | a part of an app, or a [`tower_layer::Layer`] among others |
 //! | [`Vestibule::require`] | a further guard inside, which only narrows |
+//! | [`role`], [`anyone`], and more in [`gate`] | whom a guard or a [`Route`](gate::Route) means |
 //! | [`Identity`], [`identity`] | who asks; in axum an extractor |
 //! | [`Builder`] | configuration in the program; providers ([`custom`]), [`store`], mailer and clock of one's own |
 //! | [`test`](mod@test) | tests: sign in as anybody, read the mails, move the clock |
+//!
+//! # In debug builds
+//!
+//! Without optimisation one password takes the better part of a second. Tests with the [kit](mod@test) pay nothing for it;
+//! for a program that is run from `cargo run`, write into its `Cargo.toml`:
+//!
+//! ```toml
+//! [profile.dev.package.argon2]
+//! opt-level = 3
+//! [profile.dev.package.blake2]
+//! opt-level = 3
+//! ```
 //!
 //! # Features
 //!
@@ -159,11 +172,24 @@ mod unreadable;
 pub mod upstream;
 #[doc(hidden)]
 pub mod visit;
+#[doc(hidden)]
 pub mod visitor;
 
 /// Ways to sign in of the program's own.
+///
+/// For clients each is a name under `/.auth/login/{name}`, which takes a JSON object or a form by POST: a program gets
+/// tokens, a browser a cookie, and goes on to the form's `rd`. The sign-in page has no form for it, as it cannot know its
+/// fields: a page of the app that `anyone` may see asks for them.
+///
+/// ```html
+/// <form method="post" action="/.auth/login/club">
+///   <input name="card"> <input type="hidden" name="rd" value="/members"> <button>Come in</button>
+/// </form>
+/// ```
 pub mod custom {
+    #[doc(inline)]
     pub use crate::gate::{Account, Credentials, Facts, Provider, Verdict};
 }
 
+#[doc(inline)]
 pub use gate::{Builder, Error, Identity, Peer, Vestibule, anyone, identity, role};

@@ -165,7 +165,7 @@ impl Reason {
             Self::InTheClear(_) => ("This site is served over https alone", "Write https:// before the address."),
             Self::SignInNeeded => ("You are not signed in", "Sign in and try again."),
             Self::BadCredential => ("This sign-in is not valid", "Sign in again, or use another key or token."),
-            Self::SignInRefused => ("Sign-in failed", "E-mail or password is not right."),
+            Self::SignInRefused => ("Sign-in failed", "These credentials are not right."),
             Self::SignInCancelled => ("Sign-in was cancelled", "Try again, or sign in another way."),
             Self::SignInNotAllowed => {
                 ("This account may not sign in here", "Use another account, or ask whoever runs this site.")

@@ -20,6 +20,7 @@
 //! # Ok::<_, Box<dyn std::error::Error>>(())
 //! ```
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
@@ -29,14 +30,16 @@ use serde::Serialize;
 use crate::account::{Identity as Account, Kind, User};
 use crate::clock::{Clock, Timestamp};
 use crate::gate::{Builder, Error, Vestibule};
-use crate::id::UserId;
+use crate::id::{KeyId, UserId};
 use crate::mail::Sent;
-use crate::provider::{ANON_USER, LOCAL_USERPASS};
+use crate::provider::server_key::{self, NewKey, Owner};
+use crate::provider::{self, ANON_USER, API_KEY, LOCAL_USERPASS};
 use crate::secret::Secret;
 use crate::session::Device;
 use crate::store;
 
-/// A gate for tests: its store is memory, its clock stands still, its mails stay in a list.
+/// A gate for tests: its store is memory, its clock stands still, its mails stay in a list, and hashes of passwords are
+/// cheap.
 ///
 /// It is a type of its own, and no [`Vestibule`] becomes one: what serves an app for real has no way to sign somebody in
 /// without a credential.
@@ -74,9 +77,17 @@ impl TestVestibule {
     /// Signs somebody in who needs no credential: a new user each time.
     ///
     /// # Errors
-    /// When somebody else has this address.
-    pub async fn sign_in(&self, person: impl Into<Person>) -> Result<SignedIn, store::Error> {
+    /// A role that is not declared, or a provider that is not switched on: nobody could have it outside of a test.
+    pub async fn sign_in(&self, person: impl Into<Person>) -> Result<SignedIn, Unreal> {
         let Person { mut user, provider } = person.into();
+        self.check_roles(&user.roles)?;
+        let settings = &self.gate.app().house().config.providers;
+        let provider = match provider {
+            Some(name) if is_on(settings, &name) => name,
+            Some(name) => return Err(Unreal::Provider(name)),
+            None if user.kind == Kind::Guest => ANON_USER.to_owned(),
+            None => LOCAL_USERPASS.to_owned(),
+        };
         let (now, app) = (self.clock.now(), self.gate.app());
         (user.id, user.created_at, user.last_sign_in_at) = (UserId::generate(now), now, Some(now));
         let mut account = Account::new(&provider, "", &user.id.to_string(), now);
@@ -84,13 +95,41 @@ impl TestVestibule {
         account.data = user.data.clone();
         user.identities.push(account);
         if app.store().save_user(&user).await? != store::Saved::Done {
-            return Err(store::Error::Conflict("somebody else has this address".to_owned()));
+            return Err(store::Error::Conflict("the new user is there already".to_owned()).into());
         }
         let house = app.house();
         let cookie = house.sessions.start(&user, &provider, Device::default()).await?;
         let tokens = house.sessions.start_tokens(&user, &provider, Device::default()).await?;
         let cookie = Secret::new(format!("{}={}", house.cookie.as_str(), cookie.expose()));
         Ok(SignedIn { id: user.id, cookie, bearer: tokens.access_token })
+    }
+
+    /// A key of the operator for a machine with these roles: the value of `X-API-Key`. Rules call it `service`.
+    ///
+    /// # Errors
+    /// A role that is not declared, or a name of other than 1 to 64 characters.
+    pub async fn service<R: Into<String>>(
+        &self,
+        name: &str,
+        roles: impl IntoIterator<Item = R>,
+    ) -> Result<HeaderValue, Unreal> {
+        let roles = roles.into_iter().map(Into::into).collect();
+        self.check_roles(&roles)?;
+        let now = self.clock.now();
+        let new = NewKey { id: KeyId::generate(now), name, owner: Owner::Service(roles), expires_at: None };
+        match server_key::make(self.gate.app().store(), new, now).await {
+            Ok((_, _, key)) => Ok(value(key.expose())),
+            Err(provider::Error::Store(error)) => Err(error.into()),
+            Err(_) => Err(Unreal::Name(name.to_owned())),
+        }
+    }
+
+    fn check_roles(&self, roles: &BTreeSet<String>) -> Result<(), Unreal> {
+        let declared = &self.gate.app().house().config.roles;
+        match roles.iter().find(|role| !declared.contains(*role)) {
+            Some(role) => Err(Unreal::Role(role.clone())),
+            None => Ok(()),
+        }
     }
 
     /// The mails that were sent, oldest first.
@@ -104,29 +143,55 @@ impl TestVestibule {
     }
 }
 
+fn is_on(settings: &provider::Settings, name: &str) -> bool {
+    match name {
+        ANON_USER => settings.anon_user.is_some(),
+        LOCAL_USERPASS => settings.local_userpass.is_some(),
+        API_KEY => settings.api_key.is_some(),
+        _ => settings.others.contains_key(name),
+    }
+}
+
+/// Why nobody was signed in: a test of what cannot be outside of tests would prove nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreal {
+    /// No account can have this role.
+    #[error("role `{0}` is not declared in `roles`, so no account can have it")]
+    Role(String),
+    /// Nobody can sign in by this provider.
+    #[error("provider `{0}` is not switched on, so nobody can sign in by it")]
+    Provider(String),
+    /// No key can have this name.
+    #[error("{0:?} cannot be the name of a key: it has 1 to 64 characters")]
+    Name(String),
+    /// The store in memory refused.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
 /// Somebody to sign in as.
 #[derive(Clone)]
 pub struct Person {
     user: User,
-    provider: String,
+    /// None: the one that is usual for such a user.
+    provider: Option<String>,
 }
 
 impl Person {
     /// A full account with this address, proved.
     pub fn new(email: &str) -> Self {
-        let mut person = Self::of(Kind::User, LOCAL_USERPASS);
+        let mut person = Self::of(Kind::User);
         person.user.data.insert("email".to_owned(), email.into());
         person
     }
 
     /// A guest.
     pub fn guest() -> Self {
-        Self::of(Kind::Guest, ANON_USER)
+        Self::of(Kind::Guest)
     }
 
-    fn of(kind: Kind, provider: &str) -> Self {
-        let user = User::new(UserId::from_bytes([0; 12]), kind, START);
-        Self { user, provider: provider.to_owned() }
+    fn of(kind: Kind) -> Self {
+        Self { user: User::new(UserId::from_bytes([0; 12]), kind, START), provider: None }
     }
 
     /// Has this role.
@@ -151,10 +216,17 @@ impl Person {
         self
     }
 
-    /// Signs in by the provider of this name. Default: `local-userpass`.
+    /// Has this in the data of the app's own, which an operator sets; what is no JSON is null.
+    #[must_use]
+    pub fn custom_data(mut self, name: &str, value: impl Serialize) -> Self {
+        self.user.custom_data.set(name, value);
+        self
+    }
+
+    /// Signs in by the provider of this name. Default: `local-userpass`, of guests `anon-user`, switched on or not.
     #[must_use]
     pub fn by(self, provider: &str) -> Self {
-        Self { provider: provider.to_owned(), ..self }
+        Self { provider: Some(provider.to_owned()), ..self }
     }
 }
 

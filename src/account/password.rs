@@ -20,6 +20,17 @@ use crate::secret::{self, Secret};
 pub struct Hasher {
     pool: Arc<Pool>,
     dummy: Arc<Secret>,
+    cost: Cost,
+}
+
+/// What a new hash costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Cost {
+    /// What keeps whoever steals the hashes busy.
+    #[default]
+    Live,
+    /// Next to nothing, for passwords that tests make up: in an app's debug build the other takes seconds.
+    Trifling,
 }
 
 /// How a check ended. Only [`Match`](Self::Match) and [`MatchWeaker`](Self::MatchWeaker) are a yes.
@@ -43,9 +54,14 @@ pub struct Busy;
 impl Hasher {
     /// Starts so many threads (`hash_threads`); 0 means one per core but one, at least one.
     pub fn new(threads: usize) -> Self {
-        // Nothing hashes to this: its output is random, its parameters are the live ones.
-        let dummy = phc(&secret::random::<SALT>(), &secret::random::<OUTPUT>());
-        Self { pool: Arc::new(Pool::new(threads)), dummy: Arc::new(dummy) }
+        Self::at_cost(threads, Cost::Live)
+    }
+
+    /// The same with hashes at this cost.
+    pub(crate) fn at_cost(threads: usize, cost: Cost) -> Self {
+        // Nothing hashes to this: its output is random, its parameters are those of new hashes.
+        let dummy = phc(cost, &secret::random::<SALT>(), &secret::random::<OUTPUT>());
+        Self { pool: Arc::new(Pool::new(threads)), dummy: Arc::new(dummy), cost }
     }
 
     /// The hash of a password in PHC form, with a fresh salt. The password counts in Unicode normal form C, whole,
@@ -54,8 +70,8 @@ impl Hasher {
     /// # Errors
     /// [`Busy`] at once when too many wait already.
     pub async fn hash(&self, password: &Secret) -> Result<Secret, Busy> {
-        let password = normal_form(password);
-        self.pool.run(move |memory| fresh(&password, memory)).await?.ok_or(Busy)
+        let (password, cost) = (normal_form(password), self.cost);
+        self.pool.run(move |memory| fresh(&password, cost, memory)).await?.ok_or(Busy)
     }
 
     /// Whether this is the password that was stored. With `None` (nobody there, no password) it takes the same time
@@ -66,8 +82,8 @@ impl Hasher {
     pub async fn verify(&self, password: &Secret, stored: Option<&Secret>) -> Result<Verified, Busy> {
         let password = normal_form(password);
         let stored = stored.cloned();
-        let dummy = Arc::clone(&self.dummy);
-        self.pool.run(move |memory| check(&password, stored.as_ref(), &dummy, memory)).await
+        let (dummy, cost) = (Arc::clone(&self.dummy), self.cost);
+        self.pool.run(move |memory| check(&password, stored.as_ref(), (&dummy, cost), memory)).await
     }
 
     /// How many hashes were computed since the start.
@@ -98,6 +114,16 @@ pub fn check_foreign(text: &str) -> Result<(), &'static str> {
     }
 }
 
+impl Cost {
+    /// KiB, and passes over them.
+    fn parameters(self) -> (u32, u32) {
+        match self {
+            Self::Live => (MEMORY, PASSES),
+            Self::Trifling => (64, 1),
+        }
+    }
+}
+
 /// A stored hash taken apart, its parameters within bounds.
 struct Stored {
     params: Params,
@@ -123,8 +149,9 @@ impl Stored {
         Ok(Self { params, salt: salt.as_ref().to_vec(), output: output.as_bytes().to_vec() })
     }
 
-    fn is_weaker(&self) -> bool {
-        self.params.m_cost() < MEMORY || self.params.t_cost() < PASSES || self.output.len() < OUTPUT
+    fn is_weaker(&self, cost: Cost) -> bool {
+        let (memory, passes) = cost.parameters();
+        self.params.m_cost() < memory || self.params.t_cost() < passes || self.output.len() < OUTPUT
     }
 
     fn matches(&self, password: &Secret, memory: &mut Memory) -> Option<bool> {
@@ -134,7 +161,7 @@ impl Stored {
     }
 }
 
-fn check(password: &Secret, stored: Option<&Secret>, dummy: &Secret, memory: &mut Memory) -> Verified {
+fn check(password: &Secret, stored: Option<&Secret>, (dummy, cost): (&Secret, Cost), memory: &mut Memory) -> Verified {
     // The hash is compared here and nowhere shown.
     let stored = stored.map(Secret::expose).filter(|text| *text != UNSET);
     if let Some(Ok(foreign)) = stored.and_then(Foreign::parse) {
@@ -155,19 +182,20 @@ fn check(password: &Secret, stored: Option<&Secret>, dummy: &Secret, memory: &mu
         };
     };
     match stored.matches(password, memory) {
-        Some(true) if stored.is_weaker() => Verified::MatchWeaker,
+        Some(true) if stored.is_weaker(cost) => Verified::MatchWeaker,
         Some(true) => Verified::Match,
         Some(false) => Verified::Mismatch,
         None => Verified::Corrupt("argon2id does not take it"),
     }
 }
 
-fn fresh(password: &Secret, memory: &mut Memory) -> Option<Secret> {
+fn fresh(password: &Secret, cost: Cost, memory: &mut Memory) -> Option<Secret> {
     let salt = secret::random::<SALT>();
     let mut output = [0; OUTPUT];
-    let params = Params::new(MEMORY, PASSES, LANES, Some(OUTPUT)).ok()?;
+    let (kibibytes, passes) = cost.parameters();
+    let params = Params::new(kibibytes, passes, LANES, Some(OUTPUT)).ok()?;
     compute(&params, password, &salt, &mut output, memory)?;
-    Some(phc(&salt, &output))
+    Some(phc(cost, &salt, &output))
 }
 
 fn compute(params: &Params, password: &Secret, salt: &[u8], output: &mut [u8], memory: &mut Memory) -> Option<()> {
@@ -178,9 +206,10 @@ fn compute(params: &Params, password: &Secret, salt: &[u8], output: &mut [u8], m
     })
 }
 
-fn phc(salt: &[u8], output: &[u8]) -> Secret {
+fn phc(cost: Cost, salt: &[u8], output: &[u8]) -> Secret {
+    let (memory, passes) = cost.parameters();
     let (salt, output) = (STANDARD_NO_PAD.encode(salt), STANDARD_NO_PAD.encode(output));
-    Secret::new(format!("$argon2id$v=19$m={MEMORY},t={PASSES},p={LANES}${salt}${output}"))
+    Secret::new(format!("$argon2id$v=19$m={memory},t={passes},p={LANES}${salt}${output}"))
 }
 
 /// One spelling for what keyboards compose in different ways (NIST SP 800-63B, "password verifiers").
@@ -209,6 +238,15 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_hash_for_tests_is_good_there_and_weak_elsewhere() {
+        let (kit, live) = (Hasher::at_cost(1, Cost::Trifling), Hasher::new(1));
+        let hash = kit.hash(&secret("copper-lantern-47")).await.unwrap();
+        assert_eq!(kit.verify(&secret("copper-lantern-47"), Some(&hash)).await, Ok(Verified::Match));
+        assert_eq!(kit.verify(&secret("copper-lantern-48"), Some(&hash)).await, Ok(Verified::Mismatch));
+        assert_eq!(live.verify(&secret("copper-lantern-47"), Some(&hash)).await, Ok(Verified::MatchWeaker));
+    }
+
+    #[tokio::test]
     async fn a_password_matches_its_own_hash_alone() {
         let hasher = Hasher::new(1);
         let hash = hasher.hash(&secret("a horse in the hall")).await.unwrap();
@@ -231,7 +269,7 @@ mod tests {
     async fn sec_pwd_02_a_hash_is_computed_when_there_is_none_to_compare_with() {
         let hasher = Hasher::new(1);
         assert!(!hasher.dummy.expose().is_empty());
-        assert!(Stored::parse(hasher.dummy.expose()).is_ok_and(|dummy| !dummy.is_weaker()));
+        assert!(Stored::parse(hasher.dummy.expose()).is_ok_and(|dummy| !dummy.is_weaker(Cost::Live)));
         assert_eq!(hasher.verify(&secret("x"), None).await, Ok(Verified::Mismatch));
         assert_eq!(hasher.verify(&secret("x"), Some(&secret("damaged"))).await.map(corrupt), Ok(true));
         assert_eq!(hasher.computed(), 2);

@@ -4,15 +4,18 @@ use std::path::Path;
 use super::{Beside, Config, Report, file, parse_with};
 use crate::own::Own;
 use crate::provider::{Other, Provider};
+use crate::route::Spec;
 
 /// What a program that has this library inside says besides the file: the app is the program itself, so routes need no
-/// upstream; providers of its own and roles it declares count as if the file named them.
+/// upstream; providers of its own, and roles and routes that it declares, count as if the file named them.
 #[derive(Clone, Debug, Default)]
 pub struct Embedded {
     /// By their names.
     pub providers: BTreeMap<String, Own<dyn Provider>>,
     /// As `roles`.
     pub roles: BTreeSet<String>,
+    /// As lines of `[routes]`.
+    pub routes: Vec<Spec>,
 }
 
 impl Embedded {

@@ -65,6 +65,7 @@ pub use observe::{Log, LogFormat, LogLevel, Observe, Otlp};
 pub use report::{Problem, Report};
 pub use schema::schema;
 
+use crate::account::password::Cost;
 use crate::layer::{Alias, IdentityHeaders, TrustedProxies, UnderscoreHeaders};
 use crate::public_url::PublicUrl;
 use crate::upstream;
@@ -129,6 +130,8 @@ pub struct Config {
     pub providers: crate::provider::Settings,
     /// `[routes]`, `[policies]` and `case`.
     pub routes: crate::route::Tables,
+    /// What a new password hash costs. No file says it: only the kit of tests makes it cheap.
+    pub(crate) hash_cost: Cost,
     /// What is no mistake but worth a line at every start.
     pub notes: Vec<Problem>,
     /// Keys whose secrets are not there, with something useless in their place: [`load_for_operator`] alone leaves any.

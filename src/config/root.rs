@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::code::Code;
 use super::fault::Trouble;
 use super::known::Kind;
+use super::place::Place;
 use super::reader::Reader;
 use super::value::no_such_word;
 use super::{
@@ -12,6 +13,7 @@ use super::{
     outgoing, pages, providers, proxies, routes, session, store, tls, upstreams,
 };
 use crate::account::linking::Policy;
+use crate::account::password::Cost;
 use crate::layer::Alias;
 use crate::route::Tables;
 
@@ -50,11 +52,17 @@ pub(super) fn read(r: &mut Reader<'_>) -> Config {
         observe: r.table("observe", "What can be seen from outside.", observe::read),
         providers: crate::provider::Settings::default(),
         routes: Tables::default(),
+        hash_cost: Cost::Live,
         notes: Vec::new(),
         absent: BTreeSet::new(),
     };
     let embedded = r.reading.embedded.as_ref();
-    config.roles.extend(embedded.into_iter().flat_map(|embedded| embedded.roles.clone()));
+    for role in embedded.into_iter().flat_map(|embedded| embedded.roles.clone()) {
+        match role_name(&role) {
+            Ok(role) => drop(config.roles.insert(role)),
+            Err(trouble) => r.fault(trouble.at(Place::Whole)),
+        }
+    }
     config.providers = providers::read(r, &config.roles);
     config.providers.linking = r.table("linking", "How a user gets several ways to sign in.", linking);
     config.app_services = app_services::read(r, &config.providers);
@@ -94,14 +102,16 @@ fn linking(r: &mut Reader<'_>) -> Policy {
 fn roles(r: &mut Reader<'_>) -> BTreeSet<String> {
     let kind = Kind::List(Box::new(Kind::Text("journalist")));
     let doc = "Roles an account may have; declared here once, so that a typo in a rule is an error.";
-    let roles = r.list("roles", (kind, Some("[]".to_owned())), doc, |text| {
-        // Roles travel in a header, joined with commas.
-        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@');
-        if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
-            return Ok(text.to_owned());
-        }
-        let message = format!("\"{text}\" cannot be the name of a role");
-        Err(Trouble::new(Code::Form, message).help("1 to 64 letters, digits and - _ . / : @"))
-    });
+    let roles = r.list("roles", (kind, Some("[]".to_owned())), doc, role_name);
     roles.unwrap_or_default().into_iter().map(|(role, _)| role).collect()
+}
+
+fn role_name(text: &str) -> Result<String, Trouble> {
+    // Roles travel in a header, joined with commas.
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/' | ':' | '@');
+    if !text.is_empty() && text.len() <= 64 && text.chars().all(plain) {
+        return Ok(text.to_owned());
+    }
+    let message = format!("\"{text}\" cannot be the name of a role");
+    Err(Trouble::new(Code::Form, message).help("1 to 64 letters, digits and - _ . / : @"))
 }

@@ -58,14 +58,14 @@ pub(super) fn read(r: &mut Reader<'_>, config: &Config) -> Rules {
         keys.insert(spec.key.clone(), item.place.clone());
         item.node.is_some().then_some(spec)
     });
+    let mut specs = specs.unwrap_or_default();
+    for spec in r.reading.embedded.iter().flat_map(|embedded| &embedded.routes) {
+        brought_along(r, spec, &mut named);
+        specs.push(spec.clone());
+    }
     named.check(r.reading, &declared);
-    let tables = Tables {
-        specs: specs.unwrap_or_default(),
-        policies,
-        case,
-        upstream: config.upstream.clone(),
-        in_process: r.reading.embedded.is_some(),
-    };
+    let tables =
+        Tables { specs, policies, case, upstream: config.upstream.clone(), in_process: r.reading.embedded.is_some() };
     for (key, trouble) in route_key::troubles(&tables, &config.hosts, &config.prefix) {
         r.fault(trouble.at(keys.get(&key).cloned().unwrap_or(Place::Whole)));
     }
@@ -104,6 +104,18 @@ fn route(r: &mut Reader<'_>, item: &Item<'_>, named: &mut Named, declared: &Decl
         );
     }
     spec
+}
+
+/// A route that the program says itself is held to the same as one of the file.
+fn brought_along(r: &Reader<'_>, spec: &Spec, named: &mut Named) {
+    if spec.actions.is_empty() {
+        let message = format!("nobody could use the route \"{}\"", spec.key);
+        let help = "say who may read, write or do all; nobody() if that is meant";
+        r.fault(Fault::new(Code::NoAction, message, Place::Whole).help(help));
+    }
+    for who in spec.actions.iter().flat_map(|(_, whos)| whos) {
+        named.note(who);
+    }
 }
 
 /// Whether the file names any action, right or wrong.

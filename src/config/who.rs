@@ -69,6 +69,11 @@ impl Named {
         (whos.len() == nodes.len()).then_some(whos)
     }
 
+    /// Takes note of one that does not stand in the file.
+    pub(super) fn note(&mut self, who: &Who) {
+        self.0.push((who.clone(), Place::Whole));
+    }
+
     /// Reports every who that refers to something undeclared.
     pub(super) fn check(&self, reading: &Reading, declared: &Declared<'_>) {
         for (who, place) in &self.0 {

@@ -43,6 +43,9 @@ struct Ways {
 }
 
 impl Fetch {
+    /// Whether requests can be sent at all.
+    pub const IS_THERE: bool = true;
+
     /// With these settings.
     ///
     /// # Errors

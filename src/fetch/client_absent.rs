@@ -15,6 +15,9 @@ pub struct Fetch {
 }
 
 impl Fetch {
+    /// Whether requests can be sent at all.
+    pub const IS_THERE: bool = false;
+
     /// With these settings.
     ///
     /// # Errors

@@ -43,6 +43,13 @@ impl<R> Body<R> {
     }
 }
 
+/// Nothing, whatever the app's own is: layers outside that answer themselves, such as time limits and CORS, ask for it.
+impl<R> Default for Body<R> {
+    fn default() -> Self {
+        Self::own(body::Body::empty())
+    }
+}
+
 impl<R> HttpBody for Body<R>
 where
     R: HttpBody<Error: Into<body::Error>>,

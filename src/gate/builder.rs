@@ -7,15 +7,16 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::inner::Inner;
-use super::provider::{Asked, Closure, Credentials, Facts, Provider, Verdict};
-use super::{Error, Vestibule, keeper};
+use super::provider::{Asked, Closure, Credentials, Declared, Facts, Provider, Verdict};
+use super::{Error, Route, Vestibule, keeper};
+use crate::account::password::Cost;
 use crate::app::App;
 use crate::clock::Clock;
 use crate::config::{Config, Embedded};
 use crate::function::Program;
 use crate::mail::{Outbox, Sent};
 use crate::own::Own;
-use crate::route::Spec;
+use crate::public_url::PublicUrl;
 use crate::store::{self, Store};
 
 /// Puts a gate together. Whatever the configuration file can say, [`toml`](Self::toml) takes as text; the rest is what
@@ -26,7 +27,7 @@ pub struct Builder {
     public_url: Option<String>,
     environment: Option<BTreeMap<String, String>>,
     embedded: Embedded,
-    routes: Vec<Spec>,
+    declared: Declared,
     store: Option<Arc<dyn Store>>,
     clock: Clock,
     outbox: Option<Outbox>,
@@ -46,7 +47,7 @@ impl Builder {
             public_url: None,
             environment: None,
             embedded: Embedded::default(),
-            routes: Vec::new(),
+            declared: Declared::default(),
             store: None,
             clock: Clock::system(),
             outbox: None,
@@ -82,22 +83,24 @@ impl Builder {
         self
     }
 
-    /// Roles that rules may name, besides `roles` of the text.
+    /// Roles that rules may name and accounts may have, besides `roles` of the text: 1 to 64 letters, digits and
+    /// `- _ . / : @`.
     pub fn roles<R: Into<String>>(mut self, roles: impl IntoIterator<Item = R>) -> Self {
         self.embedded.roles.extend(roles.into_iter().map(Into::into));
         self
     }
 
-    /// A line of `[routes]`. The most specific key decides, in whatever order they are given.
-    pub fn route(mut self, route: Spec) -> Self {
-        self.routes.push(route);
+    /// A line of `[routes]`, besides those of the text. The most specific key decides, in whatever order they are given; the
+    /// same key twice is an error, and so is a role that nobody declared.
+    pub fn route(mut self, route: Route) -> Self {
+        self.embedded.routes.push(route.into_spec());
         self
     }
 
     /// A way to sign in of the program's own, under this name: 1 to 64 letters, digits and `-` `_`. Without `[providers]`
     /// in the text e-mail and password are on besides.
     pub fn provider(mut self, name: impl Into<String>, provider: impl Provider) -> Self {
-        self.embedded.providers.insert(name.into(), Own(Arc::new(Asked(provider))));
+        self.embedded.providers.insert(name.into(), Own(Arc::new(Asked::new(provider, &self.declared))));
         self
     }
 
@@ -110,6 +113,25 @@ impl Builder {
     ///     match credentials.text("card") {
     ///         Some("4711") => Verdict::Yes(Account::new("member-17")),
     ///         _ => Verdict::No("no such card".to_owned()),
+    ///     }
+    /// });
+    /// ```
+    ///
+    /// What it shares with the program it hands on to each future, as any of them may outlive the call; an `async move`
+    /// closure cannot do that:
+    ///
+    /// ```
+    /// use std::{collections::BTreeMap, sync::Arc};
+    /// use vestibule::custom::{Account, Verdict};
+    ///
+    /// let cards = Arc::new(BTreeMap::from([("4711".to_owned(), "member-17")]));
+    /// let builder = vestibule::Vestibule::builder().provider_fn("club", move |credentials, _facts| {
+    ///     let cards = cards.clone();
+    ///     async move {
+    ///         match credentials.text("card").and_then(|card| cards.get(card)) {
+    ///             Some(member) => Verdict::Yes(Account::new(*member)),
+    ///             None => Verdict::No("no such card".to_owned()),
+    ///         }
     ///     }
     /// });
     /// ```
@@ -168,6 +190,9 @@ impl Builder {
     }
 
     fn config(self) -> Result<Config, Error> {
+        if let Some(address) = self.public_url.as_ref().filter(|address| address.parse::<PublicUrl>().is_err()) {
+            return Err(Error::PublicUrl(address.clone()));
+        }
         let overridable = matches!(self.source, Source::File(_));
         let of_process =
             || std::env::vars().filter(|(name, _)| overridable || !name.starts_with("VESTIBULE_")).collect();
@@ -177,7 +202,8 @@ impl Builder {
             Source::Text(text) => self.embedded.parse(text, "the text of the builder", environment)?,
             Source::File(path) => self.embedded.load(Some(path), environment)?,
         };
-        config.routes.specs.extend(self.routes);
+        // A builder makes one gate: nothing is there yet.
+        let _ = self.declared.set(config.roles.clone());
         if let Some(store) = self.store {
             config.store = store::Address::Own(Own(store));
         }
@@ -186,6 +212,7 @@ impl Builder {
         }
         if self.is_test {
             (config.store, config.mail.outbox) = (store::Address::Memory, Outbox::Memory);
+            config.hash_cost = Cost::Trifling;
             config.public_url = config.public_url.or_else(|| "http://localhost".parse().ok());
         }
         if config.runs_javascript() && self.worker.is_none() {
@@ -208,4 +235,16 @@ fn listening(config: &Config) -> SocketAddr {
     let first = config.listen.addresses.first().and_then(|address| address.rsplit_once(':'));
     let port = first.and_then(|(_, port)| port.parse().ok()).unwrap_or_default();
     (Ipv4Addr::LOCALHOST, port).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_kit_of_tests_makes_hashes_cheap() {
+        let builder = || Builder::new().toml("[store]\nurl = \"memory:\"");
+        assert_eq!(builder().config().unwrap().hash_cost, Cost::Live);
+        assert_eq!(builder().for_tests(Clock::system()).config().unwrap().hash_cost, Cost::Trifling);
+    }
 }

@@ -6,6 +6,9 @@ pub enum Error {
     /// What is wrong with the configuration, all of it.
     #[error("{0}")]
     Config(#[from] config::Report),
+    /// What [`Builder::public_url`](super::Builder::public_url) was given is no address.
+    #[error("Builder::public_url: {0:?} is not an address such as https://blog.example.com")]
+    PublicUrl(String),
     /// What cannot be opened or built.
     #[error(transparent)]
     App(#[from] app::Error),

@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 
 use super::engine::{Decision, Engines, Later, Outcome};
 use super::pass::Pass;
-use super::peer;
+use super::{peer, tunnel};
 use crate::app::App;
 use crate::body::{self, Body};
 use crate::client::{Client, Scheme, UNKNOWN};
@@ -44,6 +44,8 @@ pub(super) struct Held<B> {
     target: Option<Uri>,
     /// A router around has chosen already, by the path as it was spelled.
     is_routed: bool,
+    /// It opens a WebSocket on a stream of HTTP/2.
+    is_tunnel: bool,
     id: RequestId,
 }
 
@@ -106,15 +108,25 @@ impl Inner {
         let full = peer::full_target(&parts.extensions, &parts.uri);
         let is_routed = peer::is_routed(&parts.extensions);
         let target = full.map(|full| std::mem::replace(&mut parts.uri, full));
+        let is_tunnel = tunnel::unfold(&mut parts);
         let client = Client { peer: address, address, scheme: self.scheme, trusted: false };
         let visit = Visit::new(Request::from_parts(parts, Body::empty()), self.ids.next(), client);
-        let held = Held { body, target, is_routed, id: visit.id };
+        let held = Held { body, target, is_routed, is_tunnel, id: visit.id };
         (visit, held)
     }
 
     /// Sends a visit through the layers.
     pub(super) fn decide(&self, visit: Box<Visit>) -> Decision {
         let id = visit.id;
+        // The one outside has taken the credentials away: this one would take everybody for a stranger.
+        if Pass::of(visit.request.extensions()).is_some_and(|pass| std::ptr::eq(Arc::as_ptr(pass.gate()), self)) {
+            tracing::error!(
+                request = %id,
+                "a gate stands behind itself: keep one of gate.protect(app) and .layer(gate.layer()); inside it \
+                 gate.require(…) narrows"
+            );
+            return Decision::Now(Err(Refusal::new(visit, Reason::Internal)));
+        }
         catch_unwind(AssertUnwindSafe(|| self.engines.decide(visit)))
             .unwrap_or_else(|_| Decision::Now(Err(self.after_panic(id))))
     }
@@ -167,13 +179,16 @@ impl Inner {
         }
         visit.write_identity();
         let mut request = std::mem::take(&mut visit.request);
+        if held.is_tunnel {
+            tunnel::fold(&mut request);
+        }
         *visit.request.method_mut() = request.method().clone();
         *visit.request.version_mut() = request.version();
         *visit.request.uri_mut() = match held.target {
             Some(target) => std::mem::replace(request.uri_mut(), target),
             None => request.uri().clone(),
         };
-        if visit.upgrade == Upgrade::WebSocket {
+        if visit.upgrade == Upgrade::WebSocket && !held.is_tunnel {
             request.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
             request.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
         }

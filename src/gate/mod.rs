@@ -17,8 +17,10 @@ mod peer;
 mod protect;
 mod provider;
 mod require;
+mod route;
 #[cfg(feature = "axum")]
 mod serve;
+mod tunnel;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,12 +35,17 @@ pub use layer::{Guarded, GuardedFuture, Layer};
 pub use peer::Peer;
 pub use protect::Protected;
 pub use provider::{Account, Credentials, Facts, Provider, Verdict};
-pub use require::{Require, Required, RequiredFuture, anyone, policy, provider, role, service, signed_in};
+pub use require::{
+    Require, Required, RequiredFuture, anyone, guest, nobody, policy, provider, role, service, signed_in,
+};
+pub use route::Route;
 #[cfg(feature = "axum")]
 pub use serve::{Connected, ConnectedFuture, MakeProtected};
 
+pub use crate::mail::Sent;
+pub use crate::route::{EmailPattern, Who, WhoError};
+
 use crate::app::App;
-use crate::route::Who;
 use inner::Inner;
 
 /// The gate in front of an app: who may come in, and who that is. A clone is the same gate.
@@ -84,6 +91,18 @@ impl Vestibule {
     /// Puts the gate around a service, or around a part of an app.
     ///
     /// In axum a route that is added after `.layer(…)` is open: [`protect`](Self::protect) leaves no way to do that.
+    ///
+    /// The gate's own pages under `/.auth` are answered where requests for them come through it: by `Router::layer` of the
+    /// whole they do, by `route_layer` or within `nest` they do not, and whoever is sent there to sign in finds nothing.
+    /// Then give them a place of their own:
+    ///
+    /// ```
+    /// # fn part(gate: vestibule::Vestibule, admin: axum::Router) -> axum::Router {
+    /// axum::Router::new()
+    ///     .nest("/admin", admin.layer(gate.layer()))
+    ///     .route_service("/.auth/{*page}", gate.protect(axum::Router::new()))
+    /// # }
+    /// ```
     pub fn layer(&self) -> Layer {
         Layer::new(self.0.clone())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -125,15 +126,28 @@ impl Account {
         self
     }
 
-    /// With this role, while signed in by this provider.
+    /// With this role, while signed in by this provider. One that nobody declared counts for nothing, with a line in the
+    /// log.
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.roles.insert(role.into());
         self
     }
 }
 
+/// The roles that are declared, once the configuration is read.
+pub(super) type Declared = Arc<OnceLock<BTreeSet<String>>>;
+
 /// One of these, as the house asks it.
-pub(super) struct Asked<P>(pub(super) P);
+pub(super) struct Asked<P> {
+    provider: P,
+    declared: Declared,
+}
+
+impl<P> Asked<P> {
+    pub(super) fn new(provider: P, declared: &Declared) -> Self {
+        Self { provider, declared: declared.clone() }
+    }
+}
 
 impl<P> fmt::Debug for Asked<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -143,8 +157,25 @@ impl<P> fmt::Debug for Asked<P> {
 
 impl<P: Provider> provider::Provider for Asked<P> {
     fn sign_in<'a>(&'a self, credentials: &'a Map<String, Value>, facts: &'a Facts) -> Deciding<'a> {
-        let asked = self.0.sign_in(Credentials(credentials.clone()), facts.clone());
-        Box::pin(async { asked.await.into() })
+        let asked = self.provider.sign_in(Credentials(credentials.clone()), facts.clone());
+        Box::pin(async {
+            let mut verdict = asked.await;
+            if let Verdict::Yes(account) = &mut verdict {
+                account.roles.retain(|role| self.is_declared(role));
+            }
+            verdict.into()
+        })
+    }
+}
+
+impl<P> Asked<P> {
+    /// A role that no rule may name must not reach the app either: in a header, a comma in it would make two of it.
+    fn is_declared(&self, role: &str) -> bool {
+        let declared = self.declared.get().is_some_and(|declared| declared.contains(role));
+        if !declared {
+            tracing::error!(role, "an account was given a role that is not in `roles`: it counts for nothing");
+        }
+        declared
     }
 }
 

@@ -29,6 +29,16 @@ pub fn signed_in() -> Who {
     Who::SignedIn
 }
 
+/// Whoever has an account, a full one or a guest's.
+pub fn guest() -> Who {
+    Who::Guest
+}
+
+/// No one at all.
+pub fn nobody() -> Who {
+    Who::Nobody
+}
+
 /// Machines, by a key of the operator.
 pub fn service() -> Who {
     Who::Service

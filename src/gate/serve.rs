@@ -1,9 +1,11 @@
 //! A protected app under `axum::serve`.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::{Ready, ready};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use axum::serve::{IncomingStream, Listener};
@@ -16,18 +18,43 @@ use super::{Guarded, GuardedFuture, Protected};
 impl<S> Protected<S> {
     /// What `axum::serve` takes: a service for each connection, which knows its peer.
     pub fn into_make_service(self) -> MakeProtected<S> {
-        MakeProtected(self)
+        self.into_make_service_from(|peer| Some(*peer))
+    }
+
+    /// The same for listeners whose addresses are of another kind: this makes the [`Peer`](super::Peer) of them. `None`:
+    /// nothing is known of it.
+    ///
+    /// On a Unix socket the other end is this machine; behind a proxy there, name 127.0.0.1 in `[trusted_proxies]`.
+    ///
+    /// ```
+    /// # #[cfg(unix)]
+    /// # async fn serve(gate: vestibule::Vestibule, app: axum::Router) -> std::io::Result<()> {
+    /// let listener = tokio::net::UnixListener::bind("app.sock")?;
+    /// let app = gate.protect(app).into_make_service_from(|_| Some(([127, 0, 0, 1], 0).into()));
+    /// axum::serve(listener, app).await
+    /// # }
+    /// ```
+    pub fn into_make_service_from<A>(
+        self,
+        find: impl Fn(&A) -> Option<SocketAddr> + Send + Sync + 'static,
+    ) -> MakeProtected<S, A> {
+        MakeProtected { app: self, find: Arc::new(find) }
     }
 }
 
-/// Makes a service for each connection of an `axum::serve`.
-#[derive(Clone, Debug)]
-pub struct MakeProtected<S>(Protected<S>);
+/// Makes a peer of the address of a connection.
+type Find<A> = dyn Fn(&A) -> Option<SocketAddr> + Send + Sync;
 
-impl<S, L> Service<IncomingStream<'_, L>> for MakeProtected<S>
+/// Makes a service for each connection of an `axum::serve`.
+pub struct MakeProtected<S, A = SocketAddr> {
+    app: Protected<S>,
+    find: Arc<Find<A>>,
+}
+
+impl<S, L> Service<IncomingStream<'_, L>> for MakeProtected<S, L::Addr>
 where
     S: Clone,
-    L: Listener<Addr = SocketAddr>,
+    L: Listener,
 {
     type Response = Connected<S>;
     type Error = Infallible;
@@ -38,7 +65,24 @@ where
     }
 
     fn call(&mut self, stream: IncomingStream<'_, L>) -> Self::Future {
-        ready(Ok(Connected(self.0.clone().from_peer(*stream.remote_addr()).into_guarded())))
+        let app = self.app.clone();
+        let app = match (self.find)(stream.remote_addr()) {
+            Some(peer) => app.from_peer(peer),
+            None => app,
+        };
+        ready(Ok(Connected(app.into_guarded())))
+    }
+}
+
+impl<S: Clone, A> Clone for MakeProtected<S, A> {
+    fn clone(&self) -> Self {
+        Self { app: self.app.clone(), find: self.find.clone() }
+    }
+}
+
+impl<S, A> fmt::Debug for MakeProtected<S, A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MakeProtected").finish_non_exhaustive()
     }
 }
 

@@ -269,6 +269,7 @@ impl Portal {
                 guest => is_guest(caller),
                 local => self.offers(&Way::LocalUserpass),
                 anonymous => self.offers(&Way::AnonUser),
+                others => self.providers.others().next().is_some(),
                 keys => self.offers(&Way::ApiKey),
                 key_open => tried == Some(&Way::ApiKey),
                 email => email,

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use super::client_proof::ClientProof;
 use super::oauth2::Client;
 use super::{MetadataField, Named, Parts, Setup};
+use crate::fetch::Fetch;
 use crate::secret::Secret;
 use crate::token::{self, Algorithm};
 
@@ -171,6 +172,11 @@ impl OAuth {
 
     /// The provider of these settings.
     pub(super) fn build(&self, name: &str, parts: &Parts) -> Result<Named, Setup> {
+        // A build without it would show a button that never works.
+        if !Fetch::IS_THERE {
+            let absent = "this program was built without the feature `outgoing`, and so asks nobody";
+            return Err(Setup(format!("providers.{name}: {absent}")));
+        }
         let client = Client::new(name, self, parts.settings.foreign_to(name), parts)?;
         let label = self.label.clone().unwrap_or_else(|| self.kind.label(name));
         Ok(Named { name: name.to_owned(), kind: self.kind.word(), label, provider: Arc::new(client) })

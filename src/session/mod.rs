@@ -4,6 +4,7 @@ mod assertion;
 mod attempt;
 mod cache;
 mod caller;
+#[doc(hidden)]
 pub mod cookie;
 mod credential;
 mod family;
@@ -46,15 +47,28 @@ mod tests_tokens;
 #[cfg(test)]
 mod watched;
 
-pub use attempt::Travel;
-pub use caller::Caller;
-pub use inspect::{Good, Inspected};
-pub use neighbours::{Ear, Finding, Neighbours, Putting, TakingTurn, Turn};
 pub use record::{AppDevice, Device, ProviderSession, Session};
+
+// Whatever else is for the house itself: it has no promise.
+#[doc(hidden)]
+pub use attempt::Travel;
+#[doc(hidden)]
+pub use caller::Caller;
+#[doc(hidden)]
+pub use inspect::{Good, Inspected};
+#[doc(hidden)]
+pub use neighbours::{Ear, Finding, Neighbours, Putting, TakingTurn, Turn};
+#[doc(hidden)]
 pub use revocations::Subject;
+#[doc(hidden)]
 pub use sessions::Sessions;
+#[doc(hidden)]
 pub use settings::Settings;
+#[doc(hidden)]
 pub use shelf::{Left, Shelf};
+#[doc(hidden)]
 pub use static_tokens::StaticTokens;
+#[doc(hidden)]
 pub use tokens::Tokens;
+#[doc(hidden)]
 pub use vouched::{Realm, Vouched};

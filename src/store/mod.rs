@@ -102,6 +102,7 @@ pub use copy::{Copied, CopyError, copy};
 pub use open::{OpenError, open};
 pub use outcome::{AtProvider, Rotated, Saved, Use};
 pub use postgres_settings::{PostgresSettings, PostgresUrl, UrlError};
+#[doc(hidden)]
 pub use presence::{Alone, Presence};
 
 #[cfg(feature = "sqlite")]
@@ -111,6 +112,10 @@ use sqlite_fault::fault;
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
 /// A store. Every deed is atomic and durable when it answers `Ok`.
+///
+/// Events of the audit log that come along with a deed are written in its transaction, or not at all when it was not done;
+/// the store then [tells](Event::tell) the log of each. No two users have the same identity (provider, issuer, subject) or
+/// the same address of a password ([`Saved::IdentityTaken`], [`Saved::EmailTaken`]). `examples/own_store.rs` puts one around another.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no store",
     label = "no `vestibule::store::Store`",

@@ -63,8 +63,8 @@ async fn the_rules_see_the_whole_path_of_a_nested_router() {
 #[tokio::test]
 async fn sec_path_03_a_router_outside_cannot_choose_by_another_spelling_than_the_rules() {
     let kit = kit(RULES).await;
-    let router = Router::new().route("/public/x", get(open)).route("/{part}/x", get(open)).layer(kit.gate().layer());
-    let layered = client(served(router.clone()).await);
+    let router = Router::new().route("/public/x", get(open)).route("/{part}/x", get(open));
+    let layered = client(served(router.clone().layer(kit.gate().layer())).await);
     layered.get("/public/x").script().await.is(200);
     // To the router this is `/{part}/x`; to the rules it is `/public/x`.
     layered.get("/%70ublic/x").script().await.is(400);
@@ -113,6 +113,33 @@ async fn a_guard_or_handler_without_its_gate_fails_and_tells_nobody_apart() {
     let ann = two.sign_in(Person::new("ann@example.com").role("editor")).await.unwrap();
     let behind_another = client(protected(two.gate(), guarded).await);
     signed_in(&behind_another, &ann).get("/x").script().await.is(500);
+}
+
+#[tokio::test]
+async fn a_gate_around_a_nested_part_has_its_pages_where_the_app_gives_them_a_place() {
+    let kit = kit(RULES).await;
+    let part = Router::new().nest("/editors", Router::new().route("/x", get(open)).layer(kit.gate().layer()));
+    let placed = part.route_service("/.auth/{*page}", kit.gate().protect(Router::new())).route("/open", get(open));
+    let client = client(served(placed).await);
+    assert!(client.get("/editors/x").navigate().await.leads_to_login());
+    client.get("/.auth/login").navigate().await.is(200);
+    client.get("/.auth/me").script().await.is(401);
+    client.get("/open").script().await.is(200);
+}
+
+/// The one outside takes cookie and token away, so that the one inside would know nobody.
+#[tokio::test]
+async fn a_gate_behind_itself_fails_and_takes_nobody_for_a_stranger() {
+    let kit = kit(RULES).await;
+    let once = app();
+    let twice = app().layer(kit.gate().layer());
+    for (router, statuses) in [(once, [200, 200]), (twice, [500, 500])] {
+        let client = client(protected(kit.gate(), router).await);
+        let ann = signed_in(&client, &kit.sign_in("ann@example.com").await.unwrap());
+        for (path, status) in ["/mine", "/public/x"].into_iter().zip(statuses) {
+            ann.get(path).script().await.is(status);
+        }
+    }
 }
 
 /// SEC-ERR-01

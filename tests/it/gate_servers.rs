@@ -10,7 +10,7 @@ use axum::routing::get;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use http::{Response, StatusCode};
-use http_body_util::Full;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
@@ -21,6 +21,7 @@ use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::Role;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tower::{Service, ServiceBuilder, service_fn};
+use tower_http::cors::CorsLayer;
 use vestibule::gate::Protected;
 use vestibule::test::SignedIn;
 use vestibule::{Identity, Vestibule, identity};
@@ -133,6 +134,23 @@ async fn sec_cook_01_a_program_leads_who_came_in_the_clear_to_tls() {
         let reply = page("http").await;
         assert_eq!(reply.is(307).location(), format!("https://app.test{path}"));
         page("https").await.is(200);
+    }
+}
+
+/// A layer outside that answers itself, as CORS and time limits do, makes an empty body of the gate's kind.
+#[tokio::test]
+async fn layers_that_answer_themselves_stand_outside_the_gate() {
+    let kit = kit(RULES).await;
+    let hello =
+        service_fn(async |_: Request<Full<Bytes>>| Ok::<_, Infallible>(Response::new(Full::<Bytes>::from("hi"))));
+    let mut service = ServiceBuilder::new().layer(CorsLayer::permissive()).layer(kit.gate().layer()).service(hello);
+    for (method, status) in [("OPTIONS", StatusCode::OK), ("GET", StatusCode::UNAUTHORIZED)] {
+        let request = Request::builder().method(method).uri("/").header("host", "app.localhost");
+        let request = request.header("origin", "https://other.example").header("access-control-request-method", "GET");
+        let answer = service.call(request.body(Full::default()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), status);
+        let length = answer.into_body().collect().await.unwrap().to_bytes().len();
+        assert_eq!(length == 0, method == "OPTIONS");
     }
 }
 
