@@ -65,6 +65,11 @@ fn timeouts(r: &mut Reader<'_>) -> Timeouts {
         ),
         idle: r.span("idle", d.idle, bounds(), "For a kept connection without a request."),
         connect: r.span("connect", d.connect, bounds(), "For a connection to the upstream; then 502."),
-        upstream: r.span("upstream", d.upstream, bounds(), "For the upstream's answer to begin, from anew while a body goes up; then 504."),
+        upstream: r.span(
+            "upstream",
+            d.upstream,
+            bounds(),
+            "For the upstream's answer to begin, from anew while a body goes up; then 504.",
+        ),
     }
 }
