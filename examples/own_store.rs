@@ -12,9 +12,9 @@ use vestibule::store::{
 use vestibule::store::{Timestamp, Use, User, UserId};
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
-type News = Arc<Mutex<Vec<String>>>;
+pub(crate) type News = Arc<Mutex<Vec<String>>>;
 #[derive(Debug)]
-struct Announcing(Arc<dyn Store>, News);
+pub(crate) struct Announcing(pub(crate) Arc<dyn Store>, pub(crate) News);
 
 macro_rules! leave { ($($name:ident($($arg:ident: $type:ty),*) -> $answer:ty;)*) => {
     $(fn $name<'a>(&'a self, $($arg: $type),*) -> Answer<'a, $answer> { self.0.$name($($arg),*) })*

@@ -23,7 +23,7 @@ use crate::fetch;
 use crate::function::{self, Program, Workers};
 use crate::ground::{Ground, title};
 use crate::limit::Limits;
-use crate::listen::{Connection, Front, Handler, Tls, unix_path};
+use crate::listen::{Connection, Handler, Tls, unix_path};
 use crate::mail::{self, Mailer};
 use crate::portal;
 use crate::provider::{self, Delivery, Invitee, Providers, SignUp};
@@ -245,14 +245,13 @@ impl App {
     }
 
     /// What requests of operators enter, who are told of the `front` of visitors. Everything is 404 without `[admin]`.
-    pub fn operators_entrance(&self, front: Front) -> impl Handler + use<> {
+    pub fn operators_entrance(&self, front: Arc<dyn Fn() -> admin::Front + Send + Sync>) -> impl Handler + use<> {
         let admin = self.admin.clone();
         move |request: Request<Body>, connection: Connection| {
             let (admin, peer) = (admin.clone(), connection.peer.ip());
             let client = Client { peer, address: peer, scheme: connection.scheme, trusted: false };
             let id = RequestId::from_number(u64::from_be_bytes(secret::random::<8>()));
-            let (is_serving, certificate_ends) = (front.is_serving(), front.certificate_ends());
-            let asked = admin::Asked { id, client, is_serving, certificate_ends };
+            let asked = admin::Asked { id, client, front: front() };
             async move {
                 match admin {
                     Some(admin) => admin.serve(request, asked).await,

@@ -81,12 +81,14 @@
 //! | `server` | the proxy: listeners, TLS, upstreams |
 //! | `acme` | certificates ordered from an authority; with `server` and `outgoing` |
 //! | `admin` | the operator's listener: figures, REST interface, page; with `server` |
-//! | `cli` | the `vestibule` command; switches on all but `axum` |
+//! | `conformance` | what every store has to do, as a test of one's own: [`test::conforms`] |
+//! | `cli` | the `vestibule` command; switches on all but `axum` and `conformance` |
 //!
-//! What a configuration asks for and the build lacks is an error when the gate is built; a gate listens nowhere, so `[tls]`
-//! and `[admin]` are read and left alone. What no feature adds is there to know people and to decide: the rules, sessions and
-//! tokens with their cryptography, password hashes, providers, and the pages and interfaces under `/.auth` and of App
-//! Services. Of hyper that takes the types of its bodies alone.
+//! What a configuration asks for and the build lacks is an error when the gate is built; a gate listens nowhere, so `[tls]`,
+//! `[admin]` and `[observe]` are read and left alone: what a gate has to tell goes to the subscribers of `tracing` that the
+//! program has, calls to the store and to issuers as spans (target `vestibule::span`). What no feature adds is there to know
+//! people and to decide: the rules, sessions and tokens with their cryptography, password hashes, providers, and the pages
+//! and interfaces under `/.auth` and of App Services. Of hyper that takes the types of its bodies alone.
 
 // What follows without documentation is for the `vestibule` command, its tests and its benches: it has no promise.
 pub mod account;

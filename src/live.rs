@@ -9,6 +9,7 @@ use arc_swap::{ArcSwap, Cache};
 use http::Request;
 use tokio::sync::Mutex;
 
+use crate::admin;
 use crate::app::{self, App};
 use crate::body::Body;
 use crate::config::{Config, Otlp};
@@ -94,6 +95,10 @@ impl Live {
         let (app, first) = (self.app.clone(), self.app());
         let config = &first.house().config;
         let settings = listen::Settings { workers: 1, tls: listen::Tls::Off, ..config.listen.clone() };
+        let front = Arc::new(move || admin::Front {
+            is_serving: front.is_serving(),
+            certificate_ends: front.certificate_ends(),
+        });
         let make = Arc::new(move |app: &App| app.operators_entrance(front.clone()));
         let handler = move |_| InForce::new(&app, Arc::clone(&make));
         listen::serve(bound, &settings, &config.limits, handler, shutdown).await

@@ -22,6 +22,8 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+#[cfg(feature = "conformance")]
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -37,6 +39,25 @@ use crate::provider::{self, ANON_USER, API_KEY, LOCAL_USERPASS};
 use crate::secret::Secret;
 use crate::session::Device;
 use crate::store;
+
+/// Holds a store of one's own to what every store has to do: some seventy claims, from "an address is unique whatever its
+/// case" to "of many rotations of one token one is done", each on an empty store that `make` makes. Needs the feature
+/// `conformance`.
+///
+/// ```
+/// use vestibule::store::Store;
+///
+/// async fn it_is_a_store<MyStore: Store + Default>() {
+///     vestibule::test::conforms(async || MyStore::default()).await;
+/// }
+/// ```
+///
+/// # Panics
+/// When a claim does not hold; standard error says which.
+#[cfg(feature = "conformance")]
+pub async fn conforms<S: store::Store>(make: impl AsyncFn() -> S) {
+    store::conformance::run(&async || Arc::new(make().await) as Arc<dyn store::Store>).await;
+}
 
 /// A gate for tests: its store is memory, its clock stands still, its mails stay in a list, and hashes of passwords are
 /// cheap.

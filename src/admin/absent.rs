@@ -22,9 +22,16 @@ pub struct Asked {
     pub id: RequestId,
     /// Where it came from.
     pub client: Client,
-    /// Whether the server takes new requests, for the probe.
+    /// How the listeners of visitors are.
+    pub front: Front,
+}
+
+/// What operators are told of the listeners of visitors.
+#[derive(Clone, Copy, Debug)]
+pub struct Front {
+    /// Whether new requests are welcome, for the probe.
     pub is_serving: bool,
-    /// When the certificate of visitors ends, if there is one.
+    /// When the certificate in force ends; none without TLS, and while none has been issued.
     pub certificate_ends: Option<SystemTime>,
 }
 

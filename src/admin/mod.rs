@@ -105,9 +105,16 @@ pub struct Asked {
     pub id: RequestId,
     /// Where it came from.
     pub client: Client,
-    /// Whether the server takes new requests, for the probe.
+    /// How the listeners of visitors are.
+    pub front: Front,
+}
+
+/// What operators are told of the listeners of visitors.
+#[derive(Clone, Copy, Debug)]
+pub struct Front {
+    /// Whether new requests are welcome, for the probe.
     pub is_serving: bool,
-    /// When the certificate of visitors ends, if there is one.
+    /// When the certificate in force ends; none without TLS, and while none has been issued.
     pub certificate_ends: Option<SystemTime>,
 }
 
@@ -164,7 +171,7 @@ impl Admin {
         let reads = matches!(*request.method(), Method::GET | Method::HEAD);
         match request.uri().path() {
             "/healthz" if reads => Ok(answer::typed(StatusCode::OK, "text/plain; charset=utf-8", "ok\n".to_owned())),
-            "/readyz" if reads => Ok(self.ready(asked.is_serving).await),
+            "/readyz" if reads => Ok(self.ready(asked.front.is_serving).await),
             "/healthz" | "/readyz" => Err(Reason::MethodNotAllowed("GET, HEAD".into())),
             _ => self.for_operators(request, asked).await,
         }
@@ -180,7 +187,7 @@ impl Admin {
         let call = Call::new(request, operator)?;
         audit::on_behalf(origin, async {
             match call.path.first().map(String::as_str) {
-                Some("metrics") if call.path.len() == 1 => Ok(self.metrics(asked.certificate_ends)),
+                Some("metrics") if call.path.len() == 1 => Ok(self.metrics(asked.front.certificate_ends)),
                 Some("api") => self.api(call).await,
                 _ => self.page(call).await,
             }

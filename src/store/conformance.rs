@@ -1,13 +1,28 @@
-//! What every store must do: one suite, run on each of them. A new store adds one line to `suite!`.
+//! What every store must do: one suite, run on each of them. A new store adds one line to `suite!`; one of another
+//! program is held to it by [`crate::test::conforms`].
 
+#[path = "conformance_audit.rs"]
+mod audit;
+#[path = "conformance_providers.rs"]
+mod providers;
+#[path = "conformance_sessions.rs"]
+mod sessions;
+#[cfg(test)]
+#[path = "conformance_stores.rs"]
+mod stores;
+#[path = "conformance_users.rs"]
+mod users;
+#[path = "conformance_uses.rs"]
+mod uses;
+
+use std::any::Any;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
-use tempfile::TempDir;
 
-use super::{Address, PostgresSettings, PostgresUrl, Saved, SigningKey, Store, open, postgres_server};
+use super::{Saved, SigningKey, Store};
 use crate::account::api_key::ApiKey;
 use crate::account::email::Email;
 use crate::account::one_time::{OneTime, Purpose};
@@ -20,12 +35,21 @@ use crate::session::{Device, Session};
 /// Runs each of these tests on every store.
 macro_rules! suite {
     ($($test:ident),+ $(,)?) => {
+        /// Each of them on a store of its own.
+        #[cfg(feature = "conformance")]
+        pub(super) async fn claims(make: &impl AsyncFn() -> std::sync::Arc<dyn crate::store::Store>) {
+            $(
+                let _named = crate::store::conformance::Named(stringify!($test));
+                $test(&Fixture::of(make().await)).await;
+            )+
+        }
         suite!(memory: $($test),+);
         suite!(sqlite: $($test),+);
         suite!(postgres: $($test),+);
         suite!(contended: $($test),+);
     };
     ($store:ident: $($test:ident),+) => {
+        #[cfg(test)]
         mod $store {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -39,13 +63,38 @@ macro_rules! suite {
         }
     };
 }
+#[cfg(test)]
 pub(super) use super::postgres_contention_tests::contended;
+#[cfg(test)]
+pub(super) use stores::{memory, postgres, postgres_address, sqlite};
 pub(super) use suite;
+
+/// Says which claim did not hold.
+pub(super) struct Named(pub(super) &'static str);
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("the store does not hold to: {}", self.0.replace('_', " "));
+        }
+    }
+}
+
+/// The whole suite, test by test, each on a store that `make` makes.
+#[cfg(feature = "conformance")]
+pub(crate) async fn run(make: &impl AsyncFn() -> Arc<dyn Store>) {
+    users::claims(make).await;
+    sessions::claims(make).await;
+    uses::claims(make).await;
+    providers::claims(make).await;
+    audit::claims(make).await;
+}
 
 /// A store of its own for each test.
 pub(super) struct Fixture {
     store: Arc<dyn Store>,
-    _folder: Option<TempDir>,
+    /// What has to be there for as long as the store.
+    _ground: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Deref for Fixture {
@@ -58,7 +107,12 @@ impl Deref for Fixture {
 
 impl Fixture {
     pub(super) fn of(store: Arc<dyn Store>) -> Self {
-        Self { store, _folder: None }
+        Self { store, _ground: None }
+    }
+
+    #[cfg(test)]
+    pub(super) fn with(store: Arc<dyn Store>, ground: impl Any + Send + Sync) -> Self {
+        Self { store, _ground: Some(Box::new(ground)) }
     }
 
     /// What the deed answers for 20 callers at once.
@@ -92,30 +146,6 @@ impl Fixture {
         self.add_session(&session, 100).await.unwrap();
         session
     }
-}
-
-pub(super) fn memory() -> Option<Fixture> {
-    Some(Fixture { store: open(&Address::Memory).unwrap(), _folder: None })
-}
-
-pub(super) fn sqlite() -> Option<Fixture> {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(&Address::Sqlite(folder.path().join("vestibule.db"))).unwrap();
-    Some(Fixture { store, _folder: Some(folder) })
-}
-
-/// A schema of its own on the server of this process.
-pub(super) fn postgres() -> Option<Fixture> {
-    let address = postgres_address(&postgres_server::shared()?.url());
-    Some(Fixture { store: open(&address).unwrap(), _folder: None })
-}
-
-pub(super) fn postgres_address(url: &str) -> Address {
-    let mut settings = PostgresSettings::new(PostgresUrl::parse(url).unwrap());
-    // Many tests at once on a busy machine; what waits is no fault here.
-    settings.statement_timeout = Duration::from_secs(60);
-    settings.connect_timeout = Duration::from_secs(60);
-    Address::Postgres(Box::new(settings))
 }
 
 /// So many seconds after the tests begin.

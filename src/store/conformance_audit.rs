@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::conformance::{Fixture, ann, at, identity, key, link, session, suite, user, with_password};
-use super::{Along, AuditFilter, Ends, Saved};
+use super::{Fixture, ann, at, identity, key, link, session, suite, user, with_password};
 use crate::account::audit::{Action, Actor, Event};
 use crate::account::one_time::Purpose;
 use crate::account::{Kind, User};
 use crate::id::UserId;
 use crate::session::Session;
+use crate::store::{Along, AuditFilter, Ends, Saved};
 
 suite! {
     an_event_comes_back_as_it_was,

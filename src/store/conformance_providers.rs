@@ -1,11 +1,11 @@
 //! The suite: what providers gave with sessions, and the links of sign-ins that are on their way there.
 
-use super::conformance::{Fixture, ann, at, link, session, suite};
-use super::{AtProvider, Error};
+use super::{Fixture, ann, at, link, session, suite};
 use crate::account::one_time::Purpose;
 use crate::id::SessionId;
 use crate::secret::Secret;
 use crate::session::ProviderSession;
+use crate::store::{AtProvider, Error};
 
 suite! {
     the_providers_side_of_a_session_comes_back_and_is_replaced,

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::conformance::{Fixture, ann, at, digest, link, session, suite, user};
-use super::{Error, Rotated, Use};
+use super::{Fixture, ann, at, digest, link, session, suite, user};
 use crate::account::Kind;
 use crate::account::one_time::{OneTime, Purpose};
 use crate::id::{DeviceId, SessionId};
 use crate::secret::Digest;
 use crate::session::{AppDevice, Session};
+use crate::store::{Error, Rotated, Use};
 
 suite! {
     a_session_comes_back_with_its_user,
@@ -47,7 +47,7 @@ async fn a_session_comes_back_with_its_user(store: &Fixture) {
     assert_eq!(store.session_by_token(session.token).await.unwrap(), Some((session.clone(), ann.clone())));
     assert_eq!(store.session_by_token(digest()).await.unwrap(), None);
     assert_eq!(store.session(SessionId::generate(at(5))).await.unwrap(), None);
-    let plain = Session { previous: None, device: Default::default(), ..super::conformance::session(&ann, at(6)) };
+    let plain = Session { previous: None, device: Default::default(), ..super::session(&ann, at(6)) };
     store.add_session(&plain, 100).await.unwrap();
     assert_eq!(store.session(plain.id).await.unwrap(), Some((plain, ann)));
 }

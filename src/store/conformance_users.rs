@@ -2,13 +2,11 @@
 
 use std::sync::Arc;
 
-use super::conformance::{
-    Fixture, ann, at, identity, key, link, password, session, signing_key, suite, user, with_password,
-};
-use super::{Error, Saved};
+use super::{Fixture, ann, at, identity, key, link, password, session, signing_key, suite, user, with_password};
 use crate::account::one_time::Purpose;
 use crate::account::{Kind, User};
 use crate::id::{KeyId, UserId};
+use crate::store::{Error, Saved};
 
 suite! {
     a_user_comes_back_as_it_was_saved,

@@ -1,10 +1,10 @@
 //! The suite: when sessions were used.
 
-use super::conformance::{Fixture, at, session, suite};
-use super::{Error, Use};
+use super::{Fixture, at, session, suite};
 use crate::clock::Timestamp;
 use crate::id::SessionId;
 use crate::session::Session;
+use crate::store::{Error, Use};
 
 suite! {
     uses_of_several_sessions_are_noted_at_once,

@@ -4,18 +4,9 @@
 //! store can make each of them atomic in its own way, and callers never see a transaction.
 
 mod along;
-#[cfg(test)]
-mod conformance;
-#[cfg(test)]
-mod conformance_audit;
-#[cfg(test)]
-mod conformance_providers;
-#[cfg(test)]
-mod conformance_sessions;
-#[cfg(test)]
-mod conformance_users;
-#[cfg(test)]
-mod conformance_uses;
+#[cfg(any(test, feature = "conformance"))]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+pub(crate) mod conformance;
 mod copy;
 #[cfg(test)]
 mod copy_tests;
@@ -111,7 +102,7 @@ use sqlite_fault::fault;
 /// What a store's deed answers with, some time later.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// A store. Every deed is atomic and durable when it answers `Ok`.
+/// A store. Every deed is atomic and durable when it answers `Ok`. [`conforms`](crate::test::conforms) holds one to it.
 ///
 /// Events of the audit log that come along with a deed are written in its transaction, or not at all when it was not done;
 /// the store then [tells](Event::tell) the log of each. No two users have the same identity (provider, issuer, subject) or

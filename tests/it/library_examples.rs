@@ -2,8 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 
+use futures_util::FutureExt as _;
 use tokio::net::TcpListener;
+use vestibule::store::{Address, open};
+use vestibule::test::conforms;
 
 use crate::support::site::BINARY;
 use crate::support::{Client, within};
@@ -124,4 +128,16 @@ fn examples_are_short_and_each_has_a_transcript() {
         let source = std::fs::read_to_string(format!("{}/examples/{name}.rs", env!("CARGO_MANIFEST_DIR"))).unwrap();
         assert!(source.lines().count() <= 80, "{name}: {}", source.lines().count());
     }
+}
+
+/// What whoever writes a store runs on it.
+#[tokio::test]
+async fn the_store_of_the_example_conforms_and_one_that_is_not_empty_does_not() {
+    let memory = || open(&Address::Memory).unwrap();
+    let announcing = |store| own_store::Announcing(store, own_store::News::default());
+    conforms(async || announcing(memory())).await;
+    // The same one again and again holds what the tests before have put into it.
+    let kept = memory();
+    let held = AssertUnwindSafe(conforms(async || announcing(kept.clone()))).catch_unwind();
+    assert!(held.await.is_err());
 }
