@@ -150,7 +150,7 @@ fn otlp(r: &mut Reader<'_>) -> Option<Otlp> {
 }
 
 fn headers(r: &mut Reader<'_>) -> Vec<(HeaderName, Secret)> {
-    let values: BTreeMap<String, Secret> = r.values("The value of the header field of this name.");
+    let values: BTreeMap<String, Secret> = r.named_secrets("The value of the header field of this name.");
     let mut headers = Vec::new();
     for (name, value) in values {
         match (HeaderName::try_from(&name), HeaderValue::try_from(value.expose())) {

@@ -75,6 +75,13 @@ impl<'a> Reader<'a> {
         values.collect()
     }
 
+    /// All keys of this table: free names, each with a secret.
+    pub(super) fn named_secrets(&mut self, doc: &'static str) -> BTreeMap<String, Secret> {
+        let entries = self.matching("*", (Kind::Secret, doc), |_| true);
+        let secrets = entries.into_iter();
+        secrets.filter_map(|entry| Some((entry.key.clone(), self.secret_in(&entry.key, &entry.node)?))).collect()
+    }
+
     /// Text, or a secret where the text holds a password.
     pub(super) fn text_or_secret<T>(
         &mut self,
